@@ -1,0 +1,240 @@
+"""Bytes to uint8 tensor: the one decode and the one resize, shared by training and serving.
+
+Conversion to RGB, the same for every caller:
+
+- greyscale (1, L): the grey value in all three channels;
+- palette (P): through the palette; alpha (RGBA, LA, P with transparency): composited over white;
+- CMYK and YCCK JPEG: Pillow's conversion (Adobe inversion included), no ICC profile applied;
+- 16-bit PNG: the high byte of each sample;
+- EXIF orientation: applied or ignored, as the model's spec says.
+
+Several frames (animated WebP, APNG) are refused: they have no single verdict. A JPEG that carries
+further pictures (MPO, gain maps) is read as its first picture.
+"""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from service.contract.spec import ExifPolicy, Preprocessing, ResizeFilter, ResizeFit
+
+# Limits.max_pixels is checked from the header, before any pixel is decoded, and is what the
+# caller set; Pillow's own process-wide limit would raise first and with another figure.
+Image.MAX_IMAGE_PIXELS = None
+
+_FILTERS: Final[dict[ResizeFilter, Image.Resampling]] = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+# MPO is how Pillow names a JPEG with further pictures behind it.
+_ANIMATED_FORMATS: Final = ("PNG", "WEBP")
+
+
+class ImageError(ValueError):
+    """An image that is refused. ``code`` is stable and meant for programs.
+
+    ImageError
+    ├── UnsupportedFormat   not JPEG, PNG or WebP by its first bytes
+    ├── TooManyBytes        payload longer than the limit
+    ├── TooManyPixels       header announces more pixels than the limit
+    ├── TooSmall            a side shorter than the limit
+    ├── Animated            more than one frame
+    └── Corrupt             header or pixel data cannot be decoded whole
+    """
+
+    code = "image_error"
+
+
+class UnsupportedFormat(ImageError):
+    """Not JPEG, PNG or WebP by its first bytes."""
+
+    code = "unsupported_format"
+
+
+class TooManyBytes(ImageError):
+    """Payload longer than ``Limits.max_bytes``."""
+
+    code = "payload_too_large"
+
+
+class TooManyPixels(ImageError):
+    """Header announces more than ``Limits.max_pixels``."""
+
+    code = "too_many_pixels"
+
+
+class TooSmall(ImageError):
+    """A side is shorter than ``Limits.min_side``."""
+
+    code = "image_too_small"
+
+
+class Animated(ImageError):
+    """More than one frame."""
+
+    code = "animated_image"
+
+
+class Corrupt(ImageError):
+    """Header or pixel data cannot be decoded whole."""
+
+    code = "corrupt_image"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused before pixels are decoded.
+
+    Attributes:
+        max_bytes: longest payload, bytes.
+        max_pixels: most pixels (width x height) a header may announce.
+        min_side: shortest width or height, pixels; below it no detector has evidence to read.
+    """
+
+    max_bytes: int = 20 * 1024 * 1024
+    max_pixels: int = 50_000_000
+    min_side: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedImage:
+    """One decoded picture.
+
+    Attributes:
+        format: ``JPEG``, ``PNG`` or ``WEBP``.
+        width: columns as shown, after any EXIF orientation, pixels.
+        height: rows as shown, pixels.
+        rgb: the picture, mode RGB.
+    """
+
+    format: str
+    width: int
+    height: int
+    rgb: Image.Image
+
+
+def sniff(head: bytes) -> str:
+    """Return ``JPEG``, ``PNG`` or ``WEBP`` from the first 12 bytes, whatever the name says.
+
+    Raises:
+        UnsupportedFormat: it is none of them.
+    """
+    if head[:3] == b"\xff\xd8\xff":
+        return "JPEG"
+    if head[:8] == b"\x89PNG\r\n\x1a\n":
+        return "PNG"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    raise UnsupportedFormat(f"the first bytes {head[:12].hex(' ') or '(none)'} are not those of a JPEG, PNG or WebP")
+
+
+def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedImage:
+    """Decode one picture to RGB; the header is checked before pixel memory is taken.
+
+    Args:
+        payload: the file's bytes.
+        limits: what to refuse.
+        exif_policy: ``apply`` turns the picture upright.
+
+    Raises:
+        ImageError: a subclass says why.
+    """
+    if len(payload) > limits.max_bytes:
+        raise TooManyBytes(f"{len(payload)} bytes are over the limit of {limits.max_bytes}")
+    file_format = sniff(payload[:12])
+    try:
+        with Image.open(io.BytesIO(payload), formats=[file_format]) as image:
+            _check_header(image, limits, file_format)
+            image.load()
+            upright = ImageOps.exif_transpose(image) if exif_policy == "apply" else image
+            rgb = _to_rgb(upright)
+    except ImageError:
+        raise
+    except MemoryError:
+        raise Corrupt(f"the {file_format} needs more memory than there is") from None
+    # What Pillow's plugins raise on damaged files; anything else is a bug of ours and stays loud.
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        UnidentifiedImageError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        raise Corrupt(f"the {file_format} cannot be decoded whole{reason}") from None
+    return DecodedImage(file_format, rgb.width, rgb.height, rgb)
+
+
+def _check_header(image: Image.Image, limits: Limits, file_format: str) -> None:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise TooManyPixels(f"{width} x {height} = {width * height} pixels are over the limit of {limits.max_pixels}")
+    if min(width, height) < limits.min_side:
+        raise TooSmall(f"{width} x {height} pixels: a side is under the limit of {limits.min_side}")
+    frames = getattr(image, "n_frames", 1)
+    if file_format in _ANIMATED_FORMATS and frames > 1:
+        raise Animated(f"{frames} frames: only still pictures have one verdict")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit greyscale PNG, as I;16 or I
+        high_byte = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(high_byte).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def resize(rgb: Image.Image, height: int, width: int, resize_filter: ResizeFilter, fit: ResizeFit) -> Image.Image:
+    """Resize to exactly ``width`` x ``height``.
+
+    ``stretch`` ignores the aspect ratio. ``crop`` scales until the picture just covers the target
+    (its shortest side fits) and cuts the centre, in one resampling step.
+
+    Args:
+        rgb: mode RGB.
+        height: target rows, pixels.
+        width: target columns, pixels.
+        resize_filter: every filter but ``nearest`` widens with the scale, so it antialiases.
+        fit: ``stretch`` or ``crop``.
+    """
+    box: tuple[float, float, float, float] = (0.0, 0.0, float(rgb.width), float(rgb.height))
+    if fit == "crop":
+        scale = min(rgb.width / width, rgb.height / height)
+        # Clamped, because rounding may put an edge a hair outside, which Pillow refuses.
+        left, top = max(0.0, (rgb.width - width * scale) / 2), max(0.0, (rgb.height - height * scale) / 2)
+        right, bottom = min(float(rgb.width), left + width * scale), min(float(rgb.height), top + height * scale)
+        box = (left, top, right, bottom)
+    if rgb.size == (width, height):
+        return rgb
+    return rgb.resize((width, height), _FILTERS[resize_filter], box=box)
+
+
+def to_tensor(image: DecodedImage, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Return the model's input for one picture: uint8 ``[H, W, 3]``, RGB, 0 to 255."""
+    resized = resize(
+        image.rgb,
+        preprocessing.input_height,
+        preprocessing.input_width,
+        preprocessing.resize_filter,
+        preprocessing.resize_fit,
+    )
+    return np.asarray(resized, dtype=np.uint8)

@@ -1,0 +1,248 @@
+"""ModelSpec: everything a served model says of itself, to and from ONNX ``metadata_props``.
+
+ONNX stores metadata as a flat map of strings, so every field is one key with a JSON value
+(``0.87``, ``["real", "fake"]``). ``SPEC_VERSION`` names this layout.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+SPEC_VERSION = 1
+
+OutputKind = Literal["softmax", "sigmoid"]
+ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
+ResizeFit = Literal["stretch", "crop"]
+ExifPolicy = Literal["apply", "ignore"]
+
+MAX_INPUT_SIDE = 4096
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class SpecError(ValueError):
+    """Metadata that is missing, malformed or contradicts itself; ``key`` names the entry."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"model metadata '{key}': {problem}")
+        self.key = key
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a picture becomes the model's input; the same in training and serving.
+
+    Attributes:
+        input_height: rows of the input tensor, pixels.
+        input_width: columns of the input tensor, pixels.
+        resize_filter: Pillow resampling filter; all but ``nearest`` are antialiased.
+        resize_fit: ``stretch`` to the input size, or ``crop``: scale until the image just covers
+            the input size, then cut the centre.
+        exif_policy: whether the EXIF orientation is applied before the resize.
+    """
+
+    input_height: int
+    input_width: int
+    resize_filter: ResizeFilter
+    resize_fit: ResizeFit
+    exif_policy: ExifPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The contract of one model file. Construction validates every field.
+
+    Attributes:
+        name: model name, letters, digits, ``.``, ``_``, ``-``; at most 64.
+        version: model version, same alphabet.
+        class_names: the two class names in output order.
+        fake_class: which of ``class_names`` means AI-generated.
+        output_kind: how logits become probabilities: ``softmax`` over both, or a ``sigmoid`` each.
+        input_height, input_width, resize_filter, resize_fit, exif_policy: see
+            :class:`Preprocessing`.
+        temperature: logits are divided by it (Guo et al. 2017, arXiv:1706.04599); above 0.
+        threshold_real: P(fake) at or below it is called real; in [0, 1].
+        threshold_fake: P(fake) at or above it is called fake; in [threshold_real, 1].
+        threshold_rule: in words, how the thresholds were chosen.
+        dataset_fingerprint: SHA-256 over the training data, hexadecimal.
+        dataset_counts: images by ``source/class``.
+        recipe: the recipe's name and settings.
+        metrics: figures measured on the test part.
+        library_versions: package name to version, as used in training.
+        commit: commit of the code that trained it, or ``unknown``.
+
+    Raises:
+        SpecError: a field breaks its rule; the message names the key, the value and the limit.
+    """
+
+    name: str
+    version: str
+    class_names: tuple[str, str]
+    fake_class: str
+    output_kind: OutputKind
+    input_height: int
+    input_width: int
+    resize_filter: ResizeFilter
+    resize_fit: ResizeFit
+    exif_policy: ExifPolicy
+    temperature: float
+    threshold_real: float
+    threshold_fake: float
+    threshold_rule: str
+    dataset_fingerprint: str
+    dataset_counts: dict[str, int] = field(hash=False)
+    recipe: dict[str, Any] = field(hash=False)
+    metrics: dict[str, Any] = field(hash=False)
+    library_versions: dict[str, str] = field(hash=False)
+    commit: str
+
+    def __post_init__(self) -> None:
+        for key, rule in _RULES.items():
+            problem = rule(getattr(self, key))
+            if problem:
+                raise SpecError(key, problem)
+        if self.fake_class not in self.class_names:
+            raise SpecError("fake_class", f"{self.fake_class!r} is not one of {self.class_names}")
+        if self.threshold_fake < self.threshold_real:
+            raise SpecError(
+                "threshold_fake",
+                f"{self.threshold_fake} is below threshold_real {self.threshold_real}",
+            )
+
+    @property
+    def fake_index(self) -> int:
+        """Column of the logits that belongs to the fake class."""
+        return self.class_names.index(self.fake_class)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The fields that say how a picture becomes a tensor."""
+        return Preprocessing(self.input_height, self.input_width, self.resize_filter, self.resize_fit, self.exif_policy)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the ONNX ``metadata_props``: one JSON value per field, and ``spec_version``."""
+        metadata = {"spec_version": json.dumps(SPEC_VERSION)}
+        for item in fields(self):
+            metadata[item.name] = json.dumps(getattr(self, item.name), sort_keys=True)
+        return metadata
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> "ModelSpec":
+        """Read a spec back; keys that the spec does not know are ignored.
+
+        Raises:
+            SpecError: a key is missing, is not JSON, or breaks its rule.
+        """
+        version = _value(metadata, "spec_version")
+        if version != SPEC_VERSION:
+            raise SpecError("spec_version", f"{version!r} is not the supported {SPEC_VERSION}")
+        values = {item.name: _value(metadata, item.name) for item in fields(cls)}
+        if isinstance(values["class_names"], list):
+            values["class_names"] = tuple(values["class_names"])
+        return cls(**values)
+
+
+def _value(metadata: Mapping[str, str], key: str) -> Any:
+    if key not in metadata:
+        raise SpecError(key, "is missing")
+    try:
+        return json.loads(metadata[key])
+    except ValueError:
+        raise SpecError(key, f"{metadata[key][:80]!r} is not JSON") from None
+
+
+Rule = Callable[[Any], str | None]
+
+
+def _name(value: Any) -> str | None:
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return None
+    return f"{value!r} is not 1 to 64 letters, digits, '.', '_' or '-', starting with one of the first two"
+
+
+def _text(value: Any) -> str | None:
+    return None if isinstance(value, str) and value.strip() else f"{value!r} is not a non-empty text"
+
+
+def _one_of(choices: Any) -> Rule:
+    allowed = get_args(choices)
+
+    def rule(value: Any) -> str | None:
+        return None if value in allowed else f"{value!r} is not one of {', '.join(allowed)}"
+
+    return rule
+
+
+def _number(low: float, high: float, *, open_low: bool = False) -> Rule:
+    def rule(value: Any) -> str | None:
+        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if good and (low < value if open_low else low <= value) and value <= high:
+            return None
+        return f"{value!r} is not a number {'above' if open_low else 'from'} {low:g} to {high:g}"
+
+    return rule
+
+
+def _side(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INPUT_SIDE:
+        return None
+    return f"{value!r} is not a whole number of pixels from 1 to {MAX_INPUT_SIDE}"
+
+
+def _two_names(value: Any) -> str | None:
+    if not isinstance(value, tuple) or len(value) != 2 or len(set(map(str, value))) != 2:
+        return f"{value!r} is not two different class names"
+    return _name(value[0]) or _name(value[1])
+
+
+def _fingerprint(value: Any) -> str | None:
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        return None
+    return f"{value!r} is not 64 hexadecimal digits"
+
+
+def _counts(value: Any) -> str | None:
+    if isinstance(value, dict) and all(
+        isinstance(key, str) and isinstance(count, int) and count >= 0 for key, count in value.items()
+    ):
+        return None
+    return f"{value!r} is not a map of names to counts"
+
+
+def _map(value: Any) -> str | None:
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return None
+    return f"{value!r} is not a map"
+
+
+def _text_map(value: Any) -> str | None:
+    return _map(value) or next(
+        (f"{key!r}: {text!r} is not a text" for key, text in value.items() if not isinstance(text, str)), None
+    )
+
+
+_RULES: dict[str, Rule] = {
+    "name": _name,
+    "version": _name,
+    "class_names": _two_names,
+    "fake_class": _name,
+    "output_kind": _one_of(OutputKind),
+    "input_height": _side,
+    "input_width": _side,
+    "resize_filter": _one_of(ResizeFilter),
+    "resize_fit": _one_of(ResizeFit),
+    "exif_policy": _one_of(ExifPolicy),
+    "temperature": _number(0, 1000, open_low=True),
+    "threshold_real": _number(0, 1),
+    "threshold_fake": _number(0, 1),
+    "threshold_rule": _text,
+    "dataset_fingerprint": _fingerprint,
+    "dataset_counts": _counts,
+    "recipe": _map,
+    "metrics": _map,
+    "library_versions": _text_map,
+    "commit": _text,
+}

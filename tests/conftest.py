@@ -1,0 +1,75 @@
+"""Pictures, data folders and models that the tests stand on."""
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage
+from PIL import Image
+
+from service.contract.spec import ModelSpec
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PUBLIC_DOMAIN = Path(skimage.__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def faces_data() -> Path:
+    """The folder of real face images; tests that need it skip without it."""
+    folder = Path(os.environ.get("FACES_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"needs the face images: '{folder}' is missing, FACES_DATA names another place")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Image.Image:
+    """A public-domain portrait (NASA), 512 x 512 RGB."""
+    return Image.open(PUBLIC_DOMAIN / "astronaut.png").convert("RGB")
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Return a picture's bytes in a format."""
+
+    def encoded(image: Image.Image, file_format: str = "JPEG", **options: object) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, file_format, **options)
+        return buffer.getvalue()
+
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def make_spec() -> Callable[..., ModelSpec]:
+    """Return a valid spec with any fields replaced."""
+
+    def spec(**changes: object) -> ModelSpec:
+        fields: dict[str, object] = {
+            "name": "tiny",
+            "version": "1",
+            "class_names": ("real", "fake"),
+            "fake_class": "fake",
+            "output_kind": "softmax",
+            "input_height": 48,
+            "input_width": 48,
+            "resize_filter": "bicubic",
+            "resize_fit": "crop",
+            "exif_policy": "apply",
+            "temperature": 1.5,
+            "threshold_real": 0.2,
+            "threshold_fake": 0.8,
+            "threshold_rule": "made for tests",
+            "dataset_fingerprint": "0" * 64,
+            "dataset_counts": {"tiny/real": 1, "tiny/fake": 1},
+            "recipe": {"name": "tiny"},
+            "metrics": {},
+            "library_versions": {"numpy": np.__version__},
+            "commit": "unknown",
+        }
+        return ModelSpec(**(fields | changes))  # type: ignore[arg-type]
+
+    return spec

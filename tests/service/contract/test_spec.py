@@ -1,0 +1,90 @@
+"""ModelSpec: a round trip loses nothing, and every field that breaks its rule is named."""
+
+import json
+
+import pytest
+
+from service.contract.spec import ModelSpec, SpecError
+
+
+def test_metadata_round_trip_keeps_every_field(make_spec):
+    spec = make_spec(recipe={"name": "tiny", "epochs": 3}, metrics={"auc": 0.9}, temperature=0.1 + 0.2)
+    assert ModelSpec.from_metadata(spec.to_metadata()) == spec
+
+
+def test_metadata_values_are_text_as_onnx_demands(make_spec):
+    assert all(isinstance(value, str) for value in make_spec().to_metadata().values())
+
+
+def test_unknown_keys_are_ignored_so_that_newer_files_still_load(make_spec):
+    assert ModelSpec.from_metadata({**make_spec().to_metadata(), "later": "1"}) == make_spec()
+
+
+@pytest.mark.parametrize("key", ["spec_version", "name", "class_names", "temperature", "commit", "resize_filter"])
+def test_a_missing_key_is_named(make_spec, key):
+    metadata = make_spec().to_metadata()
+    del metadata[key]
+    with pytest.raises(SpecError, match=f"'{key}': is missing"):
+        ModelSpec.from_metadata(metadata)
+
+
+def test_a_value_that_is_not_json_is_named(make_spec):
+    with pytest.raises(SpecError, match="'temperature': 'hot' is not JSON"):
+        ModelSpec.from_metadata({**make_spec().to_metadata(), "temperature": "hot"})
+
+
+def test_another_spec_version_is_refused(make_spec):
+    with pytest.raises(SpecError, match="'spec_version': 2 is not the supported 1"):
+        ModelSpec.from_metadata({**make_spec().to_metadata(), "spec_version": "2"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "../../etc/passwd"),
+        ("name", ""),
+        ("version", 3),
+        ("class_names", ["real"]),
+        ("class_names", ["real", "real"]),
+        ("class_names", "rf"),
+        ("fake_class", "forged"),
+        ("output_kind", "tanh"),
+        ("input_height", 0),
+        ("input_height", 4097),
+        ("input_width", 128.5),
+        ("input_width", True),
+        ("resize_filter", "cubic"),
+        ("resize_fit", "pad"),
+        ("exif_policy", None),
+        ("temperature", 0),
+        ("temperature", -1.0),
+        ("temperature", "1"),
+        ("threshold_real", -0.1),
+        ("threshold_fake", 1.1),
+        ("threshold_fake", 0.1),
+        ("threshold_rule", " "),
+        ("dataset_fingerprint", "abc"),
+        ("dataset_counts", {"a": -1}),
+        ("dataset_counts", [1]),
+        ("recipe", "tiny"),
+        ("metrics", []),
+        ("library_versions", {"numpy": 2}),
+        ("commit", ""),
+    ],
+)
+def test_a_field_that_breaks_its_rule_is_named(make_spec, key, value):
+    metadata = {**make_spec().to_metadata(), key: json.dumps(value)}
+    with pytest.raises(SpecError) as refused:
+        ModelSpec.from_metadata(metadata)
+    assert refused.value.key == key
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_should_not_hold_are_refused(make_spec, value):
+    with pytest.raises(SpecError, match="temperature"):
+        ModelSpec.from_metadata({**make_spec().to_metadata(), "temperature": value})
+
+
+def test_fake_index_follows_the_output_order(make_spec):
+    assert make_spec(class_names=("fake", "real")).fake_index == 0
+    assert make_spec(class_names=("photo", "generated"), fake_class="generated").fake_index == 1
