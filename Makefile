@@ -1,0 +1,56 @@
+# Two environments: .venv-service has the service alone, .venv has everything.
+PYTHON ?= python3
+SERVICE := .venv-service/bin/python
+DEV := .venv/bin/python
+PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint format bench lock clean
+
+help:  ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: .venv-service/installed  ## Serve the committed default model on 127.0.0.1:8000.
+	@exec $(SERVICE) -m service $(ARGS)
+
+test: .venv/installed  ## Install everything and run all tests.
+	@$(DEV) -m pytest $(ARGS)
+
+lint: .venv/installed  ## Check style, types and the direction of imports.
+	@$(DEV) -m ruff check .
+	@$(DEV) -m ruff format --check .
+	@$(DEV) -m mypy
+	@.venv/bin/lint-imports
+
+format: .venv/installed  ## Rewrite the code in the project's style.
+	@$(DEV) -m ruff check --fix .
+	@$(DEV) -m ruff format .
+
+bench: .venv/installed  ## Measure speed; prints ratios within one run.
+	@$(DEV) -m tests.bench
+
+# A lock names every version and hash and no address, so that any index or mirror will do.
+UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+lock: .venv/installed  ## Resolve the dependencies again into *.lock.
+	@$(UV_COMPILE) --upgrade -o service.lock
+	@echo "onnxruntime; sys_platform == 'never'" > .gpu-overrides
+	@$(UV_COMPILE) --upgrade --extra gpu --override .gpu-overrides -o service-gpu.lock
+	@rm .gpu-overrides
+	@$(UV_COMPILE) --upgrade --extra trainer -o trainer.lock
+	@$(UV_COMPILE) --upgrade --extra dev -o dev.lock
+
+clean:  ## Remove both environments and every cache.
+	rm -rf .venv .venv-service .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv-service/installed: service.lock
+	@echo "installing the service into .venv-service"
+	@$(PYTHON) -m venv .venv-service
+	@$(SERVICE) -m pip install $(PIP_FLAGS) -r service.lock
+	@touch $@
+
+.venv/installed: dev.lock
+	@echo "installing everything into .venv (about 3 GB, a few minutes)"
+	@$(PYTHON) -m venv .venv
+	@$(DEV) -m pip install $(PIP_FLAGS) -r dev.lock
+	@touch $@

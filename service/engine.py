@@ -1,0 +1,166 @@
+"""Engine: one ONNX model, checked against its own metadata, on the CPU or a CUDA device."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from service.contract.spec import ModelSpec, SpecError
+
+Provider = Literal["auto", "cpu", "cuda"]
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class ModelFileError(Exception):
+    """The model file is missing, corrupt, or contradicts its metadata."""
+
+
+class ProviderError(Exception):
+    """The requested execution provider is not really active."""
+
+
+class InferenceError(Exception):
+    """The model ran and failed, or gave an answer of the wrong shape, NaN or infinity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A loaded model. Thread-safe: ONNX Runtime sessions may run from several threads at once.
+
+    Attributes:
+        spec: what the file says of itself.
+        sha256: of the file's bytes, hexadecimal.
+        provider: execution provider that is active, ``CPUExecutionProvider`` or
+            ``CUDAExecutionProvider``.
+        threads: threads inside one run.
+    """
+
+    spec: ModelSpec
+    sha256: str
+    provider: str
+    threads: int
+    _session: ort.InferenceSession
+
+    @classmethod
+    def load(cls, path: Path, provider: Provider = "auto", threads: int | None = None) -> "Engine":
+        """Read a model file; see :meth:`from_bytes`.
+
+        Raises:
+            ModelFileError: it cannot be read, or is refused.
+            ProviderError: ``cuda`` was asked for and is not active.
+        """
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelFileError(f"model file '{path}' cannot be read: {error.strerror}") from None
+        try:
+            return cls.from_bytes(content, provider, threads)
+        except ModelFileError as error:
+            raise ModelFileError(f"model file '{path}' is refused: {error}") from None
+
+    @classmethod
+    def from_bytes(cls, content: bytes, provider: Provider = "auto", threads: int | None = None) -> "Engine":
+        """Build the session and hold the graph against the metadata.
+
+        Args:
+            content: a whole ONNX file. Hash and graph come from the same bytes, so a file that is
+                replaced meanwhile cannot answer under another's name.
+            provider: ``auto`` takes CUDA where it truly loads, else the CPU.
+            threads: threads inside one run; default: the processors this process may use.
+
+        Raises:
+            ModelFileError: not an ONNX model, or metadata missing, malformed or contradicting.
+            ProviderError: ``cuda`` was asked for and is not active.
+        """
+        count = threads or len(os.sched_getaffinity(0))
+        session = _session(content, provider, count)
+        try:
+            spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
+            _check_graph(session, spec)
+        except SpecError as error:
+            raise ModelFileError(str(error)) from None
+        return cls(spec, hashlib.sha256(content).hexdigest(), session.get_providers()[0], count, session)
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the model.
+
+        Args:
+            images: uint8 ``[N, H, W, 3]`` RGB of the spec's size, N at least 1.
+
+        Returns:
+            float32 ``[N, 2]``, finite.
+
+        Raises:
+            InferenceError: the run failed, or its output is not finite ``[N, 2]``.
+        """
+        try:
+            (output,) = self._session.run(["logits"], {"image": images})
+        except Exception as error:  # onnxruntime raises a different class for each status code
+            raise InferenceError(f"inference failed: {error}") from error
+        logits = np.asarray(output)
+        if logits.shape != (len(images), len(self.spec.class_names)):
+            raise InferenceError(f"output of shape {logits.shape} for {len(images)} images")
+        if not np.isfinite(logits).all():
+            raise InferenceError("output holds NaN or infinity")
+        return logits
+
+    def warm_up(self) -> None:
+        """Run once on zeros of the spec's own size, so that the first request pays nothing extra.
+
+        Raises:
+            InferenceError: as :meth:`logits`.
+        """
+        self.logits(np.zeros((1, self.spec.input_height, self.spec.input_width, 3), np.uint8))
+
+
+def _session(content: bytes, provider: Provider, threads: int) -> ort.InferenceSession:
+    available = ort.get_available_providers()
+    if provider == "cuda" and _CUDA not in available:
+        raise ProviderError(f"provider 'cuda' needs onnxruntime-gpu; this build has {', '.join(available)}")
+    wanted = [_CUDA, _CPU] if provider != "cpu" and _CUDA in available else [_CPU]
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what matters is raised; the rest would break the JSON log
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(content, options, providers=wanted)
+    except Exception as error:  # onnxruntime raises a different class for each status code
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelFileError(f"not a loadable ONNX model ({len(content)} bytes): {reason}") from None
+    # A CUDA session whose libraries do not load falls back to the CPU without an error.
+    if provider == "cuda" and session.get_providers()[0] != _CUDA:
+        raise ProviderError("provider 'cuda' did not become active: its libraries or a device are missing")
+    return session
+
+
+def _check_graph(session: ort.InferenceSession, spec: ModelSpec) -> None:
+    _check_tensor(
+        session.get_inputs(),
+        "image",
+        "tensor(uint8)",
+        {1: ("input_height", spec.input_height), 2: ("input_width", spec.input_width), 3: ("input channels", 3)},
+    )
+    _check_tensor(session.get_outputs(), "logits", "tensor(float)", {1: ("class_names", len(spec.class_names))})
+
+
+def _check_tensor(found: Any, name: str, kind: str, expected: Mapping[int, tuple[str, int]]) -> None:
+    """Hold one graph input or output against the spec; the batch axis must be free."""
+    tensor = next((item for item in found if item.name == name), None)
+    if tensor is None:
+        raise ModelFileError(f"the graph has no tensor '{name}', only {', '.join(item.name for item in found)}")
+    if tensor.type != kind:
+        raise ModelFileError(f"the graph's '{name}' is {tensor.type}, not {kind}")
+    if len(tensor.shape) != max(expected) + 1 or isinstance(tensor.shape[0], int):
+        raise ModelFileError(
+            f"the graph's '{name}' has shape {tensor.shape}, not a free batch of rank {max(expected) + 1}"
+        )
+    for axis, (key, value) in expected.items():
+        if tensor.shape[axis] != value:
+            raise SpecError(key, f"says {value}, but the graph's '{name}' has {tensor.shape[axis]} on axis {axis}")

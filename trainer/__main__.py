@@ -1,0 +1,190 @@
+"""Command line: ``trainer fit | evaluate | predict | export``.
+
+Heavy imports stay inside the commands, so that ``--help`` and ``predict`` start at once.
+"""
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes are not news
+
+import typer
+
+from trainer.errors import TrainerError
+from trainer.progress import console
+from trainer.recipes import RECIPES, RecipeError, get_recipe
+
+app = typer.Typer(
+    help="Fit, evaluate and export detectors of AI-generated faces.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class SplitChoice(StrEnum):
+    """Values of ``--split``."""
+
+    STRATIFIED = "stratified"
+    AS_PUBLISHED = "as-published"
+
+
+class AugmentChoice(StrEnum):
+    """Values of ``--augment``."""
+
+    NONE = "none"
+    CLASSIC = "classic"
+    REENCODE = "reencode"
+
+
+Data = Annotated[list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.")]
+Model = Annotated[Path, typer.Argument(help="Model file.", metavar="MODEL.onnx")]
+
+
+@app.command()
+def fit(
+    data: Data,
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")],
+    out: Annotated[Path, typer.Option(help="Run folder to create, or to go on with.", metavar="RUN")],
+    split: Annotated[
+        SplitChoice, typer.Option(help="70/10/10/10 by source and class, or the published single 80/20 cut.")
+    ] = SplitChoice.STRATIFIED,
+    augment: Annotated[AugmentChoice | None, typer.Option(help="Default: the recipe's own.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after RUN's last finished epoch.")] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Keep decoded tensors here; default: in RUN, removed at the end.")
+    ] = None,
+    model_version: Annotated[str | None, typer.Option(help="Version of the model; default: today's date.")] = None,
+) -> None:
+    """Fit a recipe on folders of faces; write RUN with the model, its figures and plots."""
+    from trainer.fit import FitOptions
+    from trainer.fit import fit as run_fit
+    from trainer.run import Run
+
+    chosen = get_recipe(recipe, augmentation=augment.value if augment else None, epochs=epochs, batch_size=batch_size)
+    published = split is SplitChoice.AS_PUBLISHED
+    options = FitOptions(
+        roots=data,
+        recipe=chosen,
+        run=Run(out),
+        seed=(chosen.published_seed if published else 42) if seed is None else seed,
+        split_rule=split.value,
+        resume=resume,
+        cache=cache,
+        version=model_version,
+    )
+    metrics = run_fit(options)
+    _print_evaluation(metrics["test"])
+    parity = metrics["parity"]
+    console.print(f"parity: largest logit difference {parity['max_difference']:.1e} over {parity['files']} files")
+    console.print(f"written: {out}", highlight=False)
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    data: Data,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score labelled folders with a model file, through the service's own engine."""
+    from service.engine import Engine
+    from trainer.dataset import scan
+    from trainer.evaluate import evaluate as run_evaluation
+
+    result = run_evaluation(Engine.load(model, "cpu"), scan(data, one_class=True).samples)
+    if json_output:
+        print(json.dumps(result, indent=2))
+    else:
+        _print_evaluation(result)
+
+
+@app.command()
+def predict(
+    model: Model,
+    images: Annotated[list[Path], typer.Argument(help="Pictures.", metavar="IMAGE...")],
+) -> None:
+    """Print one JSON line a picture: the verdict that the service would give."""
+    from service.engine import Engine
+    from trainer.predict import predict_file
+
+    engine = Engine.load(model, "cpu")
+    answers = [predict_file(engine, path) for path in images]
+    for answer in answers:
+        print(json.dumps(answer, ensure_ascii=False))
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Run folder of a fit.", metavar="RUN")],
+    images: Annotated[
+        list[Path] | None, typer.Option(help="Pictures for the parity check; default: the run's own test part.")
+    ] = None,
+) -> None:
+    """Write RUN/model.onnx from RUN/model.keras, once the service's engine agrees with Keras."""
+    from trainer.export import export_run
+    from trainer.run import Run
+
+    parity = export_run(Run(run), images or ())
+    print(f"{run / 'model.onnx'}: largest logit difference {parity.max_difference:.1e} over {parity.files} files")
+
+
+def _print_evaluation(result: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        "source",
+        "real",
+        "fake",
+        "accuracy",
+        "precision",
+        "recall",
+        "F1",
+        "ROC AUC",
+        "real called fake",
+        "fake called real",
+        "uncertain",
+    )
+    keys = ("accuracy", "precision", "recall", "f1", "roc_auc", "real_called_fake", "fake_called_real", "uncertain")
+    for name, row in [*result["sources"].items(), ("pooled", result["pooled"])]:
+        cells = ["–" if row[key] is None else f"{row[key]:.4f}" for key in keys]
+        table.add_row(name, str(row["real"]), str(row["fake"]), *cells)
+    Console(width=140 if not sys.stdout.isatty() else None).print(table)
+
+
+def main() -> None:
+    """Run the command line; refusals are one line and exit status 1, Ctrl-C is 130."""
+    from service.engine import ModelFileError
+
+    try:
+        app(standalone_mode=True)
+    except (TrainerError, RecipeError, ModelFileError) as error:
+        _fail(str(error))
+    except OSError as error:
+        where = f" '{error.filename}'" if error.filename else ""
+        _fail(
+            f"{error.strerror or error}{where}; nothing was left half-written, and --resume goes on from the last epoch"
+        )
+    except KeyboardInterrupt:
+        console.print("stopped", style="bold")
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    console.print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Run state after every epoch: what to resume from, and which epoch was best."""
+
+import csv
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from trainer.files import atomic_path, write_json
+from trainer.progress import console
+from trainer.recipes import Select
+
+STATE = "state.json"
+
+
+@dataclass(slots=True)
+class RunState:
+    """How far a fit has come.
+
+    Attributes:
+        epoch: epochs finished.
+        best_epoch: the epoch (from 1) that the recipe's rule prefers so far; 0 before the first.
+        history: one row an epoch: ``epoch``, Keras's logs, ``seconds``.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, folder: Path) -> "RunState":
+        """Read the state of a checkpoint folder; a fresh one where there is none."""
+        path = folder / STATE
+        return cls(**json.loads(path.read_text("utf-8"))) if path.exists() else cls()
+
+
+def checkpoint_path(folder: Path, epoch: int) -> Path:
+    """Return where the weights after ``epoch`` are kept."""
+    return folder / f"epoch-{epoch:04d}.keras"
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Save model, optimizer and state after every epoch; keep the newest and the best.
+
+    The state file names the epoch whose weights it belongs to and is replaced after they are
+    written, so a kill at any moment leaves a pair that fits together.
+    """
+
+    def __init__(self, folder: Path, history: Path, select: Select, epochs: int, state: RunState) -> None:
+        super().__init__()
+        self._folder, self._history, self._select, self._epochs = folder, history, select, epochs
+        self.state = state
+        self._started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the epoch's clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write weights, then state and history."""
+        seconds = time.perf_counter() - self._started
+        figures = {key: float(value) for key, value in (logs or {}).items()}
+        row = {"epoch": epoch + 1, **figures, "seconds": round(seconds, 2)}
+        with atomic_path(checkpoint_path(self._folder, epoch + 1)) as temporary:
+            self.model.save(temporary)
+        history = [*self.state.history, row]
+        self.state = RunState(epoch + 1, best_epoch(history, self._select), history)
+        write_json(self._folder / STATE, asdict(self.state))
+        write_history(self._history, history)
+        self._remove_superseded()
+        minutes = (self._epochs - epoch - 1) * seconds / 60
+        console.print(
+            f"epoch {epoch + 1}/{self._epochs}: {seconds:.0f} s, about {minutes:.0f} min left, "
+            f"kept so far: epoch {self.state.best_epoch}",
+            highlight=False,
+        )
+
+    def _remove_superseded(self) -> None:
+        keep = {checkpoint_path(self._folder, epoch) for epoch in (self.state.epoch, self.state.best_epoch)}
+        for path in self._folder.glob("epoch-*.keras"):
+            if path not in keep:
+                path.unlink()
+
+
+def best_epoch(history: list[dict[str, float]], select: Select) -> int:
+    """Return the epoch (from 1) that the rule prefers; of equals the first."""
+    if select == "last":
+        return int(history[-1]["epoch"])
+    sign = -1 if select == "val_loss" else 1
+    return int(max(history, key=lambda row: sign * row[select])["epoch"])
+
+
+def write_history(path: Path, history: list[dict[str, float]]) -> None:
+    """Write ``history.csv``, one row an epoch."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)

@@ -1,0 +1,60 @@
+"""Keras network to ONNX graph: uint8 ``image`` in, float32 ``logits`` out, batch axis free."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+
+from trainer.errors import TrainerError
+from trainer.networks import LOGITS
+
+OPSET = 18
+# Values above which a weight travels around the graph optimiser instead of through it.
+_LARGE = 1_000_000
+
+
+def convert(model: keras.Model) -> onnx.ModelProto:
+    """Convert a network that ends in logits.
+
+    tf2onnx deep-copies and scans the whole graph once for each of its optimiser passes; with the
+    46 million weights of flatten-cnn-300 inside, that is almost all of the stock route's time. So
+    large weights enter the conversion as graph inputs and become initializers afterwards.
+
+    Raises:
+        TrainerError: Keras does not run on TensorFlow here.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise TrainerError("export needs KERAS_BACKEND=tensorflow; the .keras file of any backend will do")
+    import tensorflow as tf
+    import tf2onnx
+
+    large = [variable for variable in model.variables if math.prod(variable.shape) >= _LARGE]
+    names = [f"weight_{index}" for index in range(len(large))]
+
+    def forward(image: Any, *weights: Any) -> dict[str, Any]:
+        with keras.StatelessScope(state_mapping=list(zip(large, weights, strict=True))):
+            return {LOGITS: model(image, training=False)}
+
+    signature = [tf.TensorSpec((None, *model.input.shape[1:]), tf.uint8, name="image")]
+    signature += [tf.TensorSpec(v.shape, tf.float32, name=n) for v, n in zip(large, names, strict=True)]
+    traced = tf.function(forward, input_signature=signature)
+    proto, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET)
+    values = {name: keras.ops.convert_to_numpy(v) for name, v in zip(names, large, strict=True)}
+    _to_initializers(proto.graph, values)
+    _name_batch_axis(proto.graph)
+    onnx.checker.check_model(proto)
+    return proto
+
+
+def _to_initializers(graph: onnx.GraphProto, values: dict[str, np.ndarray]) -> None:
+    kept = [item for item in graph.input if item.name not in values]
+    del graph.input[:]
+    graph.input.extend(kept)
+    graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in values.items())
+
+
+def _name_batch_axis(graph: onnx.GraphProto) -> None:
+    for tensor in (*graph.input, *graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"

@@ -1,0 +1,168 @@
+"""Scan: folders of faces to a list of readable, distinct, labelled pictures and their fingerprint."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from service.contract.image import ImageError, Limits, decode
+from trainer.errors import TrainerError
+from trainer.progress import track
+
+Label = Literal["real", "fake"]
+LABELS: tuple[Label, Label] = ("real", "fake")
+# Training reads what people collected, not what strangers upload: generous, but still bounded.
+SCAN_LIMITS = Limits(max_bytes=200 * 1024 * 1024, max_pixels=150_000_000)
+_DECODE_THREADS = 4
+_WINDOW = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One readable picture.
+
+    Attributes:
+        path: where its bytes are.
+        label: ``real`` or ``fake``.
+        source: name of the data root it came from.
+        sha256: of its bytes, hexadecimal.
+    """
+
+    path: Path
+    label: Label
+    source: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One file left out, and why."""
+
+    path: Path
+    label: Label
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Samples in a stable order (source, label, path), and the files left out."""
+
+    samples: tuple[Sample, ...]
+    rejected: tuple[Rejected, ...] = field(default=())
+
+    def counts(self) -> dict[str, int]:
+        """Return images by ``source/label``."""
+        return dict(sorted(Counter(f"{s.source}/{s.label}" for s in self.samples).items()))
+
+    def fingerprint(self) -> str:
+        """Return SHA-256 over every sample's source, label and content, whatever the file names."""
+        lines = sorted(f"{s.source}\t{s.label}\t{s.sha256}\n" for s in self.samples)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def scan(roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: bool = False) -> Dataset:
+    """Read every file under ``ROOT/real`` and ``ROOT/fake``; each root is a source named after it.
+
+    A root may hold one of the two folders only, as long as all roots together hold both classes.
+    Files that do not decode are left out with their reason, and so are exact duplicates (the first
+    by order stays); bytes that carry both labels are left out altogether.
+
+    Args:
+        roots: data folders.
+        keep_duplicates: keep exact duplicates, as the published splits did.
+        one_class: accept data of one class only, as evaluation may.
+
+    Raises:
+        TrainerError: a root is missing or holds neither folder, or a class is empty.
+    """
+    files = [found for source, root in _named(roots) for found in _files(source, root)]
+    samples: list[Sample] = []
+    rejected: list[Rejected] = []
+    for result in track(_read_all(files), "scan", total=len(files)):
+        (samples if isinstance(result, Sample) else rejected).append(result)  # type: ignore[arg-type]
+    if not keep_duplicates:
+        samples, duplicates = _without_duplicates(samples)
+        rejected += duplicates
+    dataset = Dataset(tuple(samples), tuple(rejected))
+    _check_classes(dataset, roots, one_class)
+    return dataset
+
+
+def _named(roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    resolved = [root.resolve() for root in roots]
+    repeated = {name for name, count in Counter(root.name for root in resolved).items() if count > 1}
+    for given, root in zip(roots, resolved, strict=True):
+        if not root.is_dir():
+            raise TrainerError(f"data folder '{given}' does not exist")
+        if resolved.count(root) > 1:
+            raise TrainerError(f"data folder '{given}' is given twice")
+        yield f"{root.parent.name}.{root.name}" if root.name in repeated else root.name, root
+
+
+def _files(source: str, root: Path) -> list[tuple[str, Label, Path]]:
+    folders: list[tuple[Label, Path]] = [(label, root / label) for label in LABELS if (root / label).is_dir()]
+    if not folders:
+        raise TrainerError(f"data folder '{root}' holds neither 'real' nor 'fake'")
+    return [
+        (source, label, path)
+        for label, folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+
+
+def _read_all(files: Iterable[tuple[str, Label, Path]]) -> Iterator[Sample | Rejected]:
+    """Decode in threads, in order, with a bounded number of pictures in flight."""
+    remaining = iter(files)
+    with ThreadPoolExecutor(_DECODE_THREADS) as pool:
+        while window := list(islice(remaining, _WINDOW)):
+            yield from pool.map(_read, window)
+
+
+def _read(item: tuple[str, Label, Path]) -> Sample | Rejected:
+    source, label, path = item
+    try:
+        payload = path.read_bytes()
+        decode(payload, SCAN_LIMITS, "ignore")
+    except ImageError as error:
+        return Rejected(path, label, source, f"{error.code}: {error}")
+    except OSError as error:
+        return Rejected(path, label, source, f"unreadable: {error.strerror}")
+    return Sample(path, label, source, hashlib.sha256(payload).hexdigest())
+
+
+def _without_duplicates(samples: list[Sample]) -> tuple[list[Sample], list[Rejected]]:
+    labels: dict[str, set[Label]] = {}
+    for sample in samples:
+        labels.setdefault(sample.sha256, set()).add(sample.label)
+    kept: dict[str, Sample] = {}
+    rejected: list[Rejected] = []
+    for sample in samples:
+        first = kept.get(sample.sha256)
+        if len(labels[sample.sha256]) > 1:
+            reason = "contradictory: the same bytes are labelled real and fake"
+        elif first is not None:
+            reason = f"duplicate of {first.path}"
+        else:
+            kept[sample.sha256] = sample
+            continue
+        rejected.append(Rejected(sample.path, sample.label, sample.source, reason))
+    return list(kept.values()), rejected
+
+
+def _check_classes(dataset: Dataset, roots: Sequence[Path], one_class: bool) -> None:
+    by_label = Counter(sample.label for sample in dataset.samples)
+    if not dataset.samples:
+        left_out = f"; {len(dataset.rejected)} files were left out" if dataset.rejected else ""
+        raise TrainerError(f"no readable images under {', '.join(map(str, roots))}{left_out}")
+    for label in LABELS:
+        if not by_label[label] and not one_class:
+            raise TrainerError(
+                f"no readable {label} images under {', '.join(map(str, roots))}: "
+                f"a detector needs both classes ({by_label.total()} images found, all of the other class)"
+            )

@@ -1,0 +1,103 @@
+"""The networks, in plain Keras 3.
+
+Every network takes uint8 ``[N, H, W, 3]`` RGB (rescaling is its first layer) and ends in a layer
+named ``logits``, float32 ``[N, 2]``, followed by the activation that the training loss wants.
+"""
+
+import keras
+from keras import layers
+
+from service.contract.spec import OutputKind
+from trainer.recipes import Recipe
+
+LOGITS = "logits"
+
+
+def build_network(recipe: Recipe) -> keras.Model:
+    """Build the untrained network of a recipe; initial weights follow Keras's global seed."""
+    return _BUILDERS[recipe.name](recipe)
+
+
+def logits_model(model: keras.Model) -> keras.Model:
+    """Return the part of a fitted model that is exported: uint8 images to logits."""
+    return keras.Model(model.input, model.get_layer(LOGITS).output, name=model.name)
+
+
+def _input(recipe: Recipe) -> keras.KerasTensor:
+    size = recipe.preprocessing
+    return keras.Input((size.input_height, size.input_width, 3), dtype="uint8", name="image")
+
+
+def _model(recipe: Recipe, inputs: keras.KerasTensor, logits: keras.KerasTensor) -> keras.Model:
+    kind: OutputKind = recipe.output_kind
+    outputs = layers.Activation(kind, name="probabilities", dtype="float32")(logits)
+    return keras.Model(inputs, outputs, name=recipe.name)
+
+
+def _flatten_cnn(recipe: Recipe) -> keras.Model:
+    inputs = _input(recipe)
+    x = layers.Rescaling(1 / 255)(inputs)
+    for filters in (32, 64):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D(2)(x)
+        x = layers.Dropout(0.25)(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(128, activation="relu")(x)
+    x = layers.Dropout(0.5)(x)
+    return _model(recipe, inputs, layers.Dense(2, name=LOGITS)(x))
+
+
+def _dilated_cnn(recipe: Recipe) -> keras.Model:
+    inputs = _input(recipe)
+    x = layers.Rescaling(1 / 255)(inputs)
+    for filters, kernel, dilation in ((64, 5, 1), (64, 5, 1), (64, 5, 1), (32, 3, 2), (16, 3, 2), (16, 3, 2)):
+        x = layers.Conv2D(filters, kernel, padding="same", dilation_rate=dilation, activation="relu")(x)
+        x = layers.MaxPooling2D(2, strides=2)(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    for units in (400, 512, 400):
+        x = layers.Dense(units)(x)
+        x = layers.Dropout(0.5)(x)
+        x = layers.ReLU()(x)
+    return _model(recipe, inputs, layers.Dense(2, name=LOGITS)(x))
+
+
+def _residual_cnn(recipe: Recipe) -> keras.Model:
+    """Residual stages (He et al. 2016, arXiv:1603.05027) over RGB and high-pass channels.
+
+    The head is ``1x1 convolution -> global average pooling``: the map before pooling is exact
+    evidence per region, its mean is the logits (class activation maps, Zhou et al. 2016,
+    arXiv:1512.04150).
+    """
+    inputs = _input(recipe)
+    rgb = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    # What a 3x3 mean leaves over: up-sampling artefacts live there, and it is small, hence the gain.
+    smooth = layers.AveragePooling2D(3, strides=1, padding="same", name="low_pass")(rgb)
+    high_pass = layers.Rescaling(4.0, name="high_pass_gain")(layers.Subtract(name="high_pass")([rgb, smooth]))
+    x = layers.Concatenate()([rgb, high_pass])
+    x = layers.Conv2D(16, 3, padding="same", use_bias=False)(x)
+    for filters, blocks in ((24, 1), (48, 2), (96, 1)):
+        x = _normalised(x)
+        x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
+        for _ in range(blocks):
+            x = _residual_block(x, filters)
+    x = _normalised(x)
+    x = layers.Dropout(0.2)(x)
+    evidence = layers.Conv2D(2, 1, name="evidence", dtype="float32")(x)
+    return _model(recipe, inputs, layers.GlobalAveragePooling2D(name=LOGITS, dtype="float32")(evidence))
+
+
+def _normalised(x: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.95)(x))
+
+
+def _residual_block(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
+    y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(_normalised(x))
+    y = layers.Conv2D(filters, 3, padding="same", use_bias=False)(_normalised(y))
+    return layers.Add()([x, y])
+
+
+_BUILDERS = {
+    "flatten-cnn-300": _flatten_cnn,
+    "dilated-cnn-128": _dilated_cnn,
+    "residual-cnn": _residual_cnn,
+}

@@ -1,0 +1,136 @@
+"""Recipes: everything that decides how a network is built, fitted and chosen.
+
+``flatten-cnn-300`` and ``dilated-cnn-128`` are two published student systems, kept exact;
+``residual-cnn`` is ours.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from service.contract.spec import OutputKind, Preprocessing
+
+Augmentation = Literal["none", "classic", "reencode"]
+Select = Literal["last", "val_accuracy", "val_loss"]
+Balance = Literal["none", "source"]
+
+
+class RecipeError(ValueError):
+    """A recipe name or setting that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One way to train.
+
+    Attributes:
+        name: also the name of the network in :mod:`trainer.networks`.
+        preprocessing: picture to tensor, as it will be served.
+        class_names: in output order.
+        output_kind: ``softmax`` or a pair of ``sigmoid``.
+        loss: Keras loss name, on one-hot pairs.
+        optimizer: Keras optimizer name.
+        learning_rate: peak learning rate.
+        cosine_decay: whether it falls to 0 along a cosine after one epoch of linear warm-up.
+        weight_decay: decoupled weight decay (AdamW only).
+        batch_size: images a step.
+        epochs: epochs of a full run.
+        select: which epoch becomes the model: the last, or the best of a validation figure.
+        augmentation: see :mod:`trainer.augment`.
+        cache_side: side of the cached training tensors, pixels; larger than the input where the
+            augmentation crops, equal to it elsewhere.
+        balance: ``source`` gives both classes the same total weight, and sources that hold one
+            class only half the weight an image: they bring variety, but their framing and byte
+            history come with one answer.
+        published_seed: seed of the published 80/20 split.
+    """
+
+    name: str
+    preprocessing: Preprocessing
+    class_names: tuple[str, str]
+    output_kind: OutputKind
+    loss: Literal["categorical_crossentropy", "binary_crossentropy"]
+    optimizer: Literal["adam", "adamw"]
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    select: Select
+    augmentation: Augmentation = "none"
+    cosine_decay: bool = False
+    weight_decay: float = 0.0
+    cache_side: int = 0
+    balance: Balance = "none"
+    published_seed: int = 42
+
+    @property
+    def train_preprocessing(self) -> Preprocessing:
+        """Picture to cached training tensor: as served, at ``cache_side`` where that is larger."""
+        side = max(self.cache_side, self.preprocessing.input_height)
+        return replace(self.preprocessing, input_height=side, input_width=side)
+
+    def settings(self) -> dict[str, Any]:
+        """Return every field as JSON values, for ``config.json`` and the model's metadata."""
+        return asdict(self)
+
+
+def _square(side: int, resize_filter: Any, fit: Any) -> Preprocessing:
+    return Preprocessing(side, side, resize_filter, fit, "apply")
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="flatten-cnn-300",
+            preprocessing=_square(300, "nearest", "stretch"),
+            class_names=("fake", "real"),
+            output_kind="softmax",
+            loss="categorical_crossentropy",
+            optimizer="adam",
+            learning_rate=1e-4,
+            batch_size=32,
+            epochs=10,
+            select="last",
+        ),
+        Recipe(
+            name="dilated-cnn-128",
+            preprocessing=_square(128, "nearest", "stretch"),
+            class_names=("real", "fake"),
+            output_kind="sigmoid",
+            loss="binary_crossentropy",
+            optimizer="adam",
+            learning_rate=1e-5,
+            batch_size=32,
+            epochs=100,
+            select="val_accuracy",
+            published_seed=5,
+        ),
+        Recipe(
+            name="residual-cnn",
+            preprocessing=_square(128, "bicubic", "crop"),
+            class_names=("real", "fake"),
+            output_kind="softmax",
+            loss="categorical_crossentropy",
+            optimizer="adamw",
+            learning_rate=2e-3,
+            cosine_decay=True,
+            weight_decay=1e-2,
+            batch_size=64,
+            epochs=24,
+            select="val_loss",
+            augmentation="reencode",
+            cache_side=160,
+            balance="source",
+        ),
+    )
+}
+
+
+def get_recipe(name: str, **overrides: Any) -> Recipe:
+    """Return a recipe by name, with the given fields replaced where they are not None.
+
+    Raises:
+        RecipeError: no recipe has that name.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"recipe '{name}' is not one of {', '.join(RECIPES)}")
+    return replace(RECIPES[name], **{key: value for key, value in overrides.items() if value is not None})

@@ -1,0 +1,78 @@
+"""RUN: the folder of one fit, and the files in it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import TrainerError
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Paths inside one run folder."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """Recipe, seed, data fingerprint and counts, library versions, commit."""
+        return self.folder / "config.json"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def split(self) -> Path:
+        """Every file with its part."""
+        return self.folder / "split.csv"
+
+    @property
+    def keras_model(self) -> Path:
+        """The chosen epoch's network, uncompiled."""
+        return self.folder / "model.keras"
+
+    @property
+    def onnx_model(self) -> Path:
+        """What the service loads."""
+        return self.folder / "model.onnx"
+
+    @property
+    def metrics(self) -> Path:
+        """Calibration and test figures."""
+        return self.folder / "metrics.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """State to resume from; removed when all epochs are done."""
+        return self.folder / "checkpoints"
+
+    @property
+    def cache(self) -> Path:
+        """Decoded tensors; removed when all epochs are done."""
+        return self.folder / "cache"
+
+    def read_config(self) -> dict[str, Any]:
+        """Return ``config.json``.
+
+        Raises:
+            TrainerError: this is not a run folder.
+        """
+        return read_json(self.config, f"'{self.folder}' is not a run folder")
+
+
+def read_json(path: Path, otherwise: str) -> dict[str, Any]:
+    """Return a JSON object, or refuse with ``otherwise`` and what is wrong with the file.
+
+    Raises:
+        TrainerError: the file is missing or is not a JSON object.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainerError(f"{otherwise}: {path.name}: {error}") from None
+    if not isinstance(value, dict):
+        raise TrainerError(f"{otherwise}: {path.name} is not a JSON object")
+    return value

@@ -1,0 +1,118 @@
+"""Splits: which picture is learned from, chosen by, calibrated on and tested on."""
+
+import csv
+import random
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from trainer.dataset import Dataset, Sample
+from trainer.errors import TrainerError
+from trainer.files import atomic_path
+
+Part = Literal["train", "validation", "calibration", "test"]
+SplitRule = Literal["stratified", "as-published"]
+PARTS: tuple[Part, ...] = get_args(Part)
+SHARES: dict[Part, float] = {"train": 0.7, "validation": 0.1, "calibration": 0.1, "test": 0.1}
+PUBLISHED_TEST_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Samples by part. ``as-published`` has one held-out part for both validation and test."""
+
+    rule: SplitRule
+    train: tuple[Sample, ...]
+    validation: tuple[Sample, ...]
+    calibration: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+
+    def part(self, name: Part) -> tuple[Sample, ...]:
+        """Return one part by name."""
+        parts: dict[Part, tuple[Sample, ...]] = {
+            "train": self.train,
+            "validation": self.validation,
+            "calibration": self.calibration,
+            "test": self.test,
+        }
+        return parts[name]
+
+
+def split(dataset: Dataset, rule: SplitRule, seed: int) -> Split:
+    """Split a dataset, seeded.
+
+    ``stratified``: 70/10/10/10 within every source and class, so that every part holds each in the
+    same proportion. ``as-published``: one shuffled 80/20 cut, whose 20 % both chooses the epoch and
+    reports the result, as the published systems did.
+
+    Raises:
+        TrainerError: a class has fewer images than there are parts.
+    """
+    if rule == "as-published":
+        return _as_published(dataset, seed)
+    for label in ("real", "fake"):
+        count = sum(sample.label == label for sample in dataset.samples)
+        if count < len(PARTS):
+            raise TrainerError(f"{count} {label} images cannot fill the {len(PARTS)} parts {', '.join(PARTS)}")
+    strata: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for sample in dataset.samples:
+        strata[sample.source, sample.label].append(sample)
+    parts: dict[Part, list[Sample]] = {part: [] for part in PARTS}
+    for (source, label), stratum in sorted(strata.items()):
+        random.Random(f"{seed}/{source}/{label}").shuffle(stratum)
+        for part, members in _cut(stratum).items():
+            parts[part] += members
+    _fill_empty(parts)
+    return Split("stratified", **{part: tuple(members) for part, members in parts.items()})
+
+
+def _cut(stratum: list[Sample]) -> dict[Part, list[Sample]]:
+    """Cut by rounded cumulative shares; small strata go to the training part first."""
+    cut, start, share = {}, 0, 0.0
+    for part in PARTS:
+        share += SHARES[part]
+        end = round(len(stratum) * share)
+        cut[part] = stratum[start:end]
+        start = end
+    return cut
+
+
+def _fill_empty(parts: dict[Part, list[Sample]]) -> None:
+    """Give every part at least one image of each class, taken from the training part."""
+    for part in PARTS[1:]:
+        for label in ("real", "fake"):
+            if not any(sample.label == label for sample in parts[part]):
+                spare = max(
+                    (name for name in PARTS),
+                    key=lambda name: sum(sample.label == label for sample in parts[name]),
+                )
+                moved = next(sample for sample in reversed(parts[spare]) if sample.label == label)
+                parts[spare].remove(moved)
+                parts[part].append(moved)
+
+
+def _as_published(dataset: Dataset, seed: int) -> Split:
+    samples = list(dataset.samples)
+    random.Random(seed).shuffle(samples)
+    held_out = round(len(samples) * PUBLISHED_TEST_SHARE)
+    test, train = tuple(samples[:held_out]), tuple(samples[held_out:])
+    for name, part in (("train", train), ("test", test)):
+        if len({sample.label for sample in part}) < 2:
+            raise TrainerError(
+                f"{len(samples)} images are too few for an 80/20 cut with both classes in its {name} part"
+            )
+    return Split("as-published", train, test, (), test)
+
+
+def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
+    """Write ``split.csv``: every file with its part, and the files left out with their reason."""
+    names: list[Part] = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["part", "source", "label", "path", "sha256", "reason"])
+        for part in names:
+            for sample in parts.part(part):
+                writer.writerow([part, sample.source, sample.label, sample.path, sample.sha256, ""])
+        for left_out in dataset.rejected:
+            writer.writerow(["left-out", left_out.source, left_out.label, left_out.path, "", left_out.reason])

@@ -1,0 +1,76 @@
+"""Contract tensors of many files: decoded in threads, and cached once as a memory map."""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.image import decode, to_tensor
+from service.contract.spec import Preprocessing
+from trainer.dataset import SCAN_LIMITS, Sample
+from trainer.files import atomic_path
+from trainer.progress import track
+
+_DECODE_THREADS = 4
+_CHUNK = 64
+
+
+def load_tensor(path: Path, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Return one file as uint8 ``[H, W, 3]``, through the same code that serves requests.
+
+    Raises:
+        ImageError: the picture is refused.
+        OSError: the file cannot be read.
+    """
+    return to_tensor(decode(path.read_bytes(), SCAN_LIMITS, preprocessing.exif_policy), preprocessing)
+
+
+def tensor_batches(
+    samples: Sequence[Sample], preprocessing: Preprocessing, batch: int = _CHUNK
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield uint8 ``[n, H, W, 3]`` in the samples' order, decoded in threads, few at a time."""
+    remaining = iter(samples)
+    with ThreadPoolExecutor(_DECODE_THREADS) as pool:
+        while chunk := list(islice(remaining, batch)):
+            yield np.stack(list(pool.map(lambda sample: load_tensor(sample.path, preprocessing), chunk)))
+
+
+def cache_tensors(
+    samples: Sequence[Sample], preprocessing: Preprocessing, folder: Path, description: str
+) -> NDArray[np.uint8]:
+    """Return all samples as one memory-mapped uint8 ``[N, H, W, 3]``, made once.
+
+    The file name holds a hash of the preprocessing and of every sample's content in order, so a
+    cache of other data is never taken for this one.
+    """
+    key = hashlib.sha256(repr(sorted(asdict(preprocessing).items())).encode())
+    for sample in samples:
+        key.update(sample.sha256.encode())
+    path = folder / f"tensors-{key.hexdigest()[:32]}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        shape = (len(samples), preprocessing.input_height, preprocessing.input_width, 3)
+        with atomic_path(path) as temporary:
+            _reserve(temporary, math.prod(shape))
+            tensors = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            done = 0
+            batches = tensor_batches(samples, preprocessing)
+            for batch in track(batches, f"decode {description}", total=math.ceil(len(samples) / _CHUNK)):
+                tensors[done : done + len(batch)] = batch
+                done += len(batch)
+            tensors.flush()
+            del tensors
+    return np.load(path, mmap_mode="r")
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Take the disk space first: a memory map on a full disk dies by SIGBUS, not by an error."""
+    with path.open("wb") as stream:
+        os.posix_fallocate(stream.fileno(), 0, size)

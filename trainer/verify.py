@@ -1,0 +1,64 @@
+"""Parity: the exported file, run by the service's own engine, against the Keras network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from service.contract.verdict import verdicts
+from service.engine import Engine
+from trainer.errors import TrainerError
+from trainer.tensors import load_tensor
+
+BATCH_SIZES = (1, 3, 8)
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """What was compared: the largest difference of any logit, over how many files."""
+
+    max_difference: float
+    files: int
+
+
+def check_parity(network: keras.Model, engine: Engine, files: Sequence[Path]) -> Parity:
+    """Compare logits and verdicts on real files, whole and in batches of 1, 3 and 8.
+
+    Args:
+        network: uint8 images to logits.
+        engine: the service's engine with the exported file.
+        files: at least one readable picture; repeated where a batch needs more.
+
+    Raises:
+        TrainerError: no files, a logit differs by more than 1e-4, or a verdict differs.
+    """
+    if not files:
+        raise TrainerError("parity cannot be shown without a real picture; name some with --images")
+    tensors = np.stack([load_tensor(path, engine.spec.preprocessing) for path in files])
+    worst = 0.0
+    for size in BATCH_SIZES:
+        for start in range(0, len(tensors), size):
+            batch = tensors[np.arange(start, start + size) % len(tensors)]
+            expected = keras.ops.convert_to_numpy(network(batch, training=False))
+            actual = engine.logits(batch)
+            difference = float(np.abs(expected - actual).max())
+            worst = max(worst, difference)
+            if not difference <= TOLERANCE:
+                raise TrainerError(
+                    f"export is not faithful: a logit differs by {difference:.2e} at batch {size}, limit {TOLERANCE}"
+                )
+            _same_verdicts(expected, actual, engine, size)
+    return Parity(worst, len(files))
+
+
+def _same_verdicts(expected: np.ndarray, actual: np.ndarray, engine: Engine, size: int) -> None:
+    pairs = zip(verdicts(expected, engine.spec), verdicts(actual, engine.spec), strict=True)
+    for keras_verdict, engine_verdict in pairs:
+        if keras_verdict.verdict != engine_verdict.verdict:
+            raise TrainerError(
+                f"export is not faithful at batch {size}: Keras says {keras_verdict.verdict} "
+                f"({keras_verdict.p_fake:.6f}), the engine {engine_verdict.verdict} ({engine_verdict.p_fake:.6f})"
+            )
