@@ -66,7 +66,7 @@ class Engine:
 
     @classmethod
     def from_bytes(cls, content: bytes, provider: Provider = "auto", threads: int | None = None) -> "Engine":
-        """Build the session and hold the graph against the metadata.
+        """Build the session, hold the graph against the metadata, and warm it from its own spec.
 
         Args:
             content: a whole ONNX file. Hash and graph come from the same bytes, so a file that is
@@ -75,7 +75,8 @@ class Engine:
             threads: threads inside one run; default: the processors this process may use.
 
         Raises:
-            ModelFileError: not an ONNX model, or metadata missing, malformed or contradicting.
+            ModelFileError: not an ONNX model; metadata missing, malformed or contradicting; or it
+                cannot answer.
             ProviderError: ``cuda`` was asked for and is not active.
         """
         count = threads or len(os.sched_getaffinity(0))
@@ -85,7 +86,12 @@ class Engine:
             _check_graph(session, spec)
         except SpecError as error:
             raise ModelFileError(str(error)) from None
-        return cls(spec, hashlib.sha256(content).hexdigest(), session.get_providers()[0], count, session)
+        engine = cls(spec, hashlib.sha256(content).hexdigest(), session.get_providers()[0], count, session)
+        try:
+            engine.warm_up()
+        except InferenceError as error:
+            raise ModelFileError(f"it fails its warm-up: {error}") from None
+        return engine
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the model.

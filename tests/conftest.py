@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import skimage
 from PIL import Image
@@ -73,3 +74,44 @@ def make_spec() -> Callable[..., ModelSpec]:
         return ModelSpec(**(fields | changes))  # type: ignore[arg-type]
 
     return spec
+
+
+@pytest.fixture(scope="session")
+def make_model(make_spec) -> Callable[..., bytes]:
+    """Return the bytes of a tiny model file: mean colour times a matrix; grey over 127 is fake."""
+
+    def model(
+        spec: ModelSpec | None = None,
+        *,
+        weights: np.ndarray | None = None,
+        side: int = 48,
+        output: str = "logits",
+        batch: int | str = "batch",
+        metadata: dict[str, str] | None = None,
+    ) -> bytes:
+        spec = spec or make_spec()
+        kernel = np.array([[-0.02, 0.02]] * 3) if weights is None else weights
+        nodes = [
+            onnx.helper.make_node("Cast", ["image"], ["pixels"], to=onnx.TensorProto.FLOAT),
+            onnx.helper.make_node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0),
+            onnx.helper.make_node("Sub", ["mean", "middle"], ["centred"]),
+            onnx.helper.make_node("MatMul", ["centred", "kernel"], [output]),
+        ]
+        values = {
+            "axes": np.array([1, 2], np.int64),
+            "middle": np.array(127, np.float32),
+            "kernel": kernel.astype(np.float32),
+        }
+        value = onnx.helper.make_tensor_value_info
+        graph = onnx.helper.make_graph(
+            nodes,
+            "tiny",
+            [value("image", onnx.TensorProto.UINT8, [batch, side, side, 3])],
+            [value(output, onnx.TensorProto.FLOAT, [batch, 2])],
+            [onnx.numpy_helper.from_array(array, name) for name, array in values.items()],
+        )
+        proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+        onnx.helper.set_model_props(proto, spec.to_metadata() if metadata is None else metadata)
+        return proto.SerializeToString()
+
+    return model

@@ -1,0 +1,149 @@
+"""The FastAPI application: routes, errors as problem details, one log line a request."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import __version__, logs
+from service.contract.image import ImageError
+from service.engine import Engine, InferenceError
+from service.errors import RequestError, code_for_status, problem
+from service.metrics import Metrics
+from service.routes import State, router
+from service.scoring import Scorer
+from service.settings import Settings
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings, engine: Engine) -> FastAPI:
+    """Build the application around a loaded engine; it is ready from its start-up to its shutdown."""
+    metrics = Metrics()
+    state = State(settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        scorer = Scorer(engine, settings.limits, settings.decode_threads)
+        metrics.model.info(
+            {
+                "name": engine.spec.name,
+                "version": engine.spec.version,
+                "sha256": engine.sha256,
+                "execution_provider": engine.provider,
+            }
+        )
+        _log.info(
+            "ready", extra={"model": engine.spec.name, "version": engine.spec.version, "provider": engine.provider}
+        )
+        state.scorer = scorer
+        yield
+        state.scorer = None
+        scorer.close()
+
+    app = FastAPI(
+        title="Face authenticity",
+        summary="Tells real from AI-generated faces: real, fake or uncertain, with a calibrated probability.",
+        version=__version__,
+        lifespan=lifespan,
+    )
+    app.state.service = state
+    app.include_router(router)
+    _add_error_handlers(app)
+    app.add_middleware(RequestLog, metrics=metrics)
+    return app
+
+
+def _refuse(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    request.scope["error_code"] = code
+    return problem(code, detail, request.scope["request_id"], headers)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    """Turn every way to fail into problem details."""
+
+    @app.exception_handler(RequestError)
+    async def on_request_error(request: Request, error: RequestError) -> JSONResponse:
+        return _refuse(request, error.code, error.detail, error.headers)
+
+    @app.exception_handler(ImageError)
+    async def on_image_error(request: Request, error: ImageError) -> JSONResponse:
+        return _refuse(request, error.code, str(error))
+
+    @app.exception_handler(InferenceError)
+    async def on_inference_error(request: Request, error: InferenceError) -> JSONResponse:
+        _log.error("inference failed", extra={"request_id": request.scope["request_id"], "error": str(error)})
+        return _refuse(request, "inference_failed", "the model gave no usable answer; the picture is not at fault")
+
+    @app.exception_handler(HTTPException)
+    async def on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers) if error.headers else None
+        return _refuse(request, code_for_status(error.status_code), str(error.detail), headers)
+
+
+class RequestLog:
+    """Gives every request an id, counts it, and writes one log line; turns a defect into a clean 500.
+
+    A client may name its own id in ``X-Request-ID`` (1 to 64 letters, digits, ``.``, ``_``, ``-``).
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        scope["request_id"] = request_id = _request_id(scope)
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            _log.exception("defect", extra={"request_id": request_id})
+            if not status:
+                response = _refuse(Request(scope), "internal_error", "a defect of the service; see its log")
+                await response(scope, receive, send_with_id)
+        finally:
+            self._record(scope, status, time.perf_counter() - start)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        code = scope.get("error_code")
+        self._metrics.requests.labels(route, str(status)).inc()
+        if code:
+            self._metrics.refusals.labels(code).inc()
+        logs.access.info(
+            "request",
+            extra={
+                "request_id": scope["request_id"],
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "code": code,
+                "duration_ms": round(seconds * 1000, 2),
+            },
+        )
+
+
+def _request_id(scope: Scope) -> str:
+    given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,0 +1,84 @@
+"""Errors as the client sees them: RFC 9457 problem details with a stable ``code``.
+
+The way of a request, and where it can end::
+
+    client -> bytes -> picture -> tensor -> logits -> verdict
+           |        |                    |
+           |        |                    500 inference_failed
+           |        415, 422 (the contract's ImageError)
+           400, 408, 413, 415, 429, 503
+"""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi.responses import JSONResponse
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One way to be refused: HTTP status, title, and what it means, as documented."""
+
+    status: int
+    title: str
+    meaning: str
+
+
+ERROR_CODES: dict[str, ErrorCode] = {
+    "empty_payload": ErrorCode(400, "Empty payload", "The body, or the part `file`, holds no bytes."),
+    "malformed_multipart": ErrorCode(400, "Malformed multipart body", "The multipart body cannot be parsed."),
+    "missing_file": ErrorCode(400, "No part named 'file'", "A multipart body must hold one part named `file`."),
+    "too_many_files": ErrorCode(400, "More than one part", "A multipart body must hold the part `file` alone."),
+    "client_disconnected": ErrorCode(400, "Client left", "The client closed the connection inside the body."),
+    "body_timeout": ErrorCode(408, "Body too slow", "The body did not arrive within `SERVICE_BODY_TIMEOUT_S`."),
+    "payload_too_large": ErrorCode(413, "Payload too large", "The picture has more than `SERVICE_MAX_BYTES` bytes."),
+    "unsupported_media_type": ErrorCode(
+        415, "Unsupported media type", "The request is neither `multipart/form-data` nor `image/*`."
+    ),
+    "unsupported_format": ErrorCode(
+        415, "Unsupported picture format", "The content is not JPEG, PNG or WebP, whatever its name says."
+    ),
+    "too_many_pixels": ErrorCode(422, "Too many pixels", "The header announces more than `SERVICE_MAX_PIXELS`."),
+    "image_too_small": ErrorCode(422, "Picture too small", "A side is shorter than `SERVICE_MIN_SIDE`."),
+    "animated_image": ErrorCode(422, "Several frames", "Animations have no single verdict; send one frame."),
+    "corrupt_image": ErrorCode(422, "Corrupt picture", "The picture is truncated or damaged; it is never scored."),
+    "overloaded": ErrorCode(429, "Overloaded", "`SERVICE_MAX_IN_FLIGHT` requests are under way; see `Retry-After`."),
+    "inference_failed": ErrorCode(500, "Inference failed", "The model failed or gave no finite answer."),
+    "internal_error": ErrorCode(500, "Internal error", "A defect of the service; the log has it by `request_id`."),
+    "not_ready": ErrorCode(503, "Not ready", "The model is not loaded and warmed, or the service is shutting down."),
+    "not_found": ErrorCode(404, "Not found", "No such path."),
+    "method_not_allowed": ErrorCode(405, "Method not allowed", "The path does not answer this method."),
+    "bad_request": ErrorCode(400, "Bad request", "The HTTP request itself is refused."),
+}
+
+
+class RequestError(Exception):
+    """A request that is refused; ``code`` is a key of :data:`ERROR_CODES`."""
+
+    def __init__(self, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+
+
+def problem(code: str, detail: str, request_id: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the problem-details response of one error code."""
+    kind = ERROR_CODES[code]
+    content = {
+        "type": "about:blank",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    return JSONResponse(content, kind.status, headers, MEDIA_TYPE)
+
+
+def code_for_status(status: int) -> str:
+    """Return the error code for a status that the framework raised itself."""
+    known = {HTTPStatus.NOT_FOUND: "not_found", HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed"}
+    return known.get(HTTPStatus(status), "bad_request" if status < 500 else "internal_error")

@@ -1,0 +1,38 @@
+"""Logs: one JSON object a line on standard error, with request ids and no image content."""
+
+import logging
+import logging.config
+from typing import Any
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+
+access = logging.getLogger("service.access")
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """Return the ``logging`` configuration, for this package and uvicorn alike.
+
+    uvicorn's own access log stays off: :class:`service.app.RequestLog` writes one line a request
+    that also knows the request id and the error code.
+    """
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "fmt": "{levelname}{name}{message}",
+                "style": "{",
+                "rename_fields": {"levelname": "level", "name": "logger"},
+                "timestamp": "time",
+                "reserved_attrs": [*RESERVED_ATTRS, "color_message"],  # uvicorn's terminal colours
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {
+            "service": {"level": level.upper()},
+            "uvicorn": {"level": level.upper()},
+            "uvicorn.access": {"level": "ERROR"},
+        },
+    }

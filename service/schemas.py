@@ -1,0 +1,134 @@
+"""Schemas: the bodies of answers, as OpenAPI shows them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Probabilities(BaseModel):
+    """Calibrated probabilities; they sum to 1."""
+
+    real: Probability
+    fake: Probability
+
+
+class ThresholdValues(BaseModel):
+    """P(fake) at or under ``real`` is called real, at or over ``fake`` is called fake."""
+
+    real: Probability
+    fake: Probability
+
+
+class ImageFacts(BaseModel):
+    """What was decoded: format by content, size as shown (after EXIF orientation), SHA-256 of the bytes."""
+
+    format: Literal["JPEG", "PNG", "WEBP"]
+    width: int
+    height: int
+    sha256: Sha256
+
+
+class ModelIdentity(BaseModel):
+    """Which model answered; SHA-256 of its file."""
+
+    name: str
+    version: str
+    sha256: Sha256
+
+
+class TimingsMs(BaseModel):
+    """Milliseconds in each stage."""
+
+    decode: float
+    queue: float
+    inference: float
+    total: float
+
+
+class Prediction(BaseModel):
+    """The answer to one picture."""
+
+    verdict: Annotated[
+        Literal["real", "fake", "uncertain"],
+        Field(description="`uncertain` where P(fake) lies between the two thresholds."),
+    ]
+    confidence: Annotated[
+        Probability,
+        Field(description="Calibrated probability of the class the verdict names; the larger one for `uncertain`."),
+    ]
+    probabilities: Probabilities
+    thresholds: ThresholdValues
+    image: ImageFacts
+    model: ModelIdentity
+    timings_ms: TimingsMs
+
+
+class Health(BaseModel):
+    """The process lives, or is ready."""
+
+    status: Literal["alive", "ready"]
+
+
+class InputFacts(BaseModel):
+    """What every picture is brought to before the model sees it."""
+
+    height: int
+    width: int
+    resize_filter: str
+    resize_fit: str
+    exif_policy: str
+
+
+class LimitValues(BaseModel):
+    """What is refused."""
+
+    max_bytes: int
+    max_pixels: int
+    min_side: int
+    max_in_flight: int
+    body_timeout_s: float
+
+
+class Threads(BaseModel):
+    """Threads that work on pictures."""
+
+    decode: int
+    inference: int
+
+
+class ModelFacts(BaseModel):
+    """Which model is loaded, where it really runs, and within which limits."""
+
+    name: str
+    version: str
+    sha256: Sha256
+    classes: list[str]
+    fake_class: str
+    output_kind: str
+    input: InputFacts
+    temperature: float
+    thresholds: ThresholdValues
+    threshold_rule: str
+    dataset_fingerprint: str
+    dataset_counts: dict[str, int]
+    recipe: dict[str, object]
+    metrics: dict[str, object]
+    library_versions: dict[str, str]
+    commit: str
+    execution_provider: str
+    threads: Threads
+    limits: LimitValues
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str

@@ -1,0 +1,83 @@
+"""Settings: every one has a ``SERVICE_…`` environment variable and a flag of the same name."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.contract.image import Limits
+
+_LIMITS = Limits()
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def default_model() -> Path:
+    """Return the committed default model: inside an installed wheel, or beside a checkout's package."""
+    installed = _PACKAGE / "models"
+    models = installed if installed.is_dir() else _PACKAGE.parent / "models"
+    return models / (models / "DEFAULT").read_text("utf-8").strip() / "model.onnx"
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Settings(BaseSettings):
+    """Serve verdicts on faces over HTTP. Each flag has an environment twin: --max-bytes is SERVICE_MAX_BYTES."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SERVICE_",
+        extra="forbid",
+        frozen=True,
+        cli_prog_name="service",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        protected_namespaces=(),
+    )
+
+    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
+    model: Annotated[Path, Field(description="Model file; default: the one that comes with the package.")] = Field(
+        default_factory=default_model
+    )
+    provider: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Field(description="auto (CUDA where it truly loads, else CPU), cpu, or cuda (refuses to start without it)."),
+    ] = "auto"
+    inference_threads: Annotated[
+        int,
+        Field(ge=1, le=1024, description="Threads inside one model run; default: the processors of this process."),
+    ] = Field(default_factory=processors)
+    decode_threads: Annotated[
+        int, Field(ge=1, le=1024, description="Pictures decoded at once; default: the processors of this process.")
+    ] = Field(default_factory=processors)
+    max_in_flight: Annotated[
+        int, Field(ge=1, le=100_000, description="Requests accepted at once; one more gets 429.")
+    ] = 64
+    max_bytes: Annotated[
+        int, Field(ge=1024, le=1 << 30, description="Longest payload, bytes; a longer one gets 413.")
+    ] = _LIMITS.max_bytes
+    max_pixels: Annotated[
+        int, Field(ge=1024, le=1 << 30, description="Most pixels a picture may announce; more gets 422.")
+    ] = _LIMITS.max_pixels
+    min_side: Annotated[
+        int, Field(ge=1, le=4096, description="Shortest side of a picture, pixels; a shorter one gets 422.")
+    ] = _LIMITS.min_side
+    body_timeout_s: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds for a body to arrive; a slower one gets 408.")
+    ] = 10.0
+    shutdown_timeout_s: Annotated[
+        int, Field(ge=0, le=3600, description="Seconds that accepted requests have to finish after SIGTERM.")
+    ] = 8
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="Least severe log line that is written.")
+    ] = "info"
+
+    @property
+    def limits(self) -> Limits:
+        """What the decoder refuses."""
+        return Limits(self.max_bytes, self.max_pixels, self.min_side)

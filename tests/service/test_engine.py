@@ -1,0 +1,99 @@
+"""Engine: a file that cannot be trusted is refused at load, with the key named."""
+
+import hashlib
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from service.engine import Engine, InferenceError, ModelFileError, ProviderError
+
+
+def test_a_good_file_loads_and_answers(make_model):
+    content = make_model()
+    engine = Engine.from_bytes(content, "cpu")
+    logits = engine.logits(np.full((3, 48, 48, 3), 200, np.uint8))
+    assert logits.shape == (3, 2)
+    assert (logits[:, 1] > 0).all()
+    assert engine.sha256 == hashlib.sha256(content).hexdigest()
+    assert engine.provider == "CPUExecutionProvider"
+
+
+def test_a_batch_answers_as_its_images_alone(make_model):
+    engine = Engine.from_bytes(make_model(), "cpu")
+    images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 3), dtype=np.uint8)
+    alone = np.concatenate([engine.logits(image[None]) for image in images])
+    np.testing.assert_allclose(engine.logits(images), alone, atol=1e-5)
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path):
+    with pytest.raises(ModelFileError, match=r"model file '.*absent.onnx' cannot be read: No such file") as refused:
+        Engine.load(tmp_path / "absent.onnx")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x07" * 50])
+def test_a_corrupt_file_is_one_clear_line(tmp_path, content):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="is refused: not a loadable ONNX model") as refused:
+        Engine.load(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_truncated_file_is_refused(make_model):
+    content = make_model()
+    with pytest.raises(ModelFileError):
+        Engine.from_bytes(content[: len(content) // 2])
+
+
+def test_missing_metadata_names_the_key(make_model, make_spec):
+    metadata = make_spec().to_metadata()
+    del metadata["threshold_fake"]
+    with pytest.raises(ModelFileError, match="'threshold_fake': is missing"):
+        Engine.from_bytes(make_model(metadata=metadata))
+
+
+def test_metadata_that_contradicts_the_graph_names_the_key(make_model, make_spec):
+    with pytest.raises(ModelFileError, match="'input_height': says 64, but the graph's 'image' has 48 on axis 1"):
+        Engine.from_bytes(make_model(make_spec(input_height=64)))
+
+
+def test_another_output_name_is_refused(make_model):
+    with pytest.raises(ModelFileError, match="no tensor 'logits', only probabilities"):
+        Engine.from_bytes(make_model(output="probabilities"))
+
+
+def test_a_fixed_batch_is_refused(make_model):
+    with pytest.raises(ModelFileError, match="not a free batch"):
+        Engine.from_bytes(make_model(batch=1))
+
+
+def test_a_model_that_answers_nan_fails_its_warm_up(make_model):
+    with pytest.raises(ModelFileError, match="fails its warm-up: output holds NaN"):
+        Engine.from_bytes(make_model(weights=np.full((3, 2), np.nan)))
+
+
+def test_input_of_another_size_is_an_inference_error(make_model):
+    with pytest.raises(InferenceError):
+        Engine.from_bytes(make_model(), "cpu").logits(np.zeros((1, 50, 48, 3), np.uint8))
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="onnxruntime-gpu is installed"
+)
+def test_cuda_is_refused_where_the_build_has_none(make_model):
+    with pytest.raises(ProviderError, match="needs onnxruntime-gpu"):
+        Engine.from_bytes(make_model(), "cuda")
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="no CUDA build or device here"
+)
+def test_cuda_is_really_active_where_it_is_asked_for(make_model):
+    assert Engine.from_bytes(make_model(), "cuda").provider == "CUDAExecutionProvider"
+
+
+def test_auto_falls_back_to_the_cpu_and_says_so(make_model, monkeypatch):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert Engine.from_bytes(make_model(), "auto").provider == "CPUExecutionProvider"

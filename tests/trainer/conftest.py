@@ -1,0 +1,36 @@
+"""Small data folders made from a public-domain portrait."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Files = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def write_faces(astronaut) -> Files:
+    """Return a function that writes a data root: real are crops of a portrait, fake are crops with a grid on them."""
+
+    def write(root: Path, real: int = 24, fake: int = 24, seed: int = 0) -> Path:
+        rng = np.random.default_rng(seed)
+        for label, count in (("real", real), ("fake", fake)):
+            folder = root / label
+            folder.mkdir(parents=True)
+            for number in range(count):
+                left, top = rng.integers(120, 220), rng.integers(0, 80)
+                crop = np.array(astronaut.crop((left, top, left + 160, top + 160)))
+                if label == "fake":
+                    crop[::4] = crop[::4] // 2
+                Image.fromarray(crop).save(folder / f"{number:03}.jpg", quality=92)
+        return root
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def faces(write_faces, tmp_path_factory) -> Path:
+    """One data root with 24 real and 24 fake pictures."""
+    return write_faces(tmp_path_factory.mktemp("data") / "faces")

@@ -1,0 +1,256 @@
+"""The trainer as a person runs it: fit, evaluate, predict, export, and everything that can go wrong."""
+
+import csv
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.app import create_app
+from service.engine import Engine
+from service.settings import Settings
+from trainer.__main__ import main
+
+FILES = {
+    "config.json",
+    "confusion_matrix.png",
+    "history.csv",
+    "history.png",
+    "metrics.json",
+    "model.keras",
+    "model.onnx",
+    "roc.png",
+    "split.csv",
+}
+
+
+@pytest.fixture(scope="session")
+def trainer() -> Callable[..., int]:
+    """Return a function that runs the command line in this process and gives its exit status."""
+
+    def run(*arguments: object) -> int:
+        before = sys.argv
+        sys.argv = ["trainer", *map(str, arguments)]
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        finally:
+            sys.argv = before
+        return 0
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def fitted(trainer, faces, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "run"
+    options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run)
+    assert trainer("fit", faces, *options) == 0
+    return run
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_a_fit_leaves_exactly_the_promised_files(fitted):
+    assert {path.name for path in fitted.iterdir()} == FILES
+
+
+def test_history_has_a_row_an_epoch(fitted):
+    history = rows(fitted / "history.csv")
+    assert [row["epoch"] for row in history] == ["1", "2"]
+    assert {"accuracy", "loss", "val_accuracy", "val_loss", "seconds"} <= set(history[0])
+
+
+def test_metrics_hold_every_promised_figure(fitted):
+    metrics = json.loads((fitted / "metrics.json").read_text())
+    promised = {"accuracy", "precision", "recall", "f1", "roc_auc", "confusion_matrix"}
+    assert promised <= set(metrics["test"]["pooled"])
+    assert set(metrics["test"]["sources"]) == {"faces"}
+    assert metrics["parity"]["max_difference"] <= 1e-4
+    assert metrics["calibration"]["temperature"] > 0
+
+
+def test_config_records_what_decided_the_result(fitted, faces):
+    config = json.loads((fitted / "config.json").read_text())
+    assert config["seed"] == 42
+    assert config["recipe"]["epochs"] == 2
+    assert len(config["dataset"]["fingerprint"]) == 64
+    assert config["dataset"]["counts"] == {"faces/fake": 24, "faces/real": 24}
+    assert {"keras", "tensorflow", "numpy", "pillow", "python"} <= set(config["library_versions"])
+    assert config["commit"]
+
+
+def test_the_model_file_says_what_the_run_was(fitted):
+    config, metrics = (json.loads((fitted / name).read_text()) for name in ("config.json", "metrics.json"))
+    spec = Engine.load(fitted / "model.onnx", "cpu").spec
+    assert spec.dataset_fingerprint == config["dataset"]["fingerprint"]
+    assert spec.temperature == metrics["calibration"]["temperature"]
+    assert (spec.threshold_real, spec.threshold_fake) == (
+        metrics["calibration"]["threshold_real"],
+        metrics["calibration"]["threshold_fake"],
+    )
+    assert spec.metrics["test_accuracy"] == metrics["test"]["pooled"]["accuracy"]
+
+
+def test_the_service_answers_as_trainer_predict_does(fitted, faces, trainer, capsys):
+    picture = faces / "fake" / "000.jpg"
+    assert trainer("predict", fitted / "model.onnx", picture) == 0
+    predicted = json.loads(capsys.readouterr().out)
+    with TestClient(create_app(Settings(), Engine.load(fitted / "model.onnx", "cpu"))) as client:
+        served = client.post("/predict", files={"file": picture.read_bytes()}).json()
+    assert served["verdict"] == predicted["verdict"]
+    assert served["probabilities"] == pytest.approx(predicted["probabilities"], abs=1e-6)
+
+
+def test_evaluate_gives_the_figures_that_fit_reported(fitted, trainer, capsys, tmp_path):
+    for row in rows(fitted / "split.csv"):
+        if row["part"] == "test":
+            folder = tmp_path / "faces" / row["label"]
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(row["path"], folder)
+    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "faces", "--json") == 0
+    reported = json.loads((fitted / "metrics.json").read_text())["test"]["pooled"]
+    assert json.loads(capsys.readouterr().out)["pooled"] == reported
+
+
+def test_evaluate_accepts_one_class_and_prints_a_table(fitted, trainer, faces, capsys, tmp_path):
+    shutil.copytree(faces / "real", tmp_path / "only" / "real")
+    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only") == 0
+    assert "real called fake" in capsys.readouterr().out
+
+
+def test_predict_names_a_bad_file_and_goes_on(fitted, trainer, faces, tmp_path, capsys):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"junk")
+    assert trainer("predict", fitted / "model.onnx", bad, tmp_path / "absent.jpg", faces / "real" / "000.jpg") == 1
+    first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["error"]["code"] == "unsupported_format"
+    assert second["error"]["code"] == "unreadable"
+    assert third["verdict"] in ("real", "fake", "uncertain")
+
+
+def test_export_writes_the_same_model_again(fitted, trainer, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(fitted, run)
+    (run / "model.onnx").unlink()
+    assert trainer("export", run) == 0
+    before, after = (Engine.load(folder / "model.onnx", "cpu") for folder in (fitted, run))
+    assert before.spec == after.spec
+
+
+def test_an_existing_run_is_refused_and_left_alone(fitted, faces, trainer, capsys):
+    before = {path.name: path.stat().st_mtime_ns for path in fitted.iterdir()}
+    assert trainer("fit", faces, "--recipe", "residual-cnn", "--out", fitted) == 1
+    assert "exists: name another with --out, or go on with --resume" in capsys.readouterr().err
+    assert {path.name: path.stat().st_mtime_ns for path in fitted.iterdir()} == before
+
+
+def test_resuming_another_recipe_is_refused_by_name(fitted, faces, trainer, capsys):
+    assert trainer("fit", faces, "--recipe", "dilated-cnn-128", "--out", fitted, "--resume") == 1
+    assert "began with another recipe" in capsys.readouterr().err
+
+
+def test_resuming_a_finished_run_is_refused(fitted, faces, trainer, capsys):
+    options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", fitted)
+    assert trainer("fit", faces, *options, "--resume") == 1
+    assert "has finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("fit", "absent", "--recipe", "residual-cnn", "--out", "run"), 1, "'absent' does not exist"),
+        (("fit", ".", "--recipe", "resnet", "--out", "run"), 1, "recipe 'resnet' is not one of"),
+        (("fit", ".", "--recipe", "residual-cnn", "--out", "run"), 1, "neither 'real' nor 'fake'"),
+        (("fit", ".", "--recipe", "residual-cnn", "--out", "run", "--epochs", "0"), 2, "epochs"),
+        (("export", "absent"), 1, "'absent' is not a run folder"),
+        (("evaluate", "absent.onnx", "."), 1, "'absent.onnx' cannot be read"),
+        (("predict", "absent.onnx", "x.jpg"), 1, "'absent.onnx' cannot be read"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_leaves_nothing(
+    trainer, capsys, tmp_path, monkeypatch, arguments, status, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert trainer(*arguments) == status
+    error = capsys.readouterr().err
+    assert message in error.replace("\n", " ")
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_as_published_reports_on_its_validation_part_without_calibration(trainer, faces, tmp_path):
+    run = tmp_path / "run"
+    options = ("--recipe", "dilated-cnn-128", "--epochs", "1", "--split", "as-published", "--augment", "classic")
+    assert trainer("fit", faces, *options, "--out", run) == 0
+    config, metrics = (json.loads((run / name).read_text()) for name in ("config.json", "metrics.json"))
+    assert (config["seed"], config["split"], config["recipe"]["augmentation"]) == (5, "as-published", "classic")
+    assert metrics["test"]["pooled"]["real"] + metrics["test"]["pooled"]["fake"] == 10
+    assert metrics["calibration"]["temperature"] == 1.0
+    assert {row["part"] for row in rows(run / "split.csv")} == {"train", "test"}
+
+
+def start(*arguments: object, file_limit: int | None = None) -> subprocess.Popen:
+    def limit() -> None:
+        if file_limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainer", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=limit,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on(faces, trainer, tmp_path):
+    run = tmp_path / "run"
+    options = ("--recipe", "residual-cnn", "--epochs", "6", "--batch-size", "8", "--out", run)
+    running = start("fit", faces, *options)
+    deadline = time.monotonic() + 300
+    while not (run / "checkpoints" / "state.json").exists():
+        assert running.poll() is None, running.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, error = running.communicate(timeout=300)
+    assert running.returncode == 0, error
+    assert "going on with the best one so far" in error
+    stopped = len(rows(run / "history.csv"))
+    assert 1 <= stopped < 6
+    assert {path.name for path in run.iterdir()} >= FILES
+    Engine.load(run / "model.onnx", "cpu")
+    assert trainer("fit", faces, *options, "--resume") == 0
+    assert [row["epoch"] for row in rows(run / "history.csv")] == [str(epoch) for epoch in range(1, 7)]
+    assert {path.name for path in run.iterdir()} == FILES
+
+
+def test_a_disk_that_fills_during_a_save_is_one_clear_line_and_leaves_nothing_half_written(faces, tmp_path):
+    run = tmp_path / "run"
+    running = start(
+        *("fit", faces, "--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run),
+        file_limit=3_000_000,
+    )
+    _, error = running.communicate(timeout=300)
+    assert running.returncode == 1
+    assert "error: " in error
+    assert "File too large" in error
+    assert "Traceback" not in error
+    assert not [path for path in run.rglob("*") if path.name.startswith(".partial")]
+    assert not (run / "model.keras").exists()
+    assert not (run / "model.onnx").exists()

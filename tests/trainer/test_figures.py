@@ -1,0 +1,96 @@
+"""Evaluation and calibration: figures against hand-made truths."""
+
+import numpy as np
+import pytest
+
+from service.contract.verdict import fake_probability
+from trainer.calibrate import calibrate, fit_temperature
+from trainer.checkpoints import RunState, best_epoch
+from trainer.evaluate import figures
+from trainer.fit import sample_weights
+
+
+def test_figures_of_a_hand_made_case():
+    truth = np.array([False, False, False, True, True, True])
+    p_fake = np.array([0.1, 0.4, 0.95, 0.9, 0.6, 0.2])
+    found = figures(truth, p_fake, threshold_real=0.3, threshold_fake=0.8)
+    assert found["confusion_matrix"] == [[2, 1], [1, 2]]
+    assert found["accuracy"] == found["precision"] == found["recall"] == found["f1"] == pytest.approx(2 / 3)
+    assert found["roc_auc"] == pytest.approx(5 / 9)
+    assert found["real_called_fake"] == found["fake_called_real"] == pytest.approx(1 / 3)
+    assert found["uncertain"] == pytest.approx(2 / 6)
+
+
+@pytest.mark.parametrize("fake", [True, False])
+def test_a_set_of_one_class_says_none_where_it_cannot_tell(fake):
+    found = figures(np.array([fake] * 4), np.array([0.1, 0.2, 0.9, 0.8]), 0.3, 0.7)
+    assert found["roc_auc"] is None
+    assert found["precision"] is None
+    assert (found["real_called_fake"] is None) == fake
+    assert (found["fake_called_real"] is None) != fake
+    assert found["accuracy"] == 0.5
+
+
+def overconfident(count: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
+    """Make logits whose probabilities hold once divided by ``temperature``."""
+    rng = np.random.default_rng(0)
+    margin = rng.normal(0, 2, count)
+    truth = rng.random(count) < 1 / (1 + np.exp(-margin))
+    return np.stack([np.zeros(count), margin * temperature], axis=1).astype(np.float32), truth
+
+
+def test_temperature_scaling_finds_the_temperature_that_was_hidden():
+    logits, truth = overconfident(20_000, 3.0)
+    assert fit_temperature(logits, truth, "softmax", 1) == pytest.approx(3.0, rel=0.05)
+
+
+def test_thresholds_keep_their_promise_on_the_calibration_part():
+    logits, truth = overconfident(5000, 2.0)
+    chosen = calibrate(logits, truth, "softmax", 1)
+    p_fake = fake_probability(logits, "softmax", 1, chosen.temperature)
+    assert 0.005 < (p_fake[~truth] >= chosen.threshold_fake).mean() <= 0.01
+    assert 0.045 < (p_fake[truth] <= chosen.threshold_real).mean() <= 0.05
+    assert chosen.threshold_real <= 0.5 <= chosen.threshold_fake
+
+
+def test_a_perfect_model_gets_thresholds_that_do_not_contradict_its_probabilities():
+    logits = np.array([[9.0, -9.0]] * 50 + [[-9.0, 9.0]] * 50, np.float32)
+    chosen = calibrate(logits, np.arange(100) >= 50, "softmax", 1)
+    assert (chosen.threshold_real, chosen.threshold_fake) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_tiny_calibration_part_still_gives_valid_thresholds(count):
+    logits = np.array([[0.0, -1.0]] * count + [[0.0, 1.0]] * count, np.float32)
+    chosen = calibrate(logits, np.arange(2 * count) >= count, "sigmoid", 1)
+    assert 0 <= chosen.threshold_real <= chosen.threshold_fake <= 1
+
+
+@pytest.mark.parametrize(("select", "epoch"), [("last", 4), ("val_accuracy", 2), ("val_loss", 3)])
+def test_each_rule_prefers_its_epoch_and_of_equals_the_first(select, epoch):
+    rows = zip((1, 2, 3, 4), (0.5, 0.9, 0.9, 0.8), (0.7, 0.4, 0.2, 0.2), strict=True)
+    history = [{"epoch": n, "val_accuracy": accuracy, "val_loss": loss} for n, accuracy, loss in rows]
+    assert best_epoch(history, select) == epoch
+
+
+def test_the_state_of_a_new_run_is_empty(tmp_path):
+    assert RunState.load(tmp_path) == RunState(0, 0, [])
+
+
+def test_balance_gives_both_classes_one_weight_and_one_class_sources_half(write_faces, tmp_path):
+    import shutil
+
+    from trainer.dataset import scan
+
+    paired, alone = write_faces(tmp_path / "paired", 4, 6), write_faces(tmp_path / "alone", 8, 1, seed=1)
+    shutil.rmtree(alone / "fake")
+    samples = scan([paired, alone]).samples
+    weights = sample_weights(samples, "source")
+    by = {
+        key: weights[[(s.source, s.label) == key for s in samples]]
+        for key in (("paired", "real"), ("paired", "fake"), ("alone", "real"))
+    }
+    assert by["paired", "fake"].sum() == pytest.approx(by["paired", "real"].sum() + by["alone", "real"].sum())
+    assert by["alone", "real"][0] == pytest.approx(by["paired", "real"][0] / 2)
+    assert weights.mean() == pytest.approx(1.0)
+    assert sample_weights(samples, "none") is None

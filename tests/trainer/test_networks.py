@@ -1,0 +1,96 @@
+"""Networks and recipes: the two published systems are exact, ours is small."""
+
+import keras
+import numpy as np
+import pytest
+
+from trainer.networks import build_network, logits_model
+from trainer.recipes import RECIPES, RecipeError, get_recipe
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, keras.Model]:
+    return {name: build_network(recipe) for name, recipe in RECIPES.items()}
+
+
+def kinds(network: keras.Model) -> list[str]:
+    return [type(layer).__name__ for layer in network.layers]
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("flatten-cnn-300", 46_099_778), ("dilated-cnn-128", 653_314)])
+def test_the_published_systems_have_their_published_parameters(networks, name, parameters):
+    assert networks[name].count_params() == parameters
+
+
+def test_ours_is_under_500k_parameters(networks):
+    assert networks["residual-cnn"].count_params() < 500_000
+
+
+def test_flatten_has_the_published_layers(networks):
+    block = ["Conv2D", "MaxPooling2D", "Dropout"]
+    assert kinds(networks["flatten-cnn-300"]) == [
+        *("InputLayer", "Rescaling", *block, *block, "Flatten", "Dense", "Dropout", "Dense", "Activation")
+    ]
+    rates = [layer.rate for layer in networks["flatten-cnn-300"].layers if isinstance(layer, keras.layers.Dropout)]
+    assert rates == [0.25, 0.25, 0.5]
+
+
+def test_dilated_has_the_published_layers(networks):
+    network = networks["dilated-cnn-128"]
+    head = ["Dense", "Dropout", "ReLU"] * 3
+    expected = ["InputLayer", "Rescaling", *["Conv2D", "MaxPooling2D"] * 6, "GlobalAveragePooling2D", *head]
+    assert kinds(network) == [*expected, "Dense", "Activation"]
+    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    described = [(layer.filters, layer.kernel_size[0], layer.dilation_rate[0]) for layer in convolutions]
+    assert described == [(64, 5, 1)] * 3 + [(32, 3, 2), (16, 3, 2), (16, 3, 2)]
+    assert network.layers[-1].activation is keras.activations.sigmoid
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer", "rate", "loss", "batch", "epochs", "classes", "select"),
+    [
+        ("flatten-cnn-300", "adam", 1e-4, "categorical_crossentropy", 32, 10, ("fake", "real"), "last"),
+        ("dilated-cnn-128", "adam", 1e-5, "binary_crossentropy", 32, 100, ("real", "fake"), "val_accuracy"),
+    ],
+)
+def test_the_published_recipes_are_exact(name, optimizer, rate, loss, batch, epochs, classes, select):
+    recipe = RECIPES[name]
+    assert (recipe.optimizer, recipe.learning_rate, recipe.loss) == (optimizer, rate, loss)
+    assert (recipe.batch_size, recipe.epochs, recipe.class_names, recipe.select) == (batch, epochs, classes, select)
+    assert (recipe.augmentation, recipe.balance, recipe.cosine_decay) == ("none", "none", False)
+    assert recipe.preprocessing.resize_filter == "nearest"
+    assert recipe.preprocessing.resize_fit == "stretch"
+
+
+def test_dilated_splits_with_its_published_seed():
+    assert RECIPES["dilated-cnn-128"].published_seed == 5
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_probabilities_are_the_activation_of_the_logits(networks, name):
+    network = networks[name]
+    size = RECIPES[name].preprocessing
+    images = np.random.default_rng(0).integers(0, 256, (2, size.input_height, size.input_width, 3), dtype=np.uint8)
+    logits = keras.ops.convert_to_numpy(logits_model(network)(images))
+    probabilities = keras.ops.convert_to_numpy(network(images))
+    expected = {"softmax": keras.ops.softmax, "sigmoid": keras.ops.sigmoid}[RECIPES[name].output_kind](logits)
+    np.testing.assert_allclose(probabilities, keras.ops.convert_to_numpy(expected), atol=1e-6)
+
+
+def test_the_evidence_map_averages_to_the_logits(networks):
+    network = networks["residual-cnn"]
+    images = np.random.default_rng(0).integers(0, 256, (2, 128, 128, 3), dtype=np.uint8)
+    both = keras.Model(network.input, [network.get_layer("evidence").output, network.get_layer("logits").output])
+    evidence, logits = (keras.ops.convert_to_numpy(output) for output in both(images))
+    assert evidence.shape == (2, 16, 16, 2)
+    np.testing.assert_allclose(evidence.mean(axis=(1, 2)), logits, atol=1e-5)
+
+
+def test_an_unknown_recipe_names_the_known_ones():
+    with pytest.raises(RecipeError, match="'resnet' is not one of flatten-cnn-300, dilated-cnn-128, residual-cnn"):
+        get_recipe("resnet")
+
+
+def test_overrides_leave_the_recipe_itself_alone():
+    assert get_recipe("residual-cnn", epochs=3, batch_size=None).epochs == 3
+    assert RECIPES["residual-cnn"].epochs != 3

@@ -1,0 +1,130 @@
+"""Tensors, augmentation and batches: exact, cached once, and the same again after a resume."""
+
+import keras
+import numpy as np
+import pytest
+
+from trainer.augment import classic, make_augment
+from trainer.dataset import scan
+from trainer.pipeline import Batches, one_hot
+from trainer.recipes import RECIPES
+from trainer.tensors import cache_tensors, load_tensor, tensor_batches
+
+
+@pytest.mark.parametrize("name", ["flatten-cnn-300", "dilated-cnn-128"])
+def test_published_preprocessing_is_keras_load_img_bit_for_bit(faces, faces_data, name):
+    how = RECIPES[name].preprocessing
+    folders = (faces / "real", faces_data / "hardfake" / "real", faces_data / "celeba" / "real")
+    for path in [path for folder in folders for path in sorted(folder.iterdir())[:8]]:
+        expected = keras.utils.img_to_array(keras.utils.load_img(path, target_size=(how.input_height, how.input_width)))
+        assert np.array_equal(load_tensor(path, how), expected.astype(np.uint8)), path
+
+
+def test_the_cache_holds_the_contracts_tensors_in_order(faces, tmp_path):
+    samples, how = scan([faces]).samples, RECIPES["residual-cnn"].preprocessing
+    cached = cache_tensors(samples, how, tmp_path, "test")
+    assert (cached.shape, cached.dtype) == ((48, 128, 128, 3), np.uint8)
+    assert np.array_equal(cached[7], load_tensor(samples[7].path, how))
+    assert np.array_equal(np.concatenate(list(tensor_batches(samples, how, 10))), cached)
+
+
+def test_a_cache_is_made_once_and_never_taken_for_other_data(faces, tmp_path):
+    samples, how = scan([faces]).samples, RECIPES["residual-cnn"].preprocessing
+    cache_tensors(samples, how, tmp_path, "test")
+    (made,) = tmp_path.iterdir()
+    first = made.stat().st_mtime_ns
+    cache_tensors(samples, how, tmp_path, "test")
+    assert made.stat().st_mtime_ns == first
+    cache_tensors(samples[::-1], how, tmp_path, "test")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_cache_that_fails_leaves_nothing_behind(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.tensors.load_tensor", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cache_tensors(scan([faces]).samples, RECIPES["residual-cnn"].preprocessing, tmp_path, "test")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_hot_follows_the_class_order(faces):
+    samples = scan([faces]).samples
+    fake_first = one_hot(samples, ("fake", "real"))
+    assert np.array_equal(fake_first, one_hot(samples, ("real", "fake"))[:, ::-1])
+    assert fake_first[[sample.label == "fake" for sample in samples]].tolist() == [[1.0, 0.0]] * 24
+
+
+@pytest.mark.parametrize("kind", ["classic", "reencode"])
+def test_augmentation_gives_the_asked_size_and_follows_its_seed(astronaut, kind):
+    side = 160 if kind == "classic" else 128
+    image = np.asarray(astronaut.crop((150, 20, 310, 180)))
+    augment = make_augment(kind, side)
+    first, again, other = (augment(image, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert (first.shape, first.dtype) == ((side, side, 3), np.uint8)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_no_augmentation_is_none():
+    assert make_augment("none", 128) is None
+
+
+class Still:
+    """A generator that draws the middle of every range, so that ``classic`` moves nothing."""
+
+    def uniform(self, low, high, size=None):
+        return np.full(size, (low + high) / 2) if size else (low + high) / 2
+
+    def random(self):
+        return 1.0
+
+
+def test_classic_without_motion_is_the_picture_itself(astronaut):
+    image = np.asarray(astronaut.crop((150, 20, 310, 180)))
+    assert np.abs(classic(image, Still()).astype(int) - image).max() <= 1
+
+
+def test_classic_fills_from_the_border():
+    image = np.full((50, 50, 3), 90, np.uint8)
+    assert (classic(image, np.random.default_rng(0)) == 90).all()
+
+
+@pytest.fixture
+def make_batches():
+    tensors = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    labels = np.eye(2, dtype=np.float32)[np.arange(20) % 2]
+
+    def batches(**options) -> Batches:
+        return Batches(tensors, labels, 6, **options)
+
+    return batches
+
+
+def epoch(batches: Batches) -> np.ndarray:
+    return np.concatenate([batches[index][0][:, 0, 0, 0] for index in range(len(batches))])
+
+
+def test_an_epoch_holds_every_image_once(make_batches):
+    assert sorted(epoch(make_batches(seed=1))) == list(range(20))
+
+
+def test_images_and_labels_stay_together(make_batches):
+    for index in range(4):
+        images, labels = make_batches(seed=3)[index]
+        assert np.array_equal(images[:, 0, 0, 0] % 2, labels.argmax(axis=1))
+
+
+def test_validation_keeps_its_order(make_batches):
+    assert epoch(make_batches()).tolist() == list(range(20))
+
+
+def test_epochs_differ_and_a_resumed_run_sees_the_same_data(make_batches):
+    def noisy(image, rng):
+        return image + rng.integers(0, 50, dtype=np.uint8)
+
+    whole = make_batches(seed=9, augment=noisy)
+    seen = []
+    for _ in range(3):
+        seen.append(epoch(whole))
+        whole.on_epoch_end()
+    assert not np.array_equal(seen[0], seen[1])
+    assert np.array_equal(epoch(make_batches(seed=9, augment=noisy, first_epoch=2)), seen[2])

@@ -1,0 +1,82 @@
+"""Splits: seeded, stratified, and nothing stands on two sides."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from trainer.dataset import Dataset, Rejected, Sample
+from trainer.errors import TrainerError
+from trainer.splits import PARTS, split, write_split
+
+
+def dataset(**strata: int) -> Dataset:
+    """Make samples from ``source_label=count``."""
+    samples = [
+        Sample(Path(f"/{source}/{label}/{number}"), label, source, f"{source}{label}{number}")
+        for key, count in strata.items()
+        for source, label in [key.split("_")]
+        for number in range(count)
+    ]
+    return Dataset(tuple(samples))
+
+
+def test_parts_are_70_10_10_10_within_every_source_and_class():
+    parts = split(dataset(a_real=100, a_fake=200, b_real=50), "stratified", 1)
+    for stratum, total in ((("a", "real"), 100), (("a", "fake"), 200), (("b", "real"), 50)):
+        counts = [sum((s.source, s.label) == stratum for s in parts.part(part)) for part in PARTS]
+        assert counts == [total * 7 // 10, total // 10, total // 10, total // 10]
+
+
+def test_no_sample_is_lost_or_in_two_parts():
+    data = dataset(a_real=37, a_fake=41, b_fake=5)
+    parts = split(data, "stratified", 3)
+    everything = [sample.sha256 for part in PARTS for sample in parts.part(part)]
+    assert sorted(everything) == sorted(sample.sha256 for sample in data.samples)
+
+
+def test_a_seed_decides_the_split():
+    data = dataset(a_real=50, a_fake=50)
+    assert split(data, "stratified", 1) == split(data, "stratified", 1)
+    assert split(data, "stratified", 1).test != split(data, "stratified", 2).test
+
+
+def test_a_source_added_does_not_move_the_others():
+    alone = split(dataset(a_real=50, a_fake=50), "stratified", 1)
+    more = split(dataset(a_real=50, a_fake=50, b_real=30), "stratified", 1)
+    assert set(alone.test) <= set(more.test)
+
+
+def test_every_part_of_a_small_set_holds_both_classes():
+    parts = split(dataset(a_real=5, a_fake=6), "stratified", 0)
+    assert all({sample.label for sample in parts.part(part)} == {"real", "fake"} for part in PARTS)
+
+
+def test_fewer_images_than_parts_are_refused():
+    with pytest.raises(TrainerError, match="3 fake images cannot fill the 4 parts"):
+        split(dataset(a_real=50, a_fake=3), "stratified", 0)
+
+
+def test_as_published_is_one_80_20_cut_that_is_validation_and_test():
+    parts = split(dataset(hardfake_real=589, hardfake_fake=700), "as-published", 42)
+    assert (len(parts.train), len(parts.test)) == (1031, 258)
+    assert parts.validation == parts.test
+    assert parts.calibration == ()
+    assert not set(parts.train) & set(parts.test)
+
+
+def test_as_published_needs_both_classes_on_both_sides():
+    with pytest.raises(TrainerError, match="too few for an 80/20 cut"):
+        split(dataset(a_real=3, a_fake=1), "as-published", 0)
+
+
+def test_split_csv_names_every_file_and_every_reason(tmp_path):
+    data = dataset(a_real=10, a_fake=10)
+    data = Dataset(data.samples, (Rejected(Path("/a/real/x"), "real", "a", "corrupt_image: cut"),))
+    write_split(tmp_path / "split.csv", data, split(data, "stratified", 0))
+    with (tmp_path / "split.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 21
+    assert rows[-1]["part"] == "left-out"
+    assert rows[-1]["reason"] == "corrupt_image: cut"
+    assert sum(row["part"] == "train" for row in rows) == 14
