@@ -83,9 +83,10 @@ def fit(
         version=model_version,
     )
     metrics = run_fit(options)
-    _print_evaluation(metrics["test"])
-    parity = metrics["parity"]
-    console.print(f"parity: largest logit difference {parity['max_difference']:.1e} over {parity['files']} files")
+    if metrics:
+        _print_evaluation(metrics["test"])
+        parity = metrics["parity"]
+        console.print(f"parity: largest logit difference {parity['max_difference']:.1e} over {parity['files']} files")
     console.print(f"written: {out}", highlight=False)
 
 
@@ -131,8 +132,11 @@ def export(
         list[Path] | None, typer.Option(help="Pictures for the parity check; default: the run's own test part.")
     ] = None,
 ) -> None:
-    """Write RUN/model.onnx from RUN/model.keras, once the service's engine agrees with Keras."""
-    from trainer.export import export_run
+    """Write RUN/model.onnx from RUN/model.keras, once the service's engine agrees with Keras.
+
+    A run that was trained without TensorFlow, or broke off after training, is calibrated and tested first.
+    """
+    from trainer.finish import export_run
     from trainer.run import Run
 
     parity = export_run(Run(run), images or ())

@@ -1,11 +1,12 @@
 """Fit: data folders in, a finished run folder out.
 
-scan -> split -> cache -> fit -> calibrate -> test once -> export with parity -> plots.
+scan -> split -> cache -> fit -> keep the chosen epoch -> :mod:`trainer.finish`.
 """
 
+import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine import Engine
 from trainer.augment import make_augment
-from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
 from trainer.checkpoints import Checkpoints, RunState, checkpoint_path
-from trainer.convert import convert
 from trainer.dataset import Dataset, Sample, scan
 from trainer.errors import TrainerError
-from trainer.evaluate import calibrated, engine_logits, evaluation, is_fake
-from trainer.export import build_spec, parity_files, with_metadata, write_verified
+from trainer.evaluate import is_fake
 from trainer.files import atomic_path, write_json
-from trainer.networks import build_network, logits_model
+from trainer.finish import finish
+from trainer.networks import build_network
 from trainer.pipeline import Batches, one_hot
 from trainer.progress import console
 from trainer.provenance import commit, library_versions
 from trainer.recipes import Balance, Recipe
-from trainer.report import plot_confusion, plot_history, plot_roc
+from trainer.report import plot_history
 from trainer.run import Run
 from trainer.splits import Split, SplitRule, split, write_split
 from trainer.tensors import cache_tensors
@@ -62,11 +60,12 @@ class FitOptions:
     version: str | None = None
 
 
-def fit(options: FitOptions) -> dict[str, Any]:
+def fit(options: FitOptions) -> dict[str, Any] | None:
     """Run every step and return what ``metrics.json`` holds.
 
     Ctrl-C during training ends it there and goes on with the best epoch so far; the run can still
-    be resumed. Files are written whole or not at all.
+    be resumed. Files are written whole or not at all. On a Keras backend that cannot export, the
+    run ends with ``model.keras`` and None; ``trainer export`` finishes it where TensorFlow is.
 
     Raises:
         TrainerError: bad input, an existing run without ``resume``, or a step that failed.
@@ -77,15 +76,17 @@ def fit(options: FitOptions) -> dict[str, Any]:
     dataset = scan(options.roots, keep_duplicates=options.split_rule == "as-published")
     parts = split(dataset, options.split_rule, options.seed)
     _announce(dataset, parts)
-    config = _config(options, dataset)
-    _start_or_resume(options, config)
+    _start_or_resume(options, _config(options, dataset))
     write_split(run.split, dataset, parts)
 
     keras.utils.set_random_seed(options.seed)
     state, interrupted = _train(options, parts)
-    model = _keep_best(run, recipe, state)
-    plot_history(state.history, state.best_epoch, run.folder / "history.png")
-    metrics = _finish(run, recipe, config, parts, model, state)
+    _keep_best(run, recipe, state)
+    metrics = None
+    if keras.backend.backend() == "tensorflow":
+        metrics = finish(run)
+    else:
+        console.print(f"to calibrate, test and export, where TensorFlow is: trainer export {run.folder}")
     if not interrupted:
         shutil.rmtree(run.checkpoints)
         shutil.rmtree(run.cache, ignore_errors=True)
@@ -140,16 +141,22 @@ def _start_or_resume(options: FitOptions, config: dict[str, Any]) -> None:
         ("data", config["dataset"]["fingerprint"], began["dataset"]["fingerprint"]),
         ("seed", config["seed"], began["seed"]),
         ("split", config["split"], began["split"]),
-        ("recipe", _as_json(config["recipe"]), _as_json(began["recipe"])),
+        ("recipe", _unchangeable(config["recipe"]), _unchangeable(began["recipe"])),
     ):
         if now != then:
             raise TrainerError(f"run '{run.folder}' began with another {key}: {then}, now {now}")
     if not run.checkpoints.is_dir():
         raise TrainerError(f"run '{run.folder}' has finished: there is nothing to resume")
+    write_json(run.config, config)
 
 
-def _as_json(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.items()}
+def _unchangeable(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return, as JSON reads it back, what a resumed run must keep: all but how long it goes on.
+
+    A cosine decay is laid over the number of epochs, so there that must stay too.
+    """
+    kept = json.loads(json.dumps(recipe))
+    return kept if recipe["cosine_decay"] else {**kept, "epochs": None}
 
 
 def _train(options: FitOptions, parts: Split) -> tuple[RunState, bool]:
@@ -234,47 +241,10 @@ def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model
     return model
 
 
-def _keep_best(run: Run, recipe: Recipe, state: RunState) -> keras.Model:
+def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
     """Write ``model.keras``: the chosen epoch, without optimizer state."""
     chosen = keras.models.load_model(checkpoint_path(run.checkpoints, state.best_epoch), compile=False)
     with atomic_path(run.keras_model) as temporary:
         chosen.save(temporary)
+    plot_history(state.history, state.best_epoch, run.folder / "history.png")
     console.print(f"kept epoch {state.best_epoch} of {state.epoch} by the rule '{recipe.select}'")
-    return chosen
-
-
-def _finish(
-    run: Run, recipe: Recipe, config: dict[str, Any], parts: Split, model: keras.Model, state: RunState
-) -> dict[str, Any]:
-    """Calibrate, score the test part once through the engine, export, and draw the plots."""
-    network = logits_model(model)
-    graph = convert(network)
-    spec = build_spec(config, UNCALIBRATED, {})
-    engine = Engine.from_bytes(with_metadata(graph, spec), "cpu")
-    calibration = _calibration(engine, recipe, parts)
-    spec = build_spec(config, calibration, {})
-    p_fake = calibrated(engine_logits(engine, parts.test, "test"), spec)
-    test = evaluation(parts.test, p_fake, spec)
-    summary = {
-        f"test_{key}": test["pooled"][key] for key in ("accuracy", "roc_auc", "real_called_fake", "fake_called_real")
-    }
-    parity = write_verified(run.onnx_model, graph, build_spec(config, calibration, summary), network, parity_files(run))
-    metrics = {
-        "calibration": asdict(calibration),
-        "summary": summary,
-        "test": test,
-        "epochs": state.epoch,
-        "kept_epoch": state.best_epoch,
-        "parity": asdict(parity),
-    }
-    plot_confusion(test["pooled"], run.folder / "confusion_matrix.png")
-    plot_roc(is_fake(parts.test), p_fake, run.folder / "roc.png")
-    write_json(run.metrics, metrics)
-    return metrics
-
-
-def _calibration(engine: Engine, recipe: Recipe, parts: Split) -> Calibration:
-    if not parts.calibration:
-        return UNCALIBRATED
-    logits = engine_logits(engine, parts.calibration, "calibrate")
-    return calibrate(logits, is_fake(parts.calibration), recipe.output_kind, engine.spec.fake_index)

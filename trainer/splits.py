@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from trainer.dataset import Dataset, Sample
+from trainer.dataset import Dataset, Label, Sample
 from trainer.errors import TrainerError
 from trainer.files import atomic_path
 
@@ -116,3 +116,23 @@ def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
                 writer.writerow([part, sample.source, sample.label, sample.path, sample.sha256, ""])
         for left_out in dataset.rejected:
             writer.writerow(["left-out", left_out.source, left_out.label, left_out.path, "", left_out.reason])
+
+
+def read_split(path: Path) -> Split:
+    """Read ``split.csv`` back.
+
+    Raises:
+        TrainerError: the file is missing or is not a split.
+    """
+    parts: dict[str, list[Sample]] = defaultdict(list)
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            for row in csv.DictReader(stream):
+                label: Label = "fake" if row["label"] == "fake" else "real"
+                parts[row["part"]].append(Sample(Path(row["path"]), label, row["source"], row["sha256"]))
+    except (OSError, KeyError) as error:
+        raise TrainerError(f"'{path}' is not a split: {error}") from None
+    train, validation, calibration, test = (tuple(parts[part]) for part in PARTS)
+    if not validation:
+        return Split("as-published", train, test, (), test)
+    return Split("stratified", train, validation, calibration, test)

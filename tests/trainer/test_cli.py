@@ -151,6 +151,16 @@ def test_export_writes_the_same_model_again(fitted, trainer, tmp_path):
     assert before.spec == after.spec
 
 
+def test_export_finishes_a_run_that_was_trained_where_tensorflow_is_not(fitted, trainer, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.json", "history.csv", "split.csv", "model.keras"):
+        shutil.copy(fitted / name, run)
+    assert trainer("export", run) == 0
+    before, after = (json.loads((folder / "metrics.json").read_text()) for folder in (fitted, run))
+    assert before == after
+
+
 def test_an_existing_run_is_refused_and_left_alone(fitted, faces, trainer, capsys):
     before = {path.name: path.stat().st_mtime_ns for path in fitted.iterdir()}
     assert trainer("fit", faces, "--recipe", "residual-cnn", "--out", fitted) == 1

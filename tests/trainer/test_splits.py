@@ -7,7 +7,7 @@ import pytest
 
 from trainer.dataset import Dataset, Rejected, Sample
 from trainer.errors import TrainerError
-from trainer.splits import PARTS, split, write_split
+from trainer.splits import PARTS, read_split, split, write_split
 
 
 def dataset(**strata: int) -> Dataset:
@@ -80,3 +80,11 @@ def test_split_csv_names_every_file_and_every_reason(tmp_path):
     assert rows[-1]["part"] == "left-out"
     assert rows[-1]["reason"] == "corrupt_image: cut"
     assert sum(row["part"] == "train" for row in rows) == 14
+
+
+@pytest.mark.parametrize("rule", ["stratified", "as-published"])
+def test_a_split_is_read_back_as_it_was_written(tmp_path, rule):
+    data = dataset(a_real=20, a_fake=30)
+    written = split(data, rule, 0)
+    write_split(tmp_path / "split.csv", data, written)
+    assert read_split(tmp_path / "split.csv") == written

@@ -1,0 +1,104 @@
+"""Finish: from a run's chosen epoch to a calibrated, tested and exported model.
+
+Needs the run folder and the pictures named in its ``split.csv``, nothing of the fit's memory: so a
+network that was trained elsewhere, or a fit that broke off after training, is finished the same way.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from service.engine import Engine
+from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
+from trainer.checkpoints import best_epoch, read_history
+from trainer.convert import convert
+from trainer.errors import TrainerError
+from trainer.evaluate import calibrated, engine_logits, evaluation, is_fake
+from trainer.export import build_spec, with_metadata, write_verified
+from trainer.files import write_json
+from trainer.networks import logits_model
+from trainer.report import plot_confusion, plot_roc
+from trainer.run import Run, read_json
+from trainer.splits import Split, read_split
+from trainer.verify import Parity
+
+_PARITY_FILES = 24
+_SUMMARY = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain")
+
+
+def finish(run: Run) -> dict[str, Any]:
+    """Calibrate, score the test part once through the engine, export, and draw the plots.
+
+    Returns:
+        what ``metrics.json`` holds.
+
+    Raises:
+        TrainerError: the run has no model yet, its pictures are gone, or parity does not hold.
+    """
+    config, network = run.read_config(), _network(run)
+    parts = read_split(run.split)
+    graph = convert(network)
+    engine = Engine.from_bytes(with_metadata(graph, build_spec(config, UNCALIBRATED, {})), "cpu")
+    calibration = _calibration(engine, parts)
+    spec = build_spec(config, calibration, {})
+    p_fake = calibrated(engine_logits(engine, parts.test, "test"), spec)
+    test = evaluation(parts.test, p_fake, spec)
+    summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY}
+    spec = build_spec(config, calibration, summary)
+    parity = write_verified(run.onnx_model, graph, spec, network, parity_files(parts))
+    plot_confusion(test["pooled"], run.folder / "confusion_matrix.png")
+    plot_roc(is_fake(parts.test), p_fake, run.folder / "roc.png")
+    history = read_history(run.history)
+    metrics = {
+        "calibration": asdict(calibration),
+        "summary": summary,
+        "test": test,
+        "epochs": len(history),
+        "kept_epoch": best_epoch(history, config["recipe"]["select"]),
+        "parity": asdict(parity),
+    }
+    write_json(run.metrics, metrics)
+    return metrics
+
+
+def export_run(run: Run, images: Sequence[Path] = ()) -> Parity:
+    """Write ``RUN/model.onnx`` again from ``RUN/model.keras``; :func:`finish` a run that was not.
+
+    Args:
+        run: a run folder.
+        images: pictures for the parity check; default: the run's own test part.
+
+    Raises:
+        TrainerError: this is no run folder, it has no model yet, or parity does not hold.
+    """
+    config, network = run.read_config(), _network(run)
+    if not run.metrics.exists():
+        return Parity(**finish(run)["parity"])
+    saved = read_json(run.metrics, f"'{run.folder}' is damaged")
+    spec = build_spec(config, Calibration(**saved["calibration"]), saved["summary"])
+    return write_verified(
+        run.onnx_model, convert(network), spec, network, images or parity_files(read_split(run.split))
+    )
+
+
+def parity_files(parts: Split) -> list[Path]:
+    """Return pictures of the test part that are still there, both classes alike."""
+    there = [sample for sample in parts.test if sample.path.is_file()]
+    by_label = ([s.path for s in there if s.label == label][: _PARITY_FILES // 2] for label in ("real", "fake"))
+    return [path for paths in by_label for path in paths]
+
+
+def _network(run: Run) -> keras.Model:
+    if not run.keras_model.exists():
+        raise TrainerError(f"'{run.folder}' has no model.keras yet: its fit has not ended")
+    return logits_model(keras.models.load_model(run.keras_model))
+
+
+def _calibration(engine: Engine, parts: Split) -> Calibration:
+    if not parts.calibration:
+        return UNCALIBRATED
+    logits = engine_logits(engine, parts.calibration, "calibrate")
+    return calibrate(logits, is_fake(parts.calibration), engine.spec.output_kind, engine.spec.fake_index)
