@@ -50,6 +50,8 @@ def _settings(arguments: list[str]) -> Settings:
         )
     except SettingsError as error:
         _refuse(str(error))
+    except OSError as error:
+        _refuse(f"the package holds no default model ({error.filename}: {error.strerror}); name one with --model")
 
 
 def _refuse(message: str) -> Never:

@@ -1,7 +1,6 @@
 """Engine: one ONNX model, checked against its own metadata, on the CPU or a CUDA device."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service.contract.spec import ModelSpec, SpecError
+from service.processors import processors
 
 Provider = Literal["auto", "cpu", "cuda"]
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -79,7 +79,7 @@ class Engine:
                 cannot answer.
             ProviderError: ``cuda`` was asked for and is not active.
         """
-        count = threads or len(os.sched_getaffinity(0))
+        count = threads or processors()
         session = _session(content, provider, count)
         try:
             spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
@@ -129,20 +129,33 @@ def _session(content: bytes, provider: Provider, threads: int) -> ort.InferenceS
     available = ort.get_available_providers()
     if provider == "cuda" and _CUDA not in available:
         raise ProviderError(f"provider 'cuda' needs onnxruntime-gpu; this build has {', '.join(available)}")
-    wanted = [_CUDA, _CPU] if provider != "cpu" and _CUDA in available else [_CPU]
+    if provider == "cpu" or _CUDA not in available:
+        return _create(content, [_CPU], threads)
+    try:
+        session = _create(content, [_CUDA, _CPU], threads)
+    except ModelFileError as error:
+        if provider == "auto":
+            return _create(content, [_CPU], threads)
+        raise ProviderError(f"provider 'cuda' does not start: {error}") from None
+    # A CUDA session whose libraries do not load falls back to the CPU without an error.
+    if provider == "cuda" and session.get_providers()[0] != _CUDA:
+        raise ProviderError("provider 'cuda' did not become active: its libraries or a device are missing")
+    return session
+
+
+def _create(content: bytes, providers: list[str], threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what matters is raised; the rest would break the JSON log
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = ort.InferenceSession(content, options, providers=wanted)
+        session = ort.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime raises a different class for each status code
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelFileError(f"not a loadable ONNX model ({len(content)} bytes): {reason}") from None
-    # A CUDA session whose libraries do not load falls back to the CPU without an error.
-    if provider == "cuda" and session.get_providers()[0] != _CUDA:
-        raise ProviderError("provider 'cuda' did not become active: its libraries or a device are missing")
+    # Else a failing run would move the session to the CPU behind everyone's back.
+    session.disable_fallback()
     return session
 
 

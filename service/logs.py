@@ -34,5 +34,6 @@ def log_config(level: str) -> dict[str, Any]:
             "service": {"level": level.upper()},
             "uvicorn": {"level": level.upper()},
             "uvicorn.access": {"level": "ERROR"},
+            "python_multipart": {"level": "ERROR"},  # a malformed body is the access line's business
         },
     }

@@ -119,15 +119,13 @@ async def predict(request: Request) -> Prediction:
 
 
 def _prediction(scored: Scored, engine: Engine) -> Prediction:
-    verdict, image = scored.verdict, scored.image
+    verdict = scored.verdict
     return Prediction(
         verdict=verdict.verdict,
         confidence=verdict.confidence,
         probabilities=Probabilities(real=verdict.p_real, fake=verdict.p_fake),
         thresholds=_thresholds(engine),
-        image=ImageFacts.model_validate(
-            {"format": image.format, "width": image.width, "height": image.height, "sha256": scored.sha256}
-        ),
+        image=ImageFacts.model_validate(asdict(scored.image)),
         model=ModelIdentity(name=engine.spec.name, version=engine.spec.version, sha256=engine.sha256),
         timings_ms=TimingsMs(**asdict(scored.timings)),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.image import DecodedImage, Limits, decode, to_tensor
+from service.contract.image import Limits, decode, to_tensor
 from service.contract.verdict import Verdict, verdicts
 from service.engine import Engine, InferenceError
 
@@ -25,12 +25,21 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What stays of a picture once it is a tensor: format by content, size as shown, SHA-256 of its bytes."""
+
+    format: str
+    width: int
+    height: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Scored:
     """One answered picture."""
 
     verdict: Verdict
-    image: DecodedImage
-    sha256: str
+    image: ImageFacts
     timings: Timings
 
 
@@ -56,13 +65,13 @@ class Scorer:
         """
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
-        image, tensor, sha256, decode_s = await loop.run_in_executor(self._decoding, self._decode, payload)
+        image, tensor, decode_s = await loop.run_in_executor(self._decoding, self._decode, payload)
         logits, inference_s = await loop.run_in_executor(self._inference, self._infer, tensor)
         (verdict,) = verdicts(logits, self.engine.spec)
         total_s = time.perf_counter() - start
         queue_s = max(0.0, total_s - decode_s - inference_s)
         stages = (round(seconds * 1000, 3) for seconds in (decode_s, queue_s, inference_s, total_s))
-        return Scored(verdict, image, sha256, Timings(*stages))
+        return Scored(verdict, image, Timings(*stages))
 
     async def ready(self) -> bool:
         """Return whether the model can answer; runs it once where the last inference failed."""
@@ -80,12 +89,13 @@ class Scorer:
         self._decoding.shutdown()
         self._inference.shutdown()
 
-    def _decode(self, payload: bytes) -> tuple[DecodedImage, NDArray[np.uint8], str, float]:
+    def _decode(self, payload: bytes) -> tuple[ImageFacts, NDArray[np.uint8], float]:
         start = time.perf_counter()
         spec = self.engine.spec
         image = decode(payload, self._limits, spec.exif_policy)
         tensor = to_tensor(image, spec.preprocessing)
-        return image, tensor, hashlib.sha256(payload).hexdigest(), time.perf_counter() - start
+        facts = ImageFacts(image.format, image.width, image.height, hashlib.sha256(payload).hexdigest())
+        return facts, tensor, time.perf_counter() - start
 
     def _infer(self, tensor: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
         start = time.perf_counter()

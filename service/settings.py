@@ -1,6 +1,5 @@
 """Settings: every one has a ``SERVICE_…`` environment variable and a flag of the same name."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.contract.image import Limits
+from service.processors import processors
 
 _LIMITS = Limits()
 _PACKAGE = Path(__file__).resolve().parent
@@ -18,11 +18,6 @@ def default_model() -> Path:
     installed = _PACKAGE / "models"
     models = installed if installed.is_dir() else _PACKAGE.parent / "models"
     return models / (models / "DEFAULT").read_text("utf-8").strip() / "model.onnx"
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 class Settings(BaseSettings):
@@ -53,11 +48,16 @@ class Settings(BaseSettings):
         Field(ge=1, le=1024, description="Threads inside one model run; default: the processors of this process."),
     ] = Field(default_factory=processors)
     decode_threads: Annotated[
-        int, Field(ge=1, le=1024, description="Pictures decoded at once; default: the processors of this process.")
+        int,
+        Field(
+            ge=1,
+            le=1024,
+            description="Pictures decoded at once (16 bytes a pixel each); default: the processors of this process.",
+        ),
     ] = Field(default_factory=processors)
     max_in_flight: Annotated[
         int, Field(ge=1, le=100_000, description="Requests accepted at once; one more gets 429.")
-    ] = 64
+    ] = 32
     max_bytes: Annotated[
         int, Field(ge=1024, le=1 << 30, description="Longest payload, bytes; a longer one gets 413.")
     ] = _LIMITS.max_bytes
@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     ] = 10.0
     shutdown_timeout_s: Annotated[
         int, Field(ge=0, le=3600, description="Seconds that accepted requests have to finish after SIGTERM.")
-    ] = 8
+    ] = 15
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log line that is written.")
     ] = "info"

@@ -82,7 +82,12 @@ def fit(
         cache=cache,
         version=model_version,
     )
-    metrics = run_fit(options)
+    try:
+        metrics = run_fit(options)
+    except OSError:
+        if options.run.checkpoints.is_dir():
+            console.print("the run can go on after its last finished epoch with --resume")
+        raise
     if metrics:
         _print_evaluation(metrics["test"])
         parity = metrics["parity"]
@@ -101,9 +106,13 @@ def evaluate(
     from trainer.dataset import scan
     from trainer.evaluate import evaluate as run_evaluation
 
-    result = run_evaluation(Engine.load(model, "cpu"), scan(data, one_class=True).samples)
+    engine = Engine.load(model, "cpu")
+    dataset = scan(data, one_class=True)
+    for left_out in dataset.rejected:
+        console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
+    result = run_evaluation(engine, dataset.samples)
     if json_output:
-        print(json.dumps(result, indent=2))
+        print(json.dumps({**result, "left_out": len(dataset.rejected)}, indent=2))
     else:
         _print_evaluation(result)
 
@@ -118,10 +127,12 @@ def predict(
     from trainer.predict import predict_file
 
     engine = Engine.load(model, "cpu")
-    answers = [predict_file(engine, path) for path in images]
-    for answer in answers:
-        print(json.dumps(answer, ensure_ascii=False))
-    if any("error" in answer for answer in answers):
+    refused = False
+    for path in images:
+        answer = predict_file(engine, path)
+        refused |= "error" in answer
+        print(json.dumps(answer, ensure_ascii=False), flush=True)
+    if refused:
         raise typer.Exit(1)
 
 
@@ -168,21 +179,18 @@ def _print_evaluation(result: dict) -> None:
 
 
 def main() -> None:
-    """Run the command line; refusals are one line and exit status 1, Ctrl-C is 130."""
-    from service.engine import ModelFileError
+    """Run the command line; a refusal is one line and exit status 1, Ctrl-C is 130."""
+    from service.contract.image import ImageError
+    from service.contract.spec import SpecError
+    from service.engine import InferenceError, ModelFileError
 
     try:
         app(standalone_mode=True)
-    except (TrainerError, RecipeError, ModelFileError) as error:
+    except (TrainerError, RecipeError, SpecError, ImageError, ModelFileError, InferenceError) as error:
         _fail(str(error))
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""
-        _fail(
-            f"{error.strerror or error}{where}; nothing was left half-written, and --resume goes on from the last epoch"
-        )
-    except KeyboardInterrupt:
-        console.print("stopped", style="bold")
-        sys.exit(130)
+        _fail(f"{error.strerror or error}{where}; nothing was left half-written")
 
 
 def _fail(message: str) -> None:

@@ -21,7 +21,10 @@ _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resamplin
 
 
 def make_augment(kind: Augmentation, side: int) -> Augment | None:
-    """Return the augmentation by name, giving images of ``side`` x ``side``; None for ``none``."""
+    """Return the augmentation by name; None for ``none``.
+
+    ``reencode`` gives images of ``side`` x ``side``, ``classic`` images of the size it gets.
+    """
     if kind == "classic":
         return classic
     if kind == "reencode":
@@ -96,7 +99,10 @@ class Reencode:
         return np.asarray(picture, dtype=np.uint8)
 
     def _crop(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """A quarter keeps the whole picture, as it is served; the rest sees .6 to 1 of each side."""
+        """A quarter keeps the whole picture; the rest sees .6 to 1 of each side.
+
+        Even the whole picture was resampled twice, where a served one is resampled once.
+        """
         width, height = picture.size
         scale = 1.0 if rng.random() < 0.25 else rng.uniform(0.6, 1.0)
         left, top = rng.uniform(0, width * (1 - scale)), rng.uniform(0, height * (1 - scale))

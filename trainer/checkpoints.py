@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -86,11 +87,15 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 def best_epoch(history: list[dict[str, float]], select: Select) -> int:
-    """Return the epoch (from 1) that the rule prefers; of equals the first."""
+    """Return the epoch (from 1) that the rule prefers; of equals the first, and NaN last of all."""
     if select == "last":
         return int(history[-1]["epoch"])
     sign = -1 if select == "val_loss" else 1
-    return int(max(history, key=lambda row: sign * row[select])["epoch"])
+
+    def preference(row: dict[str, float]) -> float:
+        return -math.inf if math.isnan(row[select]) else sign * row[select]
+
+    return int(max(history, key=preference)["epoch"])
 
 
 def write_history(path: Path, history: list[dict[str, float]]) -> None:

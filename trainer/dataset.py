@@ -95,13 +95,23 @@ def scan(roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: boo
 
 def _named(roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:
     resolved = [root.resolve() for root in roots]
-    repeated = {name for name, count in Counter(root.name for root in resolved).items() if count > 1}
     for given, root in zip(roots, resolved, strict=True):
         if not root.is_dir():
             raise TrainerError(f"data folder '{given}' does not exist")
         if resolved.count(root) > 1:
             raise TrainerError(f"data folder '{given}' is given twice")
-        yield f"{root.parent.name}.{root.name}" if root.name in repeated else root.name, root
+    yield from zip(_names(resolved), resolved, strict=True)
+
+
+def _names(roots: list[Path]) -> list[str]:
+    """Name roots after their last folder, and after as many parents as it takes to tell them apart."""
+    depths = [1] * len(roots)
+    while True:
+        names = [".".join(root.parts[-depth:]) for root, depth in zip(roots, depths, strict=True)]
+        repeated = {name for name, count in Counter(names).items() if count > 1}
+        if not repeated:
+            return names
+        depths = [depth + (name in repeated) for name, depth in zip(names, depths, strict=True)]
 
 
 def _files(source: str, root: Path) -> list[tuple[str, Label, Path]]:
@@ -128,7 +138,7 @@ def _read(item: tuple[str, Label, Path]) -> Sample | Rejected:
     source, label, path = item
     try:
         payload = path.read_bytes()
-        decode(payload, SCAN_LIMITS, "ignore")
+        decode(payload, SCAN_LIMITS, "apply")
     except ImageError as error:
         return Rejected(path, label, source, f"{error.code}: {error}")
     except OSError as error:

@@ -42,7 +42,7 @@ def figures(
     ``real_called_fake``, ``fake_called_real`` and ``uncertain`` are shares at the stored
     thresholds. What a set with one class cannot tell is None.
     """
-    called = p_fake > 0.5
+    called = p_fake >= 0.5
     both = bool(truth.any() and not truth.all())
     precision, recall, f1, _ = precision_recall_fscore_support(truth, called, average="binary", zero_division=0.0)
     flagged, passed = p_fake >= threshold_fake, p_fake <= threshold_real

@@ -24,6 +24,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed process left behind under ``folder``."""
+    for path in folder.rglob(".partial-*"):
+        path.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically."""
     with atomic_path(path) as temporary:

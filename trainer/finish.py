@@ -29,14 +29,19 @@ _PARITY_FILES = 24
 _SUMMARY = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain")
 
 
-def finish(run: Run) -> dict[str, Any]:
+def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
     """Calibrate, score the test part once through the engine, export, and draw the plots.
+
+    Args:
+        run: a run folder with ``model.keras``.
+        images: pictures for the parity check; default: the run's own test part.
 
     Returns:
         what ``metrics.json`` holds.
 
     Raises:
-        TrainerError: the run has no model yet, its pictures are gone, or parity does not hold.
+        TrainerError: the run has no model yet, or parity does not hold.
+        OSError: a picture of the run is gone.
     """
     config, network = run.read_config(), _network(run)
     parts = read_split(run.split)
@@ -48,9 +53,7 @@ def finish(run: Run) -> dict[str, Any]:
     test = evaluation(parts.test, p_fake, spec)
     summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY}
     spec = build_spec(config, calibration, summary)
-    parity = write_verified(run.onnx_model, graph, spec, network, parity_files(parts))
-    plot_confusion(test["pooled"], run.folder / "confusion_matrix.png")
-    plot_roc(is_fake(parts.test), p_fake, run.folder / "roc.png")
+    parity = write_verified(run.onnx_model, graph, spec, network, images or parity_files(parts))
     history = read_history(run.history)
     metrics = {
         "calibration": asdict(calibration),
@@ -61,6 +64,8 @@ def finish(run: Run) -> dict[str, Any]:
         "parity": asdict(parity),
     }
     write_json(run.metrics, metrics)
+    plot_confusion(test["pooled"], run.folder / "confusion_matrix.png")
+    plot_roc(is_fake(parts.test), p_fake, run.folder / "roc.png")
     return metrics
 
 
@@ -76,7 +81,7 @@ def export_run(run: Run, images: Sequence[Path] = ()) -> Parity:
     """
     config, network = run.read_config(), _network(run)
     if not run.metrics.exists():
-        return Parity(**finish(run)["parity"])
+        return Parity(**finish(run, images)["parity"])
     saved = read_json(run.metrics, f"'{run.folder}' is damaged")
     spec = build_spec(config, Calibration(**saved["calibration"]), saved["summary"])
     return write_verified(
@@ -94,7 +99,11 @@ def parity_files(parts: Split) -> list[Path]:
 def _network(run: Run) -> keras.Model:
     if not run.keras_model.exists():
         raise TrainerError(f"'{run.folder}' has no model.keras yet: its fit has not ended")
-    return logits_model(keras.models.load_model(run.keras_model))
+    try:
+        model = keras.models.load_model(run.keras_model)
+    except ValueError as error:
+        raise TrainerError(f"'{run.keras_model}' cannot be loaded: {str(error).splitlines()[0]}") from None
+    return logits_model(model)
 
 
 def _calibration(engine: Engine, parts: Split) -> Calibration:

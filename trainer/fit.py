@@ -15,12 +15,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.spec import check_field
 from trainer.augment import make_augment
-from trainer.checkpoints import Checkpoints, RunState, checkpoint_path
+from trainer.checkpoints import Checkpoints, RunState, checkpoint_path, write_history
 from trainer.dataset import Dataset, Sample, scan
 from trainer.errors import TrainerError
 from trainer.evaluate import is_fake
-from trainer.files import atomic_path, write_json
+from trainer.files import atomic_path, remove_partial, write_json
 from trainer.finish import finish
 from trainer.networks import build_network
 from trainer.pipeline import Batches, one_hot
@@ -29,7 +30,7 @@ from trainer.provenance import commit, library_versions
 from trainer.recipes import Balance, Recipe
 from trainer.report import plot_history
 from trainer.run import Run
-from trainer.splits import Split, SplitRule, split, write_split
+from trainer.splits import Split, SplitRule, read_split, split, write_split
 from trainer.tensors import cache_tensors
 
 _AUGMENT_THREADS = 2
@@ -72,12 +73,11 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
         KeyboardInterrupt: Ctrl-C before the first epoch had ended, or after training.
     """
     run, recipe = options.run, options.recipe
+    check_field("version", options.version or "default")
     _check_run_folder(options)
     dataset = scan(options.roots, keep_duplicates=options.split_rule == "as-published")
-    parts = split(dataset, options.split_rule, options.seed)
+    parts = _resume(options, dataset) if options.resume else _start(options, dataset)
     _announce(dataset, parts)
-    _start_or_resume(options, _config(options, dataset))
-    write_split(run.split, dataset, parts)
 
     keras.utils.set_random_seed(options.seed)
     state, interrupted = _train(options, parts)
@@ -96,7 +96,7 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
 def _check_run_folder(options: FitOptions) -> None:
     run = options.run
     if options.resume:
-        run.read_config()
+        run.read_config()  # refuse what is no run before the long scan
     elif run.folder.exists():
         raise TrainerError(f"run folder '{run.folder}' exists: name another with --out, or go on with --resume")
 
@@ -105,7 +105,7 @@ def _announce(dataset: Dataset, parts: Split) -> None:
     for source, count in dataset.counts().items():
         console.print(f"{source}: {count} images", highlight=False)
     for left_out in dataset.rejected:
-        console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False)
+        console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
     sizes = f"train {len(parts.train)}, validation {len(parts.validation)}, "
     sizes += f"calibration {len(parts.calibration)}, test {len(parts.test)}"
     console.print(f"{len(dataset.rejected)} files left out; {sizes}", highlight=False)
@@ -129,25 +129,38 @@ def _config(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _start_or_resume(options: FitOptions, config: dict[str, Any]) -> None:
-    """Write the config of a new run, or hold a resumed one against what it began with."""
+def _start(options: FitOptions, dataset: Dataset) -> Split:
+    """Make the run folder with its config and its split, or nothing."""
     run = options.run
-    if not options.resume:
-        run.checkpoints.mkdir(parents=True)
-        write_json(run.config, config)
-        return
+    parts = split(dataset, options.split_rule, options.seed)
+    run.checkpoints.mkdir(parents=True)
+    try:
+        write_json(run.config, _config(options, dataset))
+        write_split(run.split, dataset, parts)
+    except OSError:
+        shutil.rmtree(run.folder)
+        raise
+    return parts
+
+
+def _resume(options: FitOptions, dataset: Dataset) -> Split:
+    """Hold a run against what it began with, and return the split that it began with."""
+    run = options.run
     began = run.read_config()
+    recipe = options.recipe.settings()
     for key, now, then in (
-        ("data", config["dataset"]["fingerprint"], began["dataset"]["fingerprint"]),
-        ("seed", config["seed"], began["seed"]),
-        ("split", config["split"], began["split"]),
-        ("recipe", _unchangeable(config["recipe"]), _unchangeable(began["recipe"])),
+        ("data", dataset.fingerprint(), began["dataset"]["fingerprint"]),
+        ("seed", options.seed, began["seed"]),
+        ("split", options.split_rule, began["split"]),
+        ("recipe", _unchangeable(recipe), _unchangeable(began["recipe"])),
     ):
         if now != then:
             raise TrainerError(f"run '{run.folder}' began with another {key}: {then}, now {now}")
     if not run.checkpoints.is_dir():
         raise TrainerError(f"run '{run.folder}' has finished: there is nothing to resume")
-    write_json(run.config, config)
+    remove_partial(run.folder)
+    write_json(run.config, {**began, "recipe": recipe, "version": options.version or began["version"]})
+    return read_split(run.split)
 
 
 def _unchangeable(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -192,17 +205,15 @@ def _train(options: FitOptions, parts: Split) -> tuple[RunState, bool]:
 
 def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch: int) -> Batches:
     recipe = options.recipe
-    augmented = recipe.augmentation != "none"
-    preprocessing = recipe.train_preprocessing if augmented else recipe.preprocessing
     return Batches(
-        cache_tensors(samples, preprocessing, cache, "training"),
+        cache_tensors(samples, recipe.train_preprocessing, cache, "training"),
         one_hot(samples, recipe.class_names),
         recipe.batch_size,
         weights=sample_weights(samples, recipe.balance),
         augment=make_augment(recipe.augmentation, recipe.preprocessing.input_height),
         seed=options.seed,
         first_epoch=epoch,
-        workers=_AUGMENT_THREADS if augmented else 1,
+        workers=1 if recipe.augmentation == "none" else _AUGMENT_THREADS,
     )
 
 
@@ -242,8 +253,11 @@ def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model
 
 
 def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
-    """Write ``model.keras``: the chosen epoch, without optimizer state."""
+    """Write ``model.keras``, the chosen epoch without optimizer state; older results are void then."""
     chosen = keras.models.load_model(checkpoint_path(run.checkpoints, state.best_epoch), compile=False)
+    write_history(run.history, state.history)
+    for stale in (run.metrics, run.onnx_model):
+        stale.unlink(missing_ok=True)
     with atomic_path(run.keras_model) as temporary:
         chosen.save(temporary)
     plot_history(state.history, state.best_epoch, run.folder / "history.png")

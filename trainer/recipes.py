@@ -36,8 +36,7 @@ class Recipe:
         epochs: epochs of a full run.
         select: which epoch becomes the model: the last, or the best of a validation figure.
         augmentation: see :mod:`trainer.augment`.
-        cache_side: side of the cached training tensors, pixels; larger than the input where the
-            augmentation crops, equal to it elsewhere.
+        cache_side: side of the training tensors that ``reencode`` crops from, pixels.
         balance: ``source`` gives both classes the same total weight, and sources that hold one
             class only half the weight an image: they bring variety, but their framing and byte
             history come with one answer.
@@ -63,7 +62,9 @@ class Recipe:
 
     @property
     def train_preprocessing(self) -> Preprocessing:
-        """Picture to cached training tensor: as served, at ``cache_side`` where that is larger."""
+        """Picture to cached training tensor: as served; at ``cache_side`` where ``reencode`` crops from it."""
+        if self.augmentation != "reencode":
+            return self.preprocessing
         side = max(self.cache_side, self.preprocessing.input_height)
         return replace(self.preprocessing, input_height=side, input_width=side)
 

@@ -30,13 +30,8 @@ class Split:
 
     def part(self, name: Part) -> tuple[Sample, ...]:
         """Return one part by name."""
-        parts: dict[Part, tuple[Sample, ...]] = {
-            "train": self.train,
-            "validation": self.validation,
-            "calibration": self.calibration,
-            "test": self.test,
-        }
-        return parts[name]
+        samples: tuple[Sample, ...] = getattr(self, name)
+        return samples
 
 
 def split(dataset: Dataset, rule: SplitRule, seed: int) -> Split:
@@ -60,11 +55,17 @@ def split(dataset: Dataset, rule: SplitRule, seed: int) -> Split:
         strata[sample.source, sample.label].append(sample)
     parts: dict[Part, list[Sample]] = {part: [] for part in PARTS}
     for (source, label), stratum in sorted(strata.items()):
+        stratum.sort(key=_content)
         random.Random(f"{seed}/{source}/{label}").shuffle(stratum)
         for part, members in _cut(stratum).items():
             parts[part] += members
     _fill_empty(parts)
     return Split("stratified", **{part: tuple(members) for part, members in parts.items()})
+
+
+def _content(sample: Sample) -> tuple[str, Path]:
+    """Order by content, so that a renamed file stays on its side; by path among exact duplicates."""
+    return sample.sha256, sample.path
 
 
 def _cut(stratum: list[Sample]) -> dict[Part, list[Sample]]:
@@ -79,12 +80,12 @@ def _cut(stratum: list[Sample]) -> dict[Part, list[Sample]]:
 
 
 def _fill_empty(parts: dict[Part, list[Sample]]) -> None:
-    """Give every part at least one image of each class, taken from the training part."""
+    """Give every part at least one image of each class, taken from the part that has most."""
     for part in PARTS[1:]:
         for label in ("real", "fake"):
             if not any(sample.label == label for sample in parts[part]):
                 spare = max(
-                    (name for name in PARTS),
+                    PARTS,
                     key=lambda name: sum(sample.label == label for sample in parts[name]),
                 )
                 moved = next(sample for sample in reversed(parts[spare]) if sample.label == label)
@@ -93,7 +94,7 @@ def _fill_empty(parts: dict[Part, list[Sample]]) -> None:
 
 
 def _as_published(dataset: Dataset, seed: int) -> Split:
-    samples = list(dataset.samples)
+    samples = sorted(dataset.samples, key=_content)
     random.Random(seed).shuffle(samples)
     held_out = round(len(samples) * PUBLISHED_TEST_SHARE)
     test, train = tuple(samples[:held_out]), tuple(samples[held_out:])

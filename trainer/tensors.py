@@ -10,8 +10,10 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
+from service.contract import image
 from service.contract.image import decode, to_tensor
 from service.contract.spec import Preprocessing
 from trainer.dataset import SCAN_LIMITS, Sample
@@ -47,10 +49,11 @@ def cache_tensors(
 ) -> NDArray[np.uint8]:
     """Return all samples as one memory-mapped uint8 ``[N, H, W, 3]``, made once.
 
-    The file name holds a hash of the preprocessing and of every sample's content in order, so a
-    cache of other data is never taken for this one.
+    The file name holds a hash of the preprocessing, of the code and the Pillow that carry it out,
+    and of every sample's content in order, so a cache of anything else is never taken for this one.
     """
-    key = hashlib.sha256(repr(sorted(asdict(preprocessing).items())).encode())
+    key = hashlib.sha256(repr((sorted(asdict(preprocessing).items()), PIL.__version__)).encode())
+    key.update(Path(image.__file__).read_bytes())
     for sample in samples:
         key.update(sample.sha256.encode())
     path = folder / f"tensors-{key.hexdigest()[:32]}.npy"
@@ -58,8 +61,8 @@ def cache_tensors(
         folder.mkdir(parents=True, exist_ok=True)
         shape = (len(samples), preprocessing.input_height, preprocessing.input_width, 3)
         with atomic_path(path) as temporary:
-            _reserve(temporary, math.prod(shape))
             tensors = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            _reserve(temporary)
             done = 0
             batches = tensor_batches(samples, preprocessing)
             for batch in track(batches, f"decode {description}", total=math.ceil(len(samples) / _CHUNK)):
@@ -70,7 +73,8 @@ def cache_tensors(
     return np.load(path, mmap_mode="r")
 
 
-def _reserve(path: Path, size: int) -> None:
+def _reserve(path: Path) -> None:
     """Take the disk space first: a memory map on a full disk dies by SIGBUS, not by an error."""
-    with path.open("wb") as stream:
-        os.posix_fallocate(stream.fileno(), 0, size)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)

@@ -25,7 +25,7 @@ class Parity:
 
 
 def check_parity(network: keras.Model, engine: Engine, files: Sequence[Path]) -> Parity:
-    """Compare logits and verdicts on real files, whole and in batches of 1, 3 and 8.
+    """Compare logits and verdicts on real files, in batches of 1, 3 and 8.
 
     Args:
         network: uint8 images to logits.
@@ -50,11 +50,12 @@ def check_parity(network: keras.Model, engine: Engine, files: Sequence[Path]) ->
                 raise TrainerError(
                     f"export is not faithful: a logit differs by {difference:.2e} at batch {size}, limit {TOLERANCE}"
                 )
-            _same_verdicts(expected, actual, engine, size)
+            same_verdicts(expected, actual, engine, size)
     return Parity(worst, len(files))
 
 
-def _same_verdicts(expected: np.ndarray, actual: np.ndarray, engine: Engine, size: int) -> None:
+def same_verdicts(expected: np.ndarray, actual: np.ndarray, engine: Engine, size: int) -> None:
+    """Raise :class:`TrainerError` where two sets of logits lead to another verdict."""
     pairs = zip(verdicts(expected, engine.spec), verdicts(actual, engine.spec), strict=True)
     for keras_verdict, engine_verdict in pairs:
         if keras_verdict.verdict != engine_verdict.verdict:

@@ -5,7 +5,7 @@ Conversion to RGB, the same for every caller:
 - greyscale (1, L): the grey value in all three channels;
 - palette (P): through the palette; alpha (RGBA, LA, P with transparency): composited over white;
 - CMYK and YCCK JPEG: Pillow's conversion (Adobe inversion included), no ICC profile applied;
-- 16-bit PNG: the high byte of each sample;
+- 16-bit PNG: the high byte of each sample; a transparent colour key is ignored in 16-bit greyscale;
 - EXIF orientation: applied or ignored, as the model's spec says.
 
 Several frames (animated WebP, APNG) are refused: they have no single verdict. A JPEG that carries
@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from service.contract.spec import ExifPolicy, Preprocessing, ResizeFilter, ResizeFit
 
@@ -35,6 +35,16 @@ _FILTERS: Final[dict[ResizeFilter, Image.Resampling]] = {
     "hamming": Image.Resampling.HAMMING,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
+}
+_ORIENTATION: Final = 0x0112
+_TURNS: Final[dict[int, Image.Transpose]] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
 }
 # MPO is how Pillow names a JPEG with further pictures behind it.
 _ANIMATED_FORMATS: Final = ("PNG", "WEBP")
@@ -156,8 +166,9 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
         with Image.open(io.BytesIO(payload), formats=[file_format]) as image:
             _check_header(image, limits, file_format)
             image.load()
-            upright = ImageOps.exif_transpose(image) if exif_policy == "apply" else image
-            rgb = _to_rgb(upright)
+            rgb = _to_rgb(image)
+            if exif_policy == "apply":
+                rgb = _upright(rgb, image.getexif().get(_ORIENTATION))
     except ImageError:
         raise
     except MemoryError:
@@ -172,7 +183,6 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
         KeyError,
         TypeError,
         OverflowError,
-        UnidentifiedImageError,
         struct.error,
         zlib.error,
     ) as error:
@@ -197,10 +207,17 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         high_byte = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return Image.fromarray(high_byte).convert("RGB")
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", rgba.size, (255, 255, 255))
+        white.paste(rgba, mask=rgba)
+        return white
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _upright(rgb: Image.Image, orientation: object) -> Image.Image:
+    """Turn by the EXIF orientation alone; other tags, however broken, have no say in the pixels."""
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def resize(rgb: Image.Image, height: int, width: int, resize_filter: ResizeFilter, fit: ResizeFit) -> Image.Image:

@@ -5,10 +5,9 @@ ONNX stores metadata as a flat map of strings, so every field is one key with a 
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 SPEC_VERSION = 1
@@ -63,7 +62,8 @@ class ModelSpec:
         output_kind: how logits become probabilities: ``softmax`` over both, or a ``sigmoid`` each.
         input_height, input_width, resize_filter, resize_fit, exif_policy: see
             :class:`Preprocessing`.
-        temperature: logits are divided by it (Guo et al. 2017, arXiv:1706.04599); above 0.
+        temperature: logits are divided by it (Guo et al. 2017, arXiv:1706.04599);
+            in [.001, 1000].
         threshold_real: P(fake) at or below it is called real; in [0, 1].
         threshold_fake: P(fake) at or above it is called fake; in [threshold_real, 1].
         threshold_rule: in words, how the thresholds were chosen.
@@ -93,17 +93,15 @@ class ModelSpec:
     threshold_fake: float
     threshold_rule: str
     dataset_fingerprint: str
-    dataset_counts: dict[str, int] = field(hash=False)
-    recipe: dict[str, Any] = field(hash=False)
-    metrics: dict[str, Any] = field(hash=False)
-    library_versions: dict[str, str] = field(hash=False)
+    dataset_counts: dict[str, int]
+    recipe: dict[str, Any]
+    metrics: dict[str, Any]
+    library_versions: dict[str, str]
     commit: str
 
     def __post_init__(self) -> None:
-        for key, rule in _RULES.items():
-            problem = rule(getattr(self, key))
-            if problem:
-                raise SpecError(key, problem)
+        for key in _RULES:
+            check_field(key, getattr(self, key))
         if self.fake_class not in self.class_names:
             raise SpecError("fake_class", f"{self.fake_class!r} is not one of {self.class_names}")
         if self.threshold_fake < self.threshold_real:
@@ -126,7 +124,7 @@ class ModelSpec:
         """Return the ONNX ``metadata_props``: one JSON value per field, and ``spec_version``."""
         metadata = {"spec_version": json.dumps(SPEC_VERSION)}
         for item in fields(self):
-            metadata[item.name] = json.dumps(getattr(self, item.name), sort_keys=True)
+            metadata[item.name] = json.dumps(getattr(self, item.name), sort_keys=True, allow_nan=False)
         return metadata
 
     @classmethod
@@ -145,13 +143,28 @@ class ModelSpec:
         return cls(**values)
 
 
+def check_field(key: str, value: Any) -> None:
+    """Hold one value against the rule of its field.
+
+    Raises:
+        SpecError: the value breaks the rule.
+    """
+    problem = _RULES[key](value)
+    if problem:
+        raise SpecError(key, problem)
+
+
 def _value(metadata: Mapping[str, str], key: str) -> Any:
     if key not in metadata:
         raise SpecError(key, "is missing")
     try:
-        return json.loads(metadata[key])
-    except ValueError:
+        return json.loads(metadata[key], parse_constant=_no_constant)
+    except (ValueError, RecursionError):
         raise SpecError(key, f"{metadata[key][:80]!r} is not JSON") from None
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 Rule = Callable[[Any], str | None]
@@ -176,12 +189,11 @@ def _one_of(choices: Any) -> Rule:
     return rule
 
 
-def _number(low: float, high: float, *, open_low: bool = False) -> Rule:
+def _number(low: float, high: float) -> Rule:
     def rule(value: Any) -> str | None:
-        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if good and (low < value if open_low else low <= value) and value <= high:
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return None
-        return f"{value!r} is not a number {'above' if open_low else 'from'} {low:g} to {high:g}"
+        return f"{str(value)[:80]} is not a number from {low:g} to {high:g}"
 
     return rule
 
@@ -235,7 +247,7 @@ _RULES: dict[str, Rule] = {
     "resize_filter": _one_of(ResizeFilter),
     "resize_fit": _one_of(ResizeFit),
     "exif_policy": _one_of(ExifPolicy),
-    "temperature": _number(0, 1000, open_low=True),
+    "temperature": _number(0.001, 1000),
     "threshold_real": _number(0, 1),
     "threshold_fake": _number(0, 1),
     "threshold_rule": _text,

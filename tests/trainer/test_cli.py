@@ -129,7 +129,12 @@ def test_evaluate_gives_the_figures_that_fit_reported(fitted, trainer, capsys, t
 def test_evaluate_accepts_one_class_and_prints_a_table(fitted, trainer, faces, capsys, tmp_path):
     shutil.copytree(faces / "real", tmp_path / "only" / "real")
     assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only") == 0
-    assert "real called fake" in capsys.readouterr().out
+    (tmp_path / "only" / "real" / "junk.jpg").write_bytes(b"junk")
+    capsys.readouterr()
+    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only") == 0
+    printed = capsys.readouterr()
+    assert "real called fake" in printed.out
+    assert "junk.jpg: unsupported_format" in printed.err
 
 
 def test_predict_names_a_bad_file_and_goes_on(fitted, trainer, faces, tmp_path, capsys):
@@ -186,6 +191,11 @@ def test_resuming_a_finished_run_is_refused(fitted, faces, trainer, capsys):
         (("fit", ".", "--recipe", "resnet", "--out", "run"), 1, "recipe 'resnet' is not one of"),
         (("fit", ".", "--recipe", "residual-cnn", "--out", "run"), 1, "neither 'real' nor 'fake'"),
         (("fit", ".", "--recipe", "residual-cnn", "--out", "run", "--epochs", "0"), 2, "epochs"),
+        (
+            ("fit", ".", "--recipe", "residual-cnn", "--out", "run", "--model-version", "v 1"),
+            1,
+            "metadata 'version': 'v 1'",
+        ),
         (("export", "absent"), 1, "'absent' is not a run folder"),
         (("evaluate", "absent.onnx", "."), 1, "'absent.onnx' cannot be read"),
         (("predict", "absent.onnx", "x.jpg"), 1, "'absent.onnx' cannot be read"),
@@ -211,6 +221,19 @@ def test_as_published_reports_on_its_validation_part_without_calibration(trainer
     assert metrics["test"]["pooled"]["real"] + metrics["test"]["pooled"]["fake"] == 10
     assert metrics["calibration"]["temperature"] == 1.0
     assert {row["part"] for row in rows(run / "split.csv")} == {"train", "test"}
+
+
+def test_classic_augmentation_fits_ours_too(trainer, faces, tmp_path):
+    options = ("--recipe", "residual-cnn", "--epochs", "1", "--augment", "classic", "--batch-size", "16")
+    assert trainer("fit", faces, *options, "--out", tmp_path / "run") == 0
+
+
+def test_a_damaged_network_is_one_clear_line(fitted, trainer, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(fitted, run)
+    (run / "model.keras").write_bytes(b"junk")
+    assert trainer("export", run) == 1
+    assert "model.keras' cannot be loaded" in capsys.readouterr().err.replace("\n", "")
 
 
 def start(*arguments: object, file_limit: int | None = None) -> subprocess.Popen:
@@ -242,12 +265,14 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on(faces, trainer, tmp_p
     assert running.returncode == 0, error
     assert "going on with the best one so far" in error
     stopped = len(rows(run / "history.csv"))
+    before = {row["sha256"]: row["part"] for row in rows(run / "split.csv")}
     assert 1 <= stopped < 6
     assert {path.name for path in run.iterdir()} >= FILES
     Engine.load(run / "model.onnx", "cpu")
     assert trainer("fit", faces, *options, "--resume") == 0
     assert [row["epoch"] for row in rows(run / "history.csv")] == [str(epoch) for epoch in range(1, 7)]
     assert {path.name for path in run.iterdir()} == FILES
+    assert {row["sha256"]: row["part"] for row in rows(run / "split.csv")} == before
 
 
 def test_a_disk_that_fills_during_a_save_is_one_clear_line_and_leaves_nothing_half_written(faces, tmp_path):

@@ -51,6 +51,11 @@ def test_roots_of_one_name_stay_apart(write_faces, tmp_path):
     assert set(scan([first, second]).counts()) == {"a.x/fake", "a.x/real", "b.x/fake", "b.x/real"}
 
 
+def test_roots_that_share_parents_too_stay_apart(write_faces, tmp_path):
+    roots = [write_faces(tmp_path / top / "a" / "x", 1, 1, seed) for seed, top in enumerate(("1", "2"))]
+    assert set(scan(roots).counts()) == {"1.a.x/fake", "1.a.x/real", "2.a.x/fake", "2.a.x/real"}
+
+
 def test_sources_may_hold_one_class_each(write_faces, tmp_path):
     first, second = write_faces(tmp_path / "r", 3, 1), write_faces(tmp_path / "f", 1, 3, 2)
     shutil.rmtree(first / "fake")

@@ -1,5 +1,7 @@
 """Export: what is served answers as Keras does, or nothing is written."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from trainer.errors import TrainerError
 from trainer.export import with_metadata, write_verified
 from trainer.networks import build_network, logits_model
 from trainer.recipes import RECIPES
+from trainer.verify import same_verdicts
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +34,8 @@ def exported(make_spec):
                 input_width=how.input_width,
                 resize_filter=how.resize_filter,
                 resize_fit=how.resize_fit,
-                threshold_real=0.0,
-                threshold_fake=1.0,
+                threshold_real=0.5,
+                threshold_fake=0.5,
             )
             made[name] = network, convert(network), spec
         return made[name]
@@ -82,3 +85,9 @@ def test_rescaling_is_in_the_graph(exported):
     engine = Engine.from_bytes(with_metadata(graph, spec), "cpu")
     black, white = (engine.logits(np.full((1, 128, 128, 3), value, np.uint8)) for value in (0, 255))
     assert not np.allclose(black, white)
+
+
+def test_a_verdict_that_differs_is_refused_even_where_the_logits_are_close(make_spec):
+    engine = SimpleNamespace(spec=make_spec(threshold_real=0.5, threshold_fake=0.5, temperature=1.0))
+    with pytest.raises(TrainerError, match=r"Keras says fake .* the engine real"):
+        same_verdicts(np.array([[0.0, 1e-6]]), np.array([[1e-6, 0.0]]), engine, 1)

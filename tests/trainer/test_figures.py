@@ -73,6 +73,11 @@ def test_each_rule_prefers_its_epoch_and_of_equals_the_first(select, epoch):
     assert best_epoch(history, select) == epoch
 
 
+def test_a_nan_is_never_the_best_epoch():
+    history = [{"epoch": 1, "val_loss": float("nan")}, {"epoch": 2, "val_loss": 0.4}]
+    assert best_epoch(history, "val_loss") == 2
+
+
 def test_the_state_of_a_new_run_is_empty(tmp_path):
     assert RunState.load(tmp_path) == RunState(0, 0, [])
 

@@ -1,6 +1,7 @@
 """Splits: seeded, stratified, and nothing stands on two sides."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def test_a_source_added_does_not_move_the_others():
     alone = split(dataset(a_real=50, a_fake=50), "stratified", 1)
     more = split(dataset(a_real=50, a_fake=50, b_real=30), "stratified", 1)
     assert set(alone.test) <= set(more.test)
+
+
+@pytest.mark.parametrize("rule", ["stratified", "as-published"])
+def test_a_renamed_file_stays_on_its_side(rule):
+    data = dataset(a_real=50, a_fake=50)
+    renamed = [replace(data.samples[7], path=Path("/a/real/zzz")), *data.samples[:7], *data.samples[8:]]
+    before, after = split(data, rule, 1), split(Dataset(tuple(renamed)), rule, 1)
+    for part in PARTS:
+        assert {s.sha256 for s in before.part(part)} == {s.sha256 for s in after.part(part)}
 
 
 def test_every_part_of_a_small_set_holds_both_classes():

@@ -113,6 +113,26 @@ def test_every_exif_orientation_shows_the_same_picture(encode, orientation):
     assert np.array_equal(np.asarray(ignored.rgb), np.asarray(stored))
 
 
+@pytest.mark.parametrize(
+    ("tag", "kind", "value"),
+    [(0x010F, 5, struct.pack("<II", 1, 2)), (0x010F, 11, struct.pack("<f", 1.0)), (0x011A, 2, b"72 dpi\0\0")],
+    ids=["Make as rational", "Make as float", "XResolution as text"],
+)
+def test_an_odd_exif_tag_has_no_say_in_the_pixels(encode, tag, kind, value):
+    """Found in review: turning through Pillow's own helper rewrote every tag, and failed on these."""
+    count = len(value) if kind == 2 else 1
+    data = value if len(value) <= 4 else b""
+    entries = [(tag, kind, count, data), (0x0112, 3, 1, struct.pack("<HH", 6, 0))]
+    offset = 8 + 2 + 12 * len(entries) + 4
+    tiff = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    for number, type_, length, inline in sorted(entries):
+        tiff += struct.pack("<HHI", number, type_, length) + (inline or struct.pack("<I", offset))
+    tiff += struct.pack("<I", 0) + value
+    payload = encode(gradient(), "JPEG", exif=b"Exif\0\0" + tiff)
+    decoded = decode(payload, LIMITS, "apply")
+    assert (decoded.width, decoded.height) == (48, 64)
+
+
 def test_greyscale_fills_all_three_channels(encode):
     grey = gradient().convert("L")
     rgb = np.asarray(decode(encode(grey, "PNG"), LIMITS, "apply").rgb)

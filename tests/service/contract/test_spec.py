@@ -59,6 +59,8 @@ def test_another_spec_version_is_refused(make_spec):
         ("temperature", 0),
         ("temperature", -1.0),
         ("temperature", "1"),
+        ("temperature", 10**400),
+        ("temperature", 1e-320),
         ("threshold_real", -0.1),
         ("threshold_fake", 1.1),
         ("threshold_fake", 0.1),
@@ -83,6 +85,11 @@ def test_a_field_that_breaks_its_rule_is_named(make_spec, key, value):
 def test_numbers_that_json_should_not_hold_are_refused(make_spec, value):
     with pytest.raises(SpecError, match="temperature"):
         ModelSpec.from_metadata({**make_spec().to_metadata(), "temperature": value})
+
+
+def test_nested_beyond_reason_is_refused(make_spec):
+    with pytest.raises(SpecError, match="metrics"):
+        ModelSpec.from_metadata({**make_spec().to_metadata(), "metrics": "[" * 100_000})
 
 
 def test_fake_index_follows_the_output_order(make_spec):

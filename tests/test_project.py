@@ -1,0 +1,177 @@
+"""The project's own promises: what installs, what imports what, what a commit may not hold."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOCKS = ("service.lock", "service-gpu.lock", "trainer.lock", "dev.lock")
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return [REPOSITORY / name for name in listed.stdout.split("\0") if name]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_every_version_by_hash_and_names_no_address(lock):
+    text = (REPOSITORY / lock).read_text()
+    assert "://" not in text
+    entries = re.split(r"\n(?=\S)", text.strip())
+    assert len(entries) > 20
+    assert [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry] == []
+
+
+@pytest.mark.parametrize("heavy", ["tensorflow", "keras", "tf2onnx", "onnx", "torch"])
+def test_the_services_lock_holds_nothing_of_the_trainer(heavy):
+    assert not re.search(rf"^{heavy}==", (REPOSITORY / "service.lock").read_text(), re.MULTILINE)
+
+
+def test_torch_is_no_dependency():
+    for lock in LOCKS:
+        assert not re.search(r"^torch==", (REPOSITORY / lock).read_text(), re.MULTILINE)
+
+
+def test_the_promised_extras_and_scripts_exist():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert set(project["optional-dependencies"]) == {"gpu", "trainer", "trainer-gpu", "dev"}
+    assert set(project["scripts"]) == {"service", "trainer"}
+
+
+def test_no_tracked_text_names_an_index_host_or_a_path_of_a_machine():
+    bad = re.compile("|".join((r"py" + r"pi\.org", r"python" + r"hosted", r"registry\.npm" + r"js", "/ro" + "ot/")))
+    found = []
+    for path in tracked_files():
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.name}: {match.group()}" for match in bad.finditer(text)]
+    assert found == []
+
+
+def test_the_service_starts_without_the_trainers_libraries():
+    """Blocks the imports, then builds the whole command line's module tree."""
+    program = (
+        "import sys\n"
+        "for name in 'tensorflow keras tf2onnx onnx trainer sklearn scipy matplotlib typer'.split():\n"
+        "    sys.modules[name] = None\n"
+        "import service.__main__\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def request(url: str, body: bytes | None = None) -> tuple[int, bytes]:
+    headers = {"Content-Type": "image/jpeg"} if body else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
+@contextmanager
+def serving(folder: Path, python_path: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen]]:
+    """Run ``python -m service`` from ``folder`` and yield its address once it is ready."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service", "--port", str(port), *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(python_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while request(f"{address}/readyz")[0] != 200:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield address, process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, encode, tmp_path):
+    with serving(tmp_path, REPOSITORY) as (address, process):
+        status, body = request(f"{address}/predict", encode(astronaut))
+        assert status == 200
+        assert json.loads(body)["verdict"] in ("real", "fake", "uncertain")
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=20)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert any(line["message"] == "request" and line.get("path") == "/predict" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--port", "99999"], "service: setting PORT: "),
+        (["--provider", "tpu"], "service: setting PROVIDER: "),
+        (["--model", "absent.onnx"], "service: model file 'absent.onnx' cannot be read: No such file or directory"),
+    ],
+)
+def test_a_start_that_cannot_be_is_one_line(arguments, message):
+    ended = subprocess.run(
+        [sys.executable, "-m", "service", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith(message)
+
+
+def test_the_wheel_carries_the_default_model_and_serves_it_from_any_folder(astronaut, encode, tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+        scripts = next(name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        assert "service = service.__main__:main" in archive.read(scripts).decode()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with serving(elsewhere, installed) as (address, _):
+        assert request(f"{address}/predict", encode(astronaut))[0] == 200
+
+
+def test_models_hold_artifacts_only():
+    models = REPOSITORY / "models"
+    default = models / (models / "DEFAULT").read_text().strip()
+    assert (default / "model.onnx").stat().st_size <= 4_000_000
+    assert [path for path in models.rglob("*") if path.suffix == ".py"] == []
+    for version in (path.parent for path in models.rglob("model.onnx")):
+        assert {path.name for path in version.iterdir()} >= {"model.onnx", "metrics.json", "MODEL_CARD.md"}
+
+
+def test_every_committed_model_loads_and_is_what_its_folder_says():
+    from service.engine import Engine
+
+    for path in (REPOSITORY / "models").rglob("model.onnx"):
+        spec = Engine.load(path, "cpu").spec
+        assert (spec.name, spec.version) == (path.parent.parent.name, path.parent.name)
