@@ -75,6 +75,13 @@ def test_the_service_starts_without_the_trainers_libraries():
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
 
 
+def test_the_trainer_without_its_extra_is_one_clear_line():
+    program = "import sys; sys.modules['typer'] = None; import trainer.__main__"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("trainer: typer is not installed; the extra 'trainer' has it")
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -12,7 +12,10 @@ from typing import Annotated
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes are not news
 
-import typer
+try:
+    import typer
+except ModuleNotFoundError as missing:
+    sys.exit(f"trainer: {missing.name} is not installed; the extra 'trainer' has it: pip install '.[trainer]'")
 
 from trainer.errors import TrainerError
 from trainer.progress import console
@@ -41,7 +44,9 @@ class AugmentChoice(StrEnum):
     REENCODE = "reencode"
 
 
-Data = Annotated[list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.")]
+Data = Annotated[
+    list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.", metavar="DATA")
+]
 Model = Annotated[Path, typer.Argument(help="Model file.", metavar="MODEL.onnx")]
 
 
@@ -120,7 +125,7 @@ def evaluate(
 @app.command()
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Pictures.", metavar="IMAGE...")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures.", metavar="IMAGE")],
 ) -> None:
     """Print one JSON line a picture: the verdict that the service would give."""
     from service.engine import Engine
@@ -185,7 +190,7 @@ def main() -> None:
     from service.engine import InferenceError, ModelFileError
 
     try:
-        app(standalone_mode=True)
+        app(prog_name="trainer")
     except (TrainerError, RecipeError, SpecError, ImageError, ModelFileError, InferenceError) as error:
         _fail(str(error))
     except OSError as error:
