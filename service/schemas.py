@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -51,6 +51,19 @@ class TimingsMs(BaseModel):
 class Prediction(BaseModel):
     """The answer to one picture."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "verdict": "fake",
+                "confidence": 0.981,
+                "probabilities": {"real": 0.019, "fake": 0.981},
+                "thresholds": {"real": 0.35, "fake": 0.94},
+                "image": {"format": "JPEG", "width": 1024, "height": 1024, "sha256": "5f" * 32},
+                "model": {"name": "residual-cnn", "version": "0.1.0", "sha256": "0e" * 32},
+                "timings_ms": {"decode": 1.9, "queue": 0.1, "inference": 4.0, "total": 6.0},
+            }
+        }
+    )
     verdict: Annotated[
         Literal["real", "fake", "uncertain"],
         Field(description="`uncertain` where P(fake) lies between the two thresholds."),

@@ -2,12 +2,14 @@
 
 import json
 import logging
+import re
 
 import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.errors import ERROR_CODES
+from service.schemas import Prediction
 from service.settings import Settings
 
 
@@ -97,5 +99,19 @@ def test_openapi_documents_both_bodies_and_every_code_of_predict(client):
     assert [code for code in ERROR_CODES if code not in framework and f"`{code}`" not in text] == []
 
 
+def test_the_documented_example_is_an_answer_that_could_be():
+    example = Prediction.model_config["json_schema_extra"]["example"]
+    assert Prediction.model_validate(example).model_dump() == example
+
+
 def test_docs_answer(client):
     assert client.get("/docs").status_code == 200
+
+
+def test_docs_load_nothing_from_a_third_party(client):
+    page = client.get("/docs").text
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(sources) >= 3
+    for source in sources:
+        assert source.startswith("/")
+        assert client.get(source).status_code == 200
