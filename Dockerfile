@@ -7,7 +7,7 @@ ARG GPU_BASE=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 FROM ${BASE} AS service-environment
 COPY service.lock /build/
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r /build/service.lock
+    && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r /build/service.lock
 
 FROM ${BASE} AS trainer-environment
 COPY trainer.lock /build/
@@ -18,7 +18,7 @@ FROM ${GPU_BASE} AS service-gpu-environment
 RUN apt-get update && apt-get install -y --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*
 COPY service-gpu.lock /build/
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r /build/service-gpu.lock
+    && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r /build/service-gpu.lock
 
 # --- trainer: data is mounted read-only at /data, runs are written to /runs ----------------------
 FROM ${BASE} AS trainer
@@ -39,6 +39,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3 && rm -
 COPY --from=service-gpu-environment /opt/venv /opt/venv
 COPY service /app/service
 COPY models /app/models
+RUN python3 -m compileall -q /app/service
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     SERVICE_HOST=0.0.0.0 SERVICE_PROVIDER=cuda
 WORKDIR /app
@@ -54,6 +55,7 @@ RUN useradd --uid 10001 --create-home app
 COPY --from=service-environment /opt/venv /opt/venv
 COPY service /app/service
 COPY models /app/models
+RUN python3 -m compileall -q /app/service
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     SERVICE_HOST=0.0.0.0
 WORKDIR /app

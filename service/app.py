@@ -56,6 +56,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         summary="Tells real from AI-generated faces: real, fake or uncertain, with a calibrated probability.",
         version=__version__,
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=lifespan,
     )
     app.state.service = state

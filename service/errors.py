@@ -43,14 +43,16 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "too_many_pixels": ErrorCode(422, "Too many pixels", "The header announces more than `SERVICE_MAX_PIXELS`."),
     "image_too_small": ErrorCode(422, "Picture too small", "A side is shorter than `SERVICE_MIN_SIDE`."),
     "animated_image": ErrorCode(422, "Several frames", "Animations have no single verdict; send one frame."),
-    "corrupt_image": ErrorCode(422, "Corrupt picture", "The picture is truncated or damaged; it is never scored."),
+    "corrupt_image": ErrorCode(
+        422, "Corrupt picture", "The decoder cannot read the picture to its end; it is not scored."
+    ),
     "overloaded": ErrorCode(429, "Overloaded", "`SERVICE_MAX_IN_FLIGHT` requests are under way; see `Retry-After`."),
     "inference_failed": ErrorCode(500, "Inference failed", "The model failed or gave no finite answer."),
     "internal_error": ErrorCode(500, "Internal error", "A defect of the service; the log has it by `request_id`."),
     "not_ready": ErrorCode(503, "Not ready", "The model is not loaded and warmed, or the service is shutting down."),
     "not_found": ErrorCode(404, "Not found", "No such path."),
     "method_not_allowed": ErrorCode(405, "Method not allowed", "The path does not answer this method."),
-    "bad_request": ErrorCode(400, "Bad request", "The HTTP request itself is refused."),
+    "bad_request": ErrorCode(400, "Bad request", "Any other refusal by the framework."),
 }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
@@ -125,7 +125,7 @@ def _parts(body: bytes, boundary: bytes) -> list[tuple[str, bytearray]]:
         parser = MultipartParser(boundary, callbacks)
         parser.write(body)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise RequestError("malformed_multipart", f"{error}"[:200]) from None
     if body and not parts.ended:
         raise RequestError("malformed_multipart", "the body ends before its closing boundary")

@@ -1,5 +1,6 @@
 """Settings: every one has a ``SERVICE_…`` environment variable and a flag of the same name."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,7 +35,7 @@ class Settings(BaseSettings):
         protected_namespaces=(),
     )
 
-    host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
     model: Annotated[Path, Field(description="Model file; default: the one that comes with the package.")] = Field(
         default_factory=default_model
@@ -81,3 +82,9 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """What the decoder refuses."""
         return Limits(self.max_bytes, self.max_pixels, self.min_side)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return the ``SERVICE_…`` names that set nothing: most likely misspelt."""
+    known = {f"SERVICE_{name}".upper() for name in Settings.model_fields}
+    return sorted(name for name in environment if name.upper().startswith("SERVICE_") and name.upper() not in known)

@@ -138,8 +138,10 @@ def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--port", "99999"], "service: setting PORT: "),
-        (["--provider", "tpu"], "service: setting PROVIDER: "),
+        (["--port", "99999"], "service: setting --port (SERVICE_PORT): "),
+        (["--provider", "tpu"], "service: setting --provider (SERVICE_PROVIDER): "),
+        (["--host", "192.0.2.1"], "service: cannot listen on 192.0.2.1 port 8000: Cannot assign requested address"),
+        (["--host", ""], "service: setting --host (SERVICE_HOST): "),
         (["--model", "absent.onnx"], "service: model file 'absent.onnx' cannot be read: No such file or directory"),
     ],
 )

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up notes are not news
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # quiets most of TensorFlow's start-up notes
 
 try:
     import typer
@@ -89,9 +89,9 @@ def fit(
     )
     try:
         metrics = run_fit(options)
-    except OSError:
+    except (OSError, KeyboardInterrupt):
         if options.run.checkpoints.is_dir():
-            console.print("the run can go on after its last finished epoch with --resume")
+            console.print("the run can go on after its last finished epoch: the same command and --resume")
         raise
     if metrics:
         _print_evaluation(metrics["test"])
@@ -136,7 +136,7 @@ def predict(
     for path in images:
         answer = predict_file(engine, path)
         refused |= "error" in answer
-        print(json.dumps(answer, ensure_ascii=False), flush=True)
+        print(json.dumps(answer), flush=True)
     if refused:
         raise typer.Exit(1)
 

@@ -104,9 +104,3 @@ def write_history(path: Path, history: list[dict[str, float]]) -> None:
         writer = csv.DictWriter(stream, fieldnames=list(history[0]))
         writer.writeheader()
         writer.writerows(history)
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Read ``history.csv`` back."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]

@@ -11,6 +11,7 @@ from typing import Literal
 
 from service.contract.image import ImageError, Limits, decode
 from trainer.errors import TrainerError
+from trainer.files import read_bounded
 from trainer.progress import track
 
 Label = Literal["real", "fake"]
@@ -137,7 +138,7 @@ def _read_all(files: Iterable[tuple[str, Label, Path]]) -> Iterator[Sample | Rej
 def _read(item: tuple[str, Label, Path]) -> Sample | Rejected:
     source, label, path = item
     try:
-        payload = path.read_bytes()
+        payload = read_bounded(path, SCAN_LIMITS.max_bytes)
         decode(payload, SCAN_LIMITS, "apply")
     except ImageError as error:
         return Rejected(path, label, source, f"{error.code}: {error}")

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from service.contract.image import TooManyBytes
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -22,6 +24,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return a file's bytes, refusing a long one before any of it is read.
+
+    Raises:
+        TooManyBytes: the file is longer than ``max_bytes``.
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise TooManyBytes(f"{size} bytes are over the limit of {max_bytes}")
+    return path.read_bytes()
 
 
 def remove_partial(folder: Path) -> None:

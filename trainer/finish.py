@@ -13,7 +13,6 @@ import keras
 
 from service.engine import Engine
 from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
-from trainer.checkpoints import best_epoch, read_history
 from trainer.convert import convert
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits, evaluation, is_fake
@@ -54,18 +53,17 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
     summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY}
     spec = build_spec(config, calibration, summary)
     parity = write_verified(run.onnx_model, graph, spec, network, images or parity_files(parts))
-    history = read_history(run.history)
     metrics = {
         "calibration": asdict(calibration),
         "summary": summary,
         "test": test,
-        "epochs": len(history),
-        "kept_epoch": best_epoch(history, config["recipe"]["select"]),
+        "epochs": config["epochs"],
+        "kept_epoch": config["kept_epoch"],
         "parity": asdict(parity),
     }
     write_json(run.metrics, metrics)
-    plot_confusion(test["pooled"], run.folder / "confusion_matrix.png")
-    plot_roc(is_fake(parts.test), p_fake, run.folder / "roc.png")
+    plot_confusion(test["pooled"], run.confusion_plot)
+    plot_roc(is_fake(parts.test), p_fake, run.roc_plot)
     return metrics
 
 

@@ -30,7 +30,7 @@ from trainer.provenance import commit, library_versions
 from trainer.recipes import Balance, Recipe
 from trainer.report import plot_history
 from trainer.run import Run
-from trainer.splits import Split, SplitRule, read_split, split, write_split
+from trainer.splits import Split, SplitRule, read_split, relocate, split, write_split
 from trainer.tensors import cache_tensors
 
 _AUGMENT_THREADS = 2
@@ -137,7 +137,7 @@ def _start(options: FitOptions, dataset: Dataset) -> Split:
     try:
         write_json(run.config, _config(options, dataset))
         write_split(run.split, dataset, parts)
-    except OSError:
+    except BaseException:
         shutil.rmtree(run.folder)
         raise
     return parts
@@ -147,29 +147,30 @@ def _resume(options: FitOptions, dataset: Dataset) -> Split:
     """Hold a run against what it began with, and return the split that it began with."""
     run = options.run
     began = run.read_config()
-    recipe = options.recipe.settings()
-    for key, now, then in (
-        ("data", dataset.fingerprint(), began["dataset"]["fingerprint"]),
-        ("seed", options.seed, began["seed"]),
-        ("split", options.split_rule, began["split"]),
-        ("recipe", _unchangeable(recipe), _unchangeable(began["recipe"])),
-    ):
-        if now != then:
-            raise TrainerError(f"run '{run.folder}' began with another {key}: {then}, now {now}")
     if not run.checkpoints.is_dir():
         raise TrainerError(f"run '{run.folder}' has finished: there is nothing to resume")
+    now = _identity(options.recipe.settings(), options.seed, options.split_rule, dataset.fingerprint())
+    then = _identity(began["recipe"], began["seed"], began["split"], began["dataset"]["fingerprint"])
+    other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
+    if other:
+        raise TrainerError(f"run '{run.folder}' began with another {'; '.join(other)}")
     remove_partial(run.folder)
-    write_json(run.config, {**began, "recipe": recipe, "version": options.version or began["version"]})
-    return read_split(run.split)
+    recipe, version = options.recipe.settings(), options.version or began["version"]
+    write_json(run.config, {**began, "recipe": recipe, "version": version})
+    parts = relocate(read_split(run.split), dataset)
+    write_split(run.split, dataset, parts)
+    return parts
 
 
-def _unchangeable(recipe: dict[str, Any]) -> dict[str, Any]:
+def _identity(recipe: dict[str, Any], seed: int, rule: str, fingerprint: str) -> dict[str, Any]:
     """Return, as JSON reads it back, what a resumed run must keep: all but how long it goes on.
 
     A cosine decay is laid over the number of epochs, so there that must stay too.
     """
-    kept = json.loads(json.dumps(recipe))
-    return kept if recipe["cosine_decay"] else {**kept, "epochs": None}
+    kept = {"recipe " + key: value for key, value in json.loads(json.dumps(recipe)).items()}
+    if not recipe["cosine_decay"]:
+        del kept["recipe epochs"]
+    return {"data fingerprint": fingerprint, "seed": seed, "split": rule, **kept}
 
 
 def _train(options: FitOptions, parts: Split) -> tuple[RunState, bool]:
@@ -255,10 +256,11 @@ def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model
 def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
     """Write ``model.keras``, the chosen epoch without optimizer state; older results are void then."""
     chosen = keras.models.load_model(checkpoint_path(run.checkpoints, state.best_epoch), compile=False)
-    write_history(run.history, state.history)
-    for stale in (run.metrics, run.onnx_model):
-        stale.unlink(missing_ok=True)
     with atomic_path(run.keras_model) as temporary:
         chosen.save(temporary)
-    plot_history(state.history, state.best_epoch, run.folder / "history.png")
+    for stale in (run.metrics, run.onnx_model, run.confusion_plot, run.roc_plot):
+        stale.unlink(missing_ok=True)
+    write_json(run.config, {**run.read_config(), "epochs": state.epoch, "kept_epoch": state.best_epoch})
+    write_history(run.history, state.history)
+    plot_history(state.history, state.best_epoch, run.history_plot)
     console.print(f"kept epoch {state.best_epoch} of {state.epoch} by the rule '{recipe.select}'")

@@ -6,12 +6,14 @@ from typing import Any
 from service.contract.image import ImageError, Limits, decode, to_tensor
 from service.contract.verdict import verdicts
 from service.engine import Engine
+from trainer.files import read_bounded
 
 
 def predict_file(engine: Engine, path: Path) -> dict[str, Any]:
     """Return the verdict on one file, or ``error`` where it is refused; never raises for the file."""
+    limits = Limits()
     try:
-        image = decode(path.read_bytes(), Limits(), engine.spec.exif_policy)
+        image = decode(read_bounded(path, limits.max_bytes), limits, engine.spec.exif_policy)
     except ImageError as error:
         return {"path": str(path), "error": {"code": error.code, "detail": str(error)}}
     except OSError as error:

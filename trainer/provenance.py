@@ -22,14 +22,15 @@ def library_versions() -> dict[str, str]:
 def commit() -> str:
     """Return the commit of this checkout, ``-dirty`` where it has changes; ``unknown`` elsewhere."""
     try:
-        result = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        # Installed inside some other project's checkout, this file is there but not tracked.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*") or "unknown"
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return result.stdout.strip() or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    result = subprocess.run(
+        ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=True
+    )
+    return result.stdout.strip()

@@ -40,6 +40,21 @@ class Run:
         return self.folder / "model.onnx"
 
     @property
+    def history_plot(self) -> Path:
+        """Accuracy and loss per epoch."""
+        return self.folder / "history.png"
+
+    @property
+    def confusion_plot(self) -> Path:
+        """Confusion matrix of the test part."""
+        return self.folder / "confusion_matrix.png"
+
+    @property
+    def roc_plot(self) -> Path:
+        """ROC curve of the test part."""
+        return self.folder / "roc.png"
+
+    @property
     def metrics(self) -> Path:
         """Calibration and test figures."""
         return self.folder / "metrics.json"

@@ -109,7 +109,10 @@ def _as_published(dataset: Dataset, seed: int) -> Split:
 def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
     """Write ``split.csv``: every file with its part, and the files left out with their reason."""
     names: list[Part] = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(["part", "source", "label", "path", "sha256", "reason"])
         for part in names:
@@ -127,7 +130,7 @@ def read_split(path: Path) -> Split:
     """
     parts: dict[str, list[Sample]] = defaultdict(list)
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
             for row in csv.DictReader(stream):
                 label: Label = "fake" if row["label"] == "fake" else "real"
                 parts[row["part"]].append(Sample(Path(row["path"]), label, row["source"], row["sha256"]))
@@ -137,3 +140,20 @@ def read_split(path: Path) -> Split:
     if not validation:
         return Split("as-published", train, test, (), test)
     return Split("stratified", train, validation, calibration, test)
+
+
+def relocate(parts: Split, dataset: Dataset) -> Split:
+    """Return the same split over a new scan of the same data, whose files may have moved.
+
+    Raises:
+        TrainerError: a picture of the split is not in the scan.
+    """
+    found = {(sample.source, sample.label, sample.sha256): sample for sample in dataset.samples}
+
+    def moved(part: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        try:
+            return tuple(found[sample.source, sample.label, sample.sha256] for sample in part)
+        except KeyError as missing:
+            raise TrainerError(f"a picture of the split is gone: {missing.args[0]}") from None
+
+    return Split(parts.rule, *(moved(parts.part(name)) for name in PARTS))

@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from service import engine as engine_module
 from service.engine import Engine, InferenceError, ModelFileError, ProviderError
 
 
@@ -94,6 +95,50 @@ def test_cuda_is_really_active_where_it_is_asked_for(make_model):
     assert Engine.from_bytes(make_model(), "cuda").provider == "CUDAExecutionProvider"
 
 
-def test_auto_falls_back_to_the_cpu_and_says_so(make_model, monkeypatch):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    assert Engine.from_bytes(make_model(), "auto").provider == "CPUExecutionProvider"
+class Session:
+    """A session that claims an execution provider."""
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+
+    def get_providers(self) -> list[str]:
+        return [self._provider]
+
+
+@pytest.fixture
+def cuda_build(monkeypatch):
+    """Pretend a CUDA build whose sessions turn out as told: by provider, or by exception."""
+
+    def pretend(outcome: str | None) -> list[list[str]]:
+        asked = []
+
+        def create(content, providers, threads):
+            asked.append(providers)
+            if providers[0] == "CUDAExecutionProvider" and outcome is None:
+                raise ModelFileError("no device")
+            return Session(outcome if len(providers) > 1 else "CPUExecutionProvider")
+
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+        monkeypatch.setattr(engine_module, "_create", create)
+        return asked
+
+    return pretend
+
+
+def test_auto_takes_the_cpu_where_cuda_does_not_start(cuda_build):
+    asked = cuda_build(None)
+    assert engine_module._session(b"", "auto", 1).get_providers() == ["CPUExecutionProvider"]
+    assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]]
+
+
+def test_cuda_is_refused_where_it_does_not_start(cuda_build):
+    cuda_build(None)
+    with pytest.raises(ProviderError, match="does not start: no device"):
+        engine_module._session(b"", "cuda", 1)
+
+
+def test_cuda_is_refused_where_a_session_silently_fell_back(cuda_build):
+    cuda_build("CPUExecutionProvider")
+    with pytest.raises(ProviderError, match="did not become active"):
+        engine_module._session(b"", "cuda", 1)
+    assert engine_module._session(b"", "auto", 1).get_providers() == ["CPUExecutionProvider"]

@@ -104,6 +104,7 @@ def test_many_parts_are_refused_early(client):
         (b"no boundary here", "multipart/form-data; boundary=xyz"),
         (b"--xyz\r\nContent-Disposition: form-data; name=file\r\n\r\ndata", "multipart/form-data; boundary=xyz"),
         (b"anything", "multipart/form-data"),
+        (b"anything", "multipart/form-data; boundary=" + "x" * 300),
     ],
 )
 def test_a_broken_multipart_body_is_refused(client, content, content_type):

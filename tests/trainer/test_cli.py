@@ -173,9 +173,12 @@ def test_an_existing_run_is_refused_and_left_alone(fitted, faces, trainer, capsy
     assert {path.name: path.stat().st_mtime_ns for path in fitted.iterdir()} == before
 
 
-def test_resuming_another_recipe_is_refused_by_name(fitted, faces, trainer, capsys):
-    assert trainer("fit", faces, "--recipe", "dilated-cnn-128", "--out", fitted, "--resume") == 1
-    assert "began with another recipe" in capsys.readouterr().err
+def test_resuming_with_another_setting_names_the_setting_alone(fitted, faces, trainer, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(fitted, run)
+    (run / "checkpoints").mkdir()
+    assert trainer("fit", faces, "--recipe", "residual-cnn", "--epochs", "2", "--out", run, "--resume") == 1
+    assert "began with another recipe batch_size 16, now 64" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_resuming_a_finished_run_is_refused(fitted, faces, trainer, capsys):
@@ -251,10 +254,11 @@ def start(*arguments: object, file_limit: int | None = None) -> subprocess.Popen
     )
 
 
-def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on(faces, trainer, tmp_path):
-    run = tmp_path / "run"
+def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(faces, trainer, tmp_path):
+    run, data = tmp_path / "run", tmp_path / "faces"
+    shutil.copytree(faces, data)
     options = ("--recipe", "residual-cnn", "--epochs", "6", "--batch-size", "8", "--out", run)
-    running = start("fit", faces, *options)
+    running = start("fit", data, *options)
     deadline = time.monotonic() + 300
     while not (run / "checkpoints" / "state.json").exists():
         assert running.poll() is None, running.stderr.read()
@@ -269,7 +273,9 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on(faces, trainer, tmp_p
     assert 1 <= stopped < 6
     assert {path.name for path in run.iterdir()} >= FILES
     Engine.load(run / "model.onnx", "cpu")
-    assert trainer("fit", faces, *options, "--resume") == 0
+    for path in (*data.glob("real/*"), *data.glob("fake/*")):
+        path.rename(path.with_name(f"moved-{path.name}"))
+    assert trainer("fit", data, *options, "--resume") == 0
     assert [row["epoch"] for row in rows(run / "history.csv")] == [str(epoch) for epoch in range(1, 7)]
     assert {path.name for path in run.iterdir()} == FILES
     assert {row["sha256"]: row["part"] for row in rows(run / "split.csv")} == before

@@ -1,10 +1,11 @@
 """Scan: what cannot be learned from is named, counted and left out."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from trainer.dataset import scan
+from trainer.dataset import SCAN_LIMITS, scan
 from trainer.errors import TrainerError
 
 
@@ -27,6 +28,18 @@ def test_an_unreadable_file_is_named_skipped_and_counted(write_faces, tmp_path):
     assert set(reasons) == {"cut.jpg", "notes.txt"}
     assert reasons["cut.jpg"].startswith("corrupt_image: ")
     assert reasons["notes.txt"].startswith("unsupported_format: ")
+
+
+def test_a_file_beyond_the_limit_is_not_read_at_all(write_faces, tmp_path, monkeypatch):
+    root = write_faces(tmp_path / "d", 2, 2)
+    with (root / "real" / "video.mp4").open("wb") as stream:
+        stream.truncate(SCAN_LIMITS.max_bytes + 1)
+    read = []
+    good = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path.name) or good(path))
+    (left_out,) = scan([root]).rejected
+    assert left_out.reason.startswith("payload_too_large: ")
+    assert "video.mp4" not in read
 
 
 def test_exact_duplicates_are_left_out_but_one(write_faces, tmp_path):

@@ -1,6 +1,7 @@
 """Splits: seeded, stratified, and nothing stands on two sides."""
 
 import csv
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from trainer.dataset import Dataset, Rejected, Sample
 from trainer.errors import TrainerError
-from trainer.splits import PARTS, read_split, split, write_split
+from trainer.splits import PARTS, read_split, relocate, split, write_split
 
 
 def dataset(**strata: int) -> Dataset:
@@ -90,6 +91,26 @@ def test_split_csv_names_every_file_and_every_reason(tmp_path):
     assert rows[-1]["part"] == "left-out"
     assert rows[-1]["reason"] == "corrupt_image: cut"
     assert sum(row["part"] == "train" for row in rows) == 14
+
+
+def test_a_file_name_that_is_not_utf8_survives(tmp_path):
+    data = dataset(a_real=10, a_fake=10)
+    odd = replace(data.samples[0], path=Path(os.fsdecode(b"/a/real/J\xf6rg.jpg")))
+    data = Dataset((odd, *data.samples[1:]))
+    written = split(data, "stratified", 0)
+    write_split(tmp_path / "split.csv", data, written)
+    assert read_split(tmp_path / "split.csv") == written
+
+
+def test_a_split_follows_its_files_and_says_which_is_gone():
+    data = dataset(a_real=10, a_fake=10)
+    before = split(data, "stratified", 0)
+    elsewhere = Dataset(tuple(replace(s, path=Path("/elsewhere") / s.path.name) for s in data.samples))
+    after = relocate(before, elsewhere)
+    assert [s.sha256 for s in after.test] == [s.sha256 for s in before.test]
+    assert all(s.path.is_relative_to("/elsewhere") for s in after.train)
+    with pytest.raises(TrainerError, match="a picture of the split is gone"):
+        relocate(before, Dataset(data.samples[1:]))
 
 
 @pytest.mark.parametrize("rule", ["stratified", "as-published"])
