@@ -12,22 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from service.contract.spec import check_field
 from trainer.augment import make_augment
 from trainer.checkpoints import Checkpoints, RunState, checkpoint_path, write_history
 from trainer.dataset import Dataset, Sample, scan
 from trainer.errors import TrainerError
-from trainer.evaluate import is_fake
 from trainer.files import atomic_path, remove_partial, write_json
 from trainer.finish import finish
-from trainer.networks import build_network
-from trainer.pipeline import Batches, one_hot
+from trainer.networks import compiled_network
+from trainer.pipeline import Batches, one_hot, sample_weights
 from trainer.progress import console
 from trainer.provenance import commit, library_versions
-from trainer.recipes import Balance, Recipe
+from trainer.recipes import Recipe
 from trainer.report import plot_history
 from trainer.run import Run
 from trainer.splits import Split, SplitRule, read_split, relocate, split, write_split
@@ -218,39 +215,11 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
     )
 
 
-def sample_weights(samples: Sequence[Sample], balance: Balance) -> NDArray[np.float32] | None:
-    """Return float32 ``[N]`` weights of mean 1 by the recipe's ``balance``; None for ``none``."""
-    if balance == "none":
-        return None
-    labels = {source: {s.label for s in samples if s.source == source} for source in {s.source for s in samples}}
-    weights = np.array([1.0 if len(labels[s.source]) == 2 else 0.5 for s in samples])
-    fake = is_fake(samples)
-    for chosen in (fake, ~fake):
-        weights[chosen] *= len(samples) / 2 / weights[chosen].sum()
-    return weights.astype(np.float32)
-
-
 def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model:
     if state.epoch:
         console.print(f"going on after epoch {state.epoch}")
         return keras.models.load_model(checkpoint_path(run.checkpoints, state.epoch))
-    model = build_network(recipe)
-    rate: Any = recipe.learning_rate
-    if recipe.cosine_decay:
-        total = max(steps + 1, recipe.epochs * steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, total - steps, warmup_target=recipe.learning_rate, warmup_steps=steps
-        )
-    optimizer = (
-        keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
-        if recipe.optimizer == "adamw"
-        else keras.optimizers.Adam(rate)
-    )
-    # XLA was 2.3 times slower than TensorFlow's own kernels on two CPU cores.
-    jit = "auto" if keras.backend.backend() != "tensorflow" else False
-    accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    model.compile(optimizer=optimizer, loss=recipe.loss, metrics=[accuracy], jit_compile=jit)
-    return model
+    return compiled_network(recipe, steps)
 
 
 def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:

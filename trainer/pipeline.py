@@ -10,12 +10,25 @@ from numpy.typing import NDArray
 
 from trainer.augment import Augment
 from trainer.dataset import Sample
+from trainer.recipes import Balance
 
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:
     """Return float32 ``[N, 2]`` labels in the model's class order."""
     indices = [class_names.index(sample.label) for sample in samples]
     return np.eye(2, dtype=np.float32)[indices]
+
+
+def sample_weights(samples: Sequence[Sample], balance: Balance) -> NDArray[np.float32] | None:
+    """Return float32 ``[N]`` weights of mean 1 by the recipe's ``balance``; None for ``none``."""
+    if balance == "none":
+        return None
+    labels = {source: {s.label for s in samples if s.source == source} for source in {s.source for s in samples}}
+    weights = np.array([1.0 if len(labels[s.source]) == 2 else 0.5 for s in samples])
+    fake = np.array([s.label == "fake" for s in samples])
+    for chosen in (fake, ~fake):
+        weights[chosen] *= len(samples) / 2 / weights[chosen].sum()
+    return weights.astype(np.float32)
 
 
 class Batches(keras.utils.PyDataset):

@@ -5,10 +5,11 @@ ONNX stores metadata as a flat map of strings, so every field is one key with a 
 """
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from service.contract import rules
 
 SPEC_VERSION = 1
 
@@ -16,9 +17,6 @@ OutputKind = Literal["softmax", "sigmoid"]
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 ResizeFit = Literal["stretch", "crop"]
 ExifPolicy = Literal["apply", "ignore"]
-
-MAX_INPUT_SIDE = 4096
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class SpecError(ValueError):
@@ -167,94 +165,25 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-Rule = Callable[[Any], str | None]
-
-
-def _name(value: Any) -> str | None:
-    if isinstance(value, str) and _NAME.fullmatch(value):
-        return None
-    return f"{value!r} is not 1 to 64 letters, digits, '.', '_' or '-', starting with one of the first two"
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value.strip() else f"{value!r} is not a non-empty text"
-
-
-def _one_of(choices: Any) -> Rule:
-    allowed = get_args(choices)
-
-    def rule(value: Any) -> str | None:
-        return None if value in allowed else f"{value!r} is not one of {', '.join(allowed)}"
-
-    return rule
-
-
-def _number(low: float, high: float) -> Rule:
-    def rule(value: Any) -> str | None:
-        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
-            return None
-        return f"{str(value)[:80]} is not a number from {low:g} to {high:g}"
-
-    return rule
-
-
-def _side(value: Any) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INPUT_SIDE:
-        return None
-    return f"{value!r} is not a whole number of pixels from 1 to {MAX_INPUT_SIDE}"
-
-
-def _two_names(value: Any) -> str | None:
-    if not isinstance(value, tuple) or len(value) != 2 or len(set(map(str, value))) != 2:
-        return f"{value!r} is not two different class names"
-    return _name(value[0]) or _name(value[1])
-
-
-def _fingerprint(value: Any) -> str | None:
-    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
-        return None
-    return f"{value!r} is not 64 hexadecimal digits"
-
-
-def _counts(value: Any) -> str | None:
-    if isinstance(value, dict) and all(
-        isinstance(key, str) and isinstance(count, int) and count >= 0 for key, count in value.items()
-    ):
-        return None
-    return f"{value!r} is not a map of names to counts"
-
-
-def _map(value: Any) -> str | None:
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return None
-    return f"{value!r} is not a map"
-
-
-def _text_map(value: Any) -> str | None:
-    return _map(value) or next(
-        (f"{key!r}: {text!r} is not a text" for key, text in value.items() if not isinstance(text, str)), None
-    )
-
-
-_RULES: dict[str, Rule] = {
-    "name": _name,
-    "version": _name,
-    "class_names": _two_names,
-    "fake_class": _name,
-    "output_kind": _one_of(OutputKind),
-    "input_height": _side,
-    "input_width": _side,
-    "resize_filter": _one_of(ResizeFilter),
-    "resize_fit": _one_of(ResizeFit),
-    "exif_policy": _one_of(ExifPolicy),
-    "temperature": _number(0.001, 1000),
-    "threshold_real": _number(0, 1),
-    "threshold_fake": _number(0, 1),
-    "threshold_rule": _text,
-    "dataset_fingerprint": _fingerprint,
-    "dataset_counts": _counts,
-    "recipe": _map,
-    "metrics": _map,
-    "library_versions": _text_map,
-    "commit": _text,
+_RULES: dict[str, rules.Rule] = {
+    "name": rules.name,
+    "version": rules.name,
+    "class_names": rules.two_names,
+    "fake_class": rules.name,
+    "output_kind": rules.one_of(OutputKind),
+    "input_height": rules.side,
+    "input_width": rules.side,
+    "resize_filter": rules.one_of(ResizeFilter),
+    "resize_fit": rules.one_of(ResizeFit),
+    "exif_policy": rules.one_of(ExifPolicy),
+    "temperature": rules.number(0.001, 1000),
+    "threshold_real": rules.number(0, 1),
+    "threshold_fake": rules.number(0, 1),
+    "threshold_rule": rules.text,
+    "dataset_fingerprint": rules.sha256,
+    "dataset_counts": rules.counts,
+    "recipe": rules.mapping,
+    "metrics": rules.mapping,
+    "library_versions": rules.text_map,
+    "commit": rules.text,
 }

@@ -7,7 +7,7 @@ from service.contract.verdict import fake_probability
 from trainer.calibrate import calibrate, fit_temperature
 from trainer.checkpoints import RunState, best_epoch
 from trainer.evaluate import figures
-from trainer.fit import sample_weights
+from trainer.pipeline import sample_weights
 
 
 def test_figures_of_a_hand_made_case():

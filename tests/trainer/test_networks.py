@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from trainer.networks import build_network, logits_model
+from trainer.networks import build_network, compiled_network, logits_model
 from trainer.recipes import RECIPES, RecipeError, get_recipe
 
 
@@ -60,6 +60,28 @@ def test_the_published_recipes_are_exact(name, optimizer, rate, loss, batch, epo
     assert (recipe.augmentation, recipe.balance, recipe.cosine_decay) == ("none", "none", False)
     assert recipe.preprocessing.resize_filter == "nearest"
     assert recipe.preprocessing.resize_fit == "stretch"
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer", "rate", "loss"),
+    [
+        ("flatten-cnn-300", keras.optimizers.Adam, 1e-4, "categorical_crossentropy"),
+        ("dilated-cnn-128", keras.optimizers.Adam, 1e-5, "binary_crossentropy"),
+    ],
+)
+def test_the_published_systems_are_compiled_as_published(name, optimizer, rate, loss):
+    network = compiled_network(RECIPES[name], steps=10)
+    assert type(network.optimizer) is optimizer
+    assert float(network.optimizer.learning_rate) == pytest.approx(rate)
+    assert network.loss == loss
+
+
+def test_ours_warms_up_for_an_epoch_and_decays_to_nothing():
+    network = compiled_network(get_recipe("residual-cnn", epochs=5), steps=10)
+    schedule = network.optimizer._learning_rate
+    rates = [float(schedule(step)) for step in (0, 10, 30, 50)]
+    assert type(network.optimizer) is keras.optimizers.AdamW
+    assert rates == pytest.approx([0, 2e-3, 1e-3, 0], abs=1e-6)
 
 
 def test_dilated_splits_with_its_published_seed():

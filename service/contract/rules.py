@@ -1,0 +1,87 @@
+"""Rules for the fields of a spec: each takes a value and returns what is wrong with it, or None."""
+
+import re
+from collections.abc import Callable
+from typing import Any, get_args
+
+MAX_INPUT_SIDE = 4096
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Rule = Callable[[Any], str | None]
+
+
+def name(value: Any) -> str | None:
+    """A name of 1 to 64 safe characters, fit for a path and a metric label."""
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return None
+    return f"{value!r} is not 1 to 64 letters, digits, '.', '_' or '-', starting with one of the first two"
+
+
+def text(value: Any) -> str | None:
+    """A text that says something."""
+    return None if isinstance(value, str) and value.strip() else f"{value!r} is not a non-empty text"
+
+
+def one_of(choices: Any) -> Rule:
+    """Make the rule for one of the members of a ``Literal``."""
+    allowed = get_args(choices)
+
+    def rule(value: Any) -> str | None:
+        return None if value in allowed else f"{value!r} is not one of {', '.join(allowed)}"
+
+    return rule
+
+
+def number(low: float, high: float) -> Rule:
+    """Make the rule for a finite number in a closed range."""
+
+    def rule(value: Any) -> str | None:
+        if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+            return None
+        return f"{str(value)[:80]} is not a number from {low:g} to {high:g}"
+
+    return rule
+
+
+def side(value: Any) -> str | None:
+    """Rows or columns of an input, pixels."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INPUT_SIDE:
+        return None
+    return f"{value!r} is not a whole number of pixels from 1 to {MAX_INPUT_SIDE}"
+
+
+def two_names(value: Any) -> str | None:
+    """Two different names, in output order."""
+    if not isinstance(value, tuple) or len(value) != 2 or len(set(map(str, value))) != 2:
+        return f"{value!r} is not two different class names"
+    return name(value[0]) or name(value[1])
+
+
+def sha256(value: Any) -> str | None:
+    """A SHA-256, as 64 lower-case hexadecimal digits."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
+        return None
+    return f"{value!r} is not 64 hexadecimal digits"
+
+
+def counts(value: Any) -> str | None:
+    """A map of texts to whole numbers from 0."""
+    if isinstance(value, dict) and all(
+        isinstance(key, str) and isinstance(count, int) and count >= 0 for key, count in value.items()
+    ):
+        return None
+    return f"{value!r} is not a map of names to counts"
+
+
+def mapping(value: Any) -> str | None:
+    """A map with text keys."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return None
+    return f"{value!r} is not a map"
+
+
+def text_map(value: Any) -> str | None:
+    """A map of texts to texts."""
+    return mapping(value) or next(
+        (f"{key!r}: {text!r} is not a text" for key, text in value.items() if not isinstance(text, str)), None
+    )
