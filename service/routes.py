@@ -182,13 +182,7 @@ async def model(request: Request) -> ModelFacts:
         commit=spec.commit,
         execution_provider=engine.provider,
         threads=Threads(decode=settings.decode_threads, inference=engine.threads),
-        limits=LimitValues(
-            max_bytes=settings.max_bytes,
-            max_pixels=settings.max_pixels,
-            min_side=settings.min_side,
-            max_in_flight=settings.max_in_flight,
-            body_timeout_s=settings.body_timeout_s,
-        ),
+        limits=LimitValues.model_validate(settings, from_attributes=True),
     )
 
 

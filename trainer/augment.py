@@ -70,8 +70,9 @@ def _affine_nearest_fill(image: Tensor, matrix: NDArray[np.float64]) -> Tensor:
 class Reencode:
     """Random crop, rescale, blur, noise, greyscale, colour, flip and re-encoding, in random order.
 
-    Crops are taken from a larger cached image and brought to ``side``; compression comes last
-    half of the time and anywhere before it otherwise, as pictures on the web do.
+    Crops are taken from a larger cached image and brought to ``side``. Compression comes at any
+    point between the other steps, and for a quarter of the images once more at the end, as pictures
+    on the web are saved again.
     """
 
     def __init__(self, side: int) -> None:

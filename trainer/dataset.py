@@ -9,6 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from service.contract.image import ImageError, Limits, decode
 from trainer.errors import TrainerError
 from trainer.files import read_bounded
@@ -177,3 +180,8 @@ def _check_classes(dataset: Dataset, roots: Sequence[Path], one_class: bool) -> 
                 f"no readable {label} images under {', '.join(map(str, roots))}: "
                 f"a detector needs both classes ({by_label.total()} images found, all of the other class)"
             )
+
+
+def is_fake(samples: Sequence[Sample]) -> NDArray[np.bool_]:
+    """Return the truth: bool ``[N]``."""
+    return np.array([sample.label == "fake" for sample in samples], dtype=bool)

@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_f
 from service.contract.spec import ModelSpec
 from service.contract.verdict import fake_probability
 from service.engine import Engine
-from trainer.dataset import Sample
+from trainer.dataset import Sample, is_fake
 from trainer.progress import track
 from trainer.tensors import tensor_batches
 
@@ -25,11 +25,6 @@ def engine_logits(engine: Engine, samples: Sequence[Sample], description: str) -
 def calibrated(logits: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float64]:
     """Return P(fake) by the model's own calibration: float64 ``[N]`` in [0, 1]."""
     return fake_probability(logits, spec.output_kind, spec.fake_index, spec.temperature)
-
-
-def is_fake(samples: Sequence[Sample]) -> NDArray[np.bool_]:
-    """Return the truth: bool ``[N]``."""
-    return np.array([sample.label == "fake" for sample in samples], dtype=bool)
 
 
 def figures(

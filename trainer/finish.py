@@ -14,8 +14,9 @@ import keras
 from service.engine import Engine
 from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
 from trainer.convert import convert
+from trainer.dataset import is_fake
 from trainer.errors import TrainerError
-from trainer.evaluate import calibrated, engine_logits, evaluation, is_fake
+from trainer.evaluate import calibrated, engine_logits, evaluation
 from trainer.export import build_spec, with_metadata, write_verified
 from trainer.files import write_json
 from trainer.networks import logits_model

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment import Augment
-from trainer.dataset import Sample
+from trainer.dataset import Sample, is_fake
 from trainer.recipes import Balance
 
 
@@ -25,7 +25,7 @@ def sample_weights(samples: Sequence[Sample], balance: Balance) -> NDArray[np.fl
         return None
     labels = {source: {s.label for s in samples if s.source == source} for source in {s.source for s in samples}}
     weights = np.array([1.0 if len(labels[s.source]) == 2 else 0.5 for s in samples])
-    fake = np.array([s.label == "fake" for s in samples])
+    fake = is_fake(samples)
     for chosen in (fake, ~fake):
         weights[chosen] *= len(samples) / 2 / weights[chosen].sum()
     return weights.astype(np.float32)
