@@ -36,6 +36,17 @@ class SplitChoice(StrEnum):
     AS_PUBLISHED = "as-published"
 
 
+class FilterChoice(StrEnum):
+    """Values of ``--resize-filter``."""
+
+    NEAREST = "nearest"
+    BOX = "box"
+    BILINEAR = "bilinear"
+    HAMMING = "hamming"
+    BICUBIC = "bicubic"
+    LANCZOS = "lanczos"
+
+
 class AugmentChoice(StrEnum):
     """Values of ``--augment``."""
 
@@ -61,6 +72,10 @@ def fit(
     augment: Annotated[AugmentChoice | None, typer.Option(help="Default: the recipe's own.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=1e-9, max=1.0, help="Default: the recipe's own.")] = None,
+    resize_filter: Annotated[
+        FilterChoice | None, typer.Option(help="Of the way to the input size, also when served; default: the recipe's.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")
     ] = None,
@@ -75,7 +90,14 @@ def fit(
     from trainer.fit import fit as run_fit
     from trainer.run import Run
 
-    chosen = get_recipe(recipe, augmentation=augment.value if augment else None, epochs=epochs, batch_size=batch_size)
+    chosen = get_recipe(
+        recipe,
+        augmentation=augment.value if augment else None,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        resize_filter=resize_filter.value if resize_filter else None,
+    )
     published = split is SplitChoice.AS_PUBLISHED
     options = FitOptions(
         roots=data,

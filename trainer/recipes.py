@@ -7,7 +7,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from service.contract.spec import OutputKind, Preprocessing
+from service.contract.spec import OutputKind, Preprocessing, ResizeFilter
 
 Augmentation = Literal["none", "classic", "reencode"]
 Select = Literal["last", "val_accuracy", "val_loss"]
@@ -126,12 +126,20 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def get_recipe(name: str, **overrides: Any) -> Recipe:
+def get_recipe(name: str, *, resize_filter: ResizeFilter | None = None, **overrides: Any) -> Recipe:
     """Return a recipe by name, with the given fields replaced where they are not None.
+
+    Args:
+        name: one of :data:`RECIPES`.
+        resize_filter: how pictures are brought to the input size, in training and when served.
+        overrides: fields of :class:`Recipe`.
 
     Raises:
         RecipeError: no recipe has that name.
     """
     if name not in RECIPES:
         raise RecipeError(f"recipe '{name}' is not one of {', '.join(RECIPES)}")
-    return replace(RECIPES[name], **{key: value for key, value in overrides.items() if value is not None})
+    recipe = RECIPES[name]
+    if resize_filter is not None:
+        recipe = replace(recipe, preprocessing=replace(recipe.preprocessing, resize_filter=resize_filter))
+    return replace(recipe, **{key: value for key, value in overrides.items() if value is not None})
