@@ -1,4 +1,4 @@
-"""Command line: ``trainer fit | evaluate | predict | export``.
+"""Command line: ``trainer audit | fit | evaluate | compare | predict | export``.
 
 Heavy imports stay inside the commands, so that ``--help`` and ``predict`` start at once.
 """
@@ -18,6 +18,7 @@ except ModuleNotFoundError as missing:
     sys.exit(f"trainer: {missing.name} is not installed; the extra 'trainer' has it: pip install '.[trainer]'")
 
 from trainer.errors import TrainerError
+from trainer.files import refuse_existing
 from trainer.progress import console
 from trainer.recipes import RECIPES, RecipeError, get_recipe
 
@@ -55,10 +56,59 @@ class AugmentChoice(StrEnum):
     REENCODE = "reencode"
 
 
+class GroupChoice(StrEnum):
+    """Values of ``--groups``."""
+
+    LISTED = "listed"
+    FOLDERS = "folders"
+
+
+_GROUPS_HELP = (
+    "What stays on one side: near duplicates and lines of groups.csv; 'folders': also pictures of one folder."
+)
 Data = Annotated[
     list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.", metavar="DATA")
 ]
 Model = Annotated[Path, typer.Argument(help="Model file.", metavar="MODEL.onnx")]
+
+
+@app.command()
+def audit(
+    data: Data,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder to create, with audit.json and audit.html.", metavar="DIR")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Score again what this recipe's preprocessing leaves, and its weights.")
+    ] = None,
+    groups: Annotated[GroupChoice, typer.Option(help=_GROUPS_HELP)] = GroupChoice.LISTED,
+) -> None:
+    """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
+    from rich.console import Console
+
+    from trainer.audit import audit as run_audit
+    from trainer.audit_page import audit_tables, write_audit
+    from trainer.dataset import scan
+    from trainer.files import new_folder
+    from trainer.groups import grouped
+
+    chosen = get_recipe(recipe) if recipe else None
+    refuse_existing(report)
+    dataset = grouped(scan(data, one_class=True), groups.value)
+    found = run_audit(dataset)
+    width = Console(width=None if sys.stdout.isatty() else 200)
+    for table in audit_tables(found):
+        width.print(table)
+    for sentence in found.findings:
+        width.print(f"- {sentence}", highlight=False, markup=False, soft_wrap=True)
+    if chosen:
+        from trainer.leftover import preprocessed
+
+        width.print(f"- {preprocessed(dataset.samples, chosen)['sentence']}", highlight=False, soft_wrap=True)
+    if report:
+        with new_folder(report) as folder:
+            write_audit(found, dataset, folder / "audit.json", folder / "audit.html")
+        console.print(f"written: {report}", highlight=False)
 
 
 @app.command()
@@ -69,6 +119,14 @@ def fit(
     split: Annotated[
         SplitChoice, typer.Option(help="70/10/10/10 by source and class, or the published single 80/20 cut.")
     ] = SplitChoice.STRATIFIED,
+    groups: Annotated[GroupChoice, typer.Option(help=_GROUPS_HELP)] = GroupChoice.LISTED,
+    one_class_groups: Annotated[
+        bool, typer.Option("--one-class-groups", help="Refuse a group that holds real and fake pictures.")
+    ] = False,
+    holdout_source: Annotated[
+        list[str] | None,
+        typer.Option(help="Source to leave out and score at the end; may be repeated.", metavar="NAME"),
+    ] = None,
     augment: Annotated[AugmentChoice | None, typer.Option(help="Default: the recipe's own.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
@@ -86,9 +144,9 @@ def fit(
     model_version: Annotated[str | None, typer.Option(help="Version of the model; default: today's date.")] = None,
 ) -> None:
     """Fit a recipe on folders of faces; write RUN with the model, its figures and plots."""
-    from trainer.fit import FitOptions
     from trainer.fit import fit as run_fit
     from trainer.run import Run
+    from trainer.start import FitOptions
 
     chosen = get_recipe(
         recipe,
@@ -105,6 +163,9 @@ def fit(
         run=Run(out),
         seed=(chosen.published_seed if published else 42) if seed is None else seed,
         split_rule=split.value,
+        groups=groups.value,
+        one_class_groups=one_class_groups,
+        holdout=tuple(holdout_source or ()),
         resume=resume,
         cache=cache,
         version=model_version,

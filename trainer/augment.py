@@ -10,25 +10,24 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
-from trainer.recipes import Augmentation
+from trainer.recipes import Recipe, Reencoding
 
 Tensor = NDArray[np.uint8]
-Augment = Callable[[Tensor, np.random.Generator], Tensor]
+# Cached tensor, the same picture as it will be served, generator.
+Augment = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
+Step = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
 
-def make_augment(kind: Augmentation, side: int) -> Augment | None:
-    """Return the augmentation by name; None for ``none``.
-
-    ``reencode`` gives images of ``side`` x ``side``, ``classic`` images of the size it gets.
-    """
-    if kind == "classic":
-        return classic
-    if kind == "reencode":
-        return Reencode(side)
+def make_augment(recipe: Recipe) -> Augment | None:
+    """Return the augmentation of a recipe; None for ``none``."""
+    if recipe.augmentation == "classic":
+        return lambda _, served, rng: classic(served, rng)
+    if recipe.augmentation == "reencode":
+        return Reencode(recipe.preprocessing.input_height, recipe.reencoding)
     return None
 
 
@@ -68,58 +67,68 @@ def _affine_nearest_fill(image: Tensor, matrix: NDArray[np.float64]) -> Tensor:
 
 
 class Reencode:
-    """Random crop, rescale, blur, noise, greyscale, colour, flip and re-encoding, in random order.
+    """Random crop, then flip, compression, rescale, blur, noise, greyscale, colour and masks in random order.
 
-    Crops are taken from a larger cached image and brought to ``side``. Compression comes at any
-    point between the other steps, and for a quarter of the images once more at the end, as pictures
-    on the web are saved again.
+    How often each comes is the recipe's (:class:`trainer.recipes.Reencoding`). Compression may come
+    at any point between the other steps, and once more at the end, as pictures on the web are saved
+    again (Wang et al. 2020, arXiv:1912.11035, found blur and JPEG in training to be what makes a
+    detector hold elsewhere).
     """
 
-    def __init__(self, side: int) -> None:
-        self._side = side
+    def __init__(self, side: int, how: Reencoding) -> None:
+        self._side, self._how = side, how
+        self._steps: tuple[tuple[float, Step], ...] = (
+            (how.recompress, self._recompress),
+            (how.rescale, _rescale),
+            (how.blur, _blur),
+            (how.noise, _noise),
+            (how.colour, _colour),
+            (how.greyscale, _greyscale),
+            (how.mask, _mask),
+        )
 
-    def __call__(self, image: Tensor, rng: np.random.Generator) -> Tensor:
-        """Augment one cached tensor to uint8 ``[side, side, 3]``."""
-        picture = self._crop(Image.fromarray(image), rng)
-        if rng.random() < 0.5:
+    def __call__(self, image: Tensor, served: Tensor, rng: np.random.Generator) -> Tensor:
+        """Augment one picture to uint8 ``[side, side, 3]``.
+
+        Args:
+            image: cached tensor that crops are taken from, at least as large as ``side``.
+            served: the same picture as the service will see it, ``[side, side, 3]``.
+            rng: decides everything.
+        """
+        picture = self._crop(image, served, rng)
+        if rng.random() < self._how.flip:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        steps: list[tuple[float, Callable[[Image.Image, np.random.Generator], Image.Image]]] = [
-            (0.60, _recompress),
-            (0.20, _rescale),
-            (0.10, _blur),
-            (0.15, _noise),
-            (0.25, _colour),
-            (0.15, _greyscale),
-        ]
-        for position in rng.permutation(len(steps)):
-            probability, step = steps[position]
+        for position in rng.permutation(len(self._steps)):
+            probability, step = self._steps[position]
             if rng.random() < probability:
                 picture = step(picture, rng)
-        if rng.random() < 0.25:
-            picture = _recompress(picture, rng)
+        if rng.random() < self._how.recompress_again:
+            picture = self._recompress(picture, rng)
         return np.asarray(picture, dtype=np.uint8)
 
-    def _crop(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """A quarter keeps the whole picture; the rest sees .6 to 1 of each side.
-
-        Even the whole picture was resampled twice, where a served one is resampled once.
-        """
-        width, height = picture.size
-        scale = 1.0 if rng.random() < 0.25 else rng.uniform(0.6, 1.0)
+    def _crop(self, image: Tensor, served: Tensor, rng: np.random.Generator) -> Image.Image:
+        """Take the picture exactly as served, native pixels at any offset, or a zoomed crop."""
+        draw = rng.random()
+        if draw < self._how.whole:
+            return Image.fromarray(served)
+        height, width = image.shape[:2]
+        if draw < self._how.whole + self._how.native:
+            top, left = rng.integers(0, height - self._side + 1), rng.integers(0, width - self._side + 1)
+            return Image.fromarray(image[top : top + self._side, left : left + self._side])
+        scale = rng.uniform(*self._how.zoom)
         left, top = rng.uniform(0, width * (1 - scale)), rng.uniform(0, height * (1 - scale))
         box = (left, top, left + width * scale, top + height * scale)
-        chosen = Image.Resampling.BICUBIC if scale == 1.0 else _FILTERS[rng.integers(len(_FILTERS))]
-        return picture.resize((self._side, self._side), chosen, box=box)
+        return Image.fromarray(image).resize(
+            (self._side, self._side), _FILTERS[rng.integers(len(_FILTERS))], box=box, reducing_gap=3.0
+        )
 
-
-def _recompress(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    buffer = io.BytesIO()
-    quality = int(rng.integers(30, 101))
-    if rng.random() < 0.15:
-        picture.save(buffer, "WEBP", quality=quality, method=0)
-    else:
-        picture.save(buffer, "JPEG", quality=quality, subsampling=int(rng.choice((0, 2))))
-    return Image.open(buffer).convert("RGB")
+    def _recompress(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+        buffer, quality = io.BytesIO(), int(rng.integers(self._how.quality[0], self._how.quality[1] + 1))
+        if rng.random() < self._how.webp:
+            picture.save(buffer, "WEBP", quality=quality, method=0)
+        else:
+            picture.save(buffer, "JPEG", quality=quality, subsampling=int(rng.choice((0, 2))))
+        return Image.open(buffer).convert("RGB")
 
 
 def _rescale(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -148,3 +157,14 @@ def _colour(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _greyscale(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     return picture.convert("L").convert("RGB")
+
+
+def _mask(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Cover one to three rectangles, up to two fifths of each side (DeVries and Taylor 2017, arXiv:1708.04552)."""
+    covered = picture.copy()
+    draw = ImageDraw.Draw(covered)
+    for _ in range(int(rng.integers(1, 4))):
+        width, height = rng.uniform(0.1, 0.4, 2) * picture.size
+        left, top = rng.uniform(0, picture.width - width), rng.uniform(0, picture.height - height)
+        draw.rectangle((left, top, left + width, top + height), fill=tuple(map(int, rng.integers(0, 256, 3))))
+    return covered

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import keras
 from trainer.files import atomic_path, write_json
 from trainer.progress import console
 from trainer.recipes import Select
+from trainer.run import Run
 
 STATE = "state.json"
 
@@ -24,12 +26,12 @@ class RunState:
     Attributes:
         epoch: epochs finished.
         best_epoch: the epoch (from 1) that the recipe's rule prefers so far; 0 before the first.
-        history: one row an epoch: ``epoch``, Keras's logs, ``seconds``.
+        history: one row an epoch: ``epoch``, Keras's logs, ``seconds``, and ``data_order``, a digest.
     """
 
     epoch: int = 0
     best_epoch: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def load(cls, folder: Path) -> "RunState":
@@ -50,21 +52,23 @@ class Checkpoints(keras.callbacks.Callback):
     written, so a kill at any moment leaves a pair that fits together.
     """
 
-    def __init__(self, folder: Path, history: Path, select: Select, epochs: int, state: RunState) -> None:
+    def __init__(self, run: Run, select: Select, epochs: int, state: RunState, order: Callable[[], str]) -> None:
+        """``order`` digests the order of the data in the epoch that begins; it is kept in the history."""
         super().__init__()
-        self._folder, self._history, self._select, self._epochs = folder, history, select, epochs
+        self._folder, self._history, self._select, self._epochs = run.checkpoints, run.history, select, epochs
         self.state = state
+        self._order, self._this_order = order, ""
         self._started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the epoch's clock."""
-        self._started = time.perf_counter()
+        self._started, self._this_order = time.perf_counter(), self._order()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write weights, then state and history."""
         seconds = time.perf_counter() - self._started
         figures = {key: float(value) for key, value in (logs or {}).items()}
-        row = {"epoch": epoch + 1, **figures, "seconds": round(seconds, 2)}
+        row = {"epoch": epoch + 1, **figures, "seconds": round(seconds, 2), "data_order": self._this_order}
         with atomic_path(checkpoint_path(self._folder, epoch + 1)) as temporary:
             self.model.save(temporary)
         history = [*self.state.history, row]
@@ -86,19 +90,19 @@ class Checkpoints(keras.callbacks.Callback):
                 path.unlink()
 
 
-def best_epoch(history: list[dict[str, float]], select: Select) -> int:
+def best_epoch(history: list[dict[str, Any]], select: Select) -> int:
     """Return the epoch (from 1) that the rule prefers; of equals the first, and NaN last of all."""
     if select == "last":
         return int(history[-1]["epoch"])
     sign = -1 if select == "val_loss" else 1
 
-    def preference(row: dict[str, float]) -> float:
+    def preference(row: dict[str, Any]) -> float:
         return -math.inf if math.isnan(row[select]) else sign * row[select]
 
     return int(max(history, key=preference)["epoch"])
 
 
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     """Write ``history.csv``, one row an epoch."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(history[0]))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from service.contract.image import ImageError, Limits, decode
 from trainer.errors import TrainerError
+from trainer.facts import Facts, facts_of_file
 from trainer.files import read_bounded
 from trainer.progress import track
 
@@ -34,30 +35,36 @@ class Sample:
         label: ``real`` or ``fake``.
         source: name of the data root it came from.
         sha256: of its bytes, hexadecimal.
+        group: pictures of one group stay on one side of a split; empty where it stands alone.
+        facts: what the scan saw beside the face; None where a sample was read back from a file.
     """
 
     path: Path
     label: Label
     source: str
     sha256: str
+    group: str = field(default="", compare=False)
+    facts: Facts | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One file left out, and why."""
+    """One file left out, and why; ``twin`` is the sample whose bytes it repeats or contradicts."""
 
     path: Path
     label: Label
     source: str
     reason: str
+    twin: Sample | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples in a stable order (source, label, path), and the files left out."""
+    """Samples in a stable order (source, label, path), the files left out, and the folder of each source."""
 
     samples: tuple[Sample, ...]
     rejected: tuple[Rejected, ...] = field(default=())
+    roots: Mapping[str, Path] = field(default_factory=dict)
 
     def counts(self) -> dict[str, int]:
         """Return images by ``source/label``."""
@@ -84,7 +91,8 @@ def scan(roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: boo
     Raises:
         TrainerError: a root is missing or holds neither folder, or a class is empty.
     """
-    files = [found for source, root in _named(roots) for found in _files(source, root)]
+    named = dict(_named(roots))
+    files = [found for source, root in named.items() for found in _files(source, root)]
     samples: list[Sample] = []
     rejected: list[Rejected] = []
     for result in track(_read_all(files), "scan", total=len(files)):
@@ -92,7 +100,7 @@ def scan(roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: boo
     if not keep_duplicates:
         samples, duplicates = _without_duplicates(samples)
         rejected += duplicates
-    dataset = Dataset(tuple(samples), tuple(rejected))
+    dataset = Dataset(tuple(samples), tuple(rejected), named)
     _check_classes(dataset, roots, one_class)
     return dataset
 
@@ -142,31 +150,32 @@ def _read(item: tuple[str, Label, Path]) -> Sample | Rejected:
     source, label, path = item
     try:
         payload = read_bounded(path, SCAN_LIMITS.max_bytes)
-        decode(payload, SCAN_LIMITS, "apply")
+        rgb = decode(payload, SCAN_LIMITS, "apply").rgb
     except ImageError as error:
         return Rejected(path, label, source, f"{error.code}: {error}")
     except OSError as error:
         return Rejected(path, label, source, f"unreadable: {error.strerror}")
-    return Sample(path, label, source, hashlib.sha256(payload).hexdigest())
+    return Sample(path, label, source, hashlib.sha256(payload).hexdigest(), facts=facts_of_file(payload, rgb))
 
 
 def _without_duplicates(samples: list[Sample]) -> tuple[list[Sample], list[Rejected]]:
-    labels: dict[str, set[Label]] = {}
+    same: dict[str, list[Sample]] = {}
     for sample in samples:
-        labels.setdefault(sample.sha256, set()).add(sample.label)
-    kept: dict[str, Sample] = {}
+        same.setdefault(sample.sha256, []).append(sample)
+    kept: list[Sample] = []
     rejected: list[Rejected] = []
     for sample in samples:
-        first = kept.get(sample.sha256)
-        if len(labels[sample.sha256]) > 1:
+        first = same[sample.sha256][0]
+        other = next((twin for twin in same[sample.sha256] if twin.label != sample.label), None)
+        if other is not None:
             reason = "contradictory: the same bytes are labelled real and fake"
-        elif first is not None:
-            reason = f"duplicate of {first.path}"
+            rejected.append(Rejected(sample.path, sample.label, sample.source, reason, other))
+        elif first is sample:
+            kept.append(sample)
         else:
-            kept[sample.sha256] = sample
-            continue
-        rejected.append(Rejected(sample.path, sample.label, sample.source, reason))
-    return list(kept.values()), rejected
+            reason = f"duplicate of {first.path}"
+            rejected.append(Rejected(sample.path, sample.label, sample.source, reason, first))
+    return kept, rejected
 
 
 def _check_classes(dataset: Dataset, roots: Sequence[Path], one_class: bool) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from service.contract.image import TooManyBytes
+from trainer.errors import TrainerError
 
 
 @contextmanager
@@ -24,6 +26,33 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_existing(folder: Path | None) -> None:
+    """Refuse a folder that is there, before the long work whose result would go into it.
+
+    Raises:
+        TrainerError: it exists.
+    """
+    if folder is not None and folder.exists():
+        raise TrainerError(f"report folder '{folder}' exists: name another, or remove it first")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder``; rename it there on success, remove it on failure.
+
+    Raises:
+        TrainerError: ``folder`` exists.
+    """
+    refuse_existing(folder)
+    temporary = folder.with_name(f".partial-{os.getpid()}-{folder.name}")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:

@@ -1,61 +1,37 @@
 """Fit: data folders in, a finished run folder out.
 
-scan -> split -> cache -> fit -> keep the chosen epoch -> :mod:`trainer.finish`.
+scan -> group -> audit -> split -> cache -> fit -> keep the chosen epoch -> :mod:`trainer.finish`.
 """
 
-import json
 import shutil
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from service.contract.spec import check_field
+from trainer.audit import audit
 from trainer.augment import make_augment
 from trainer.checkpoints import Checkpoints, RunState, checkpoint_path, write_history
 from trainer.dataset import Dataset, Sample, scan
-from trainer.errors import TrainerError
-from trainer.files import atomic_path, remove_partial, write_json
+from trainer.distribute import Shard, alone, join
+from trainer.files import atomic_path, write_json
 from trainer.finish import finish
+from trainer.groups import grouped
+from trainer.leftover import weigh
 from trainer.networks import compiled_network
-from trainer.pipeline import Batches, one_hot, sample_weights
+from trainer.pipeline import Batches, one_hot
 from trainer.progress import console
-from trainer.provenance import commit, library_versions
 from trainer.recipes import Recipe
 from trainer.report import plot_history
 from trainer.run import Run
-from trainer.splits import Split, SplitRule, read_split, relocate, split, write_split
+from trainer.splits import Split
+from trainer.start import FitOptions, check_run_folder, split_of, write_start
 from trainer.tensors import cache_tensors
 
 _AUGMENT_THREADS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """What ``trainer fit`` was asked for.
-
-    Attributes:
-        roots: data folders.
-        recipe: with any overrides applied.
-        run: where results go.
-        seed: of the split, the weights, the data order and the augmentation.
-        split_rule: ``stratified`` or ``as-published``.
-        resume: go on from the run's last finished epoch.
-        cache: folder for decoded tensors that is kept; default: inside the run, removed at the end.
-        version: version written into the model; default: the day of the fit.
-    """
-
-    roots: Sequence[Path]
-    recipe: Recipe
-    run: Run
-    seed: int
-    split_rule: SplitRule
-    resume: bool = False
-    cache: Path | None = None
-    version: str | None = None
 
 
 def fit(options: FitOptions) -> dict[str, Any] | None:
@@ -63,7 +39,8 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
 
     Ctrl-C during training ends it there and goes on with the best epoch so far; the run can still
     be resumed. Files are written whole or not at all. On a Keras backend that cannot export, the
-    run ends with ``model.keras`` and None; ``trainer export`` finishes it where TensorFlow is.
+    run ends with ``model.keras`` and None; ``trainer export`` finishes it where TensorFlow is. Of
+    several processes (:mod:`trainer.distribute`), the first alone writes the run folder.
 
     Raises:
         TrainerError: bad input, an existing run without ``resume``, or a step that failed.
@@ -71,13 +48,21 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     """
     run, recipe = options.run, options.recipe
     check_field("version", options.version or "default")
-    _check_run_folder(options)
+    shard = join(recipe.batch_size)
+    if shard.writes or options.resume:
+        check_run_folder(options)
     dataset = scan(options.roots, keep_duplicates=options.split_rule == "as-published")
-    parts = _resume(options, dataset) if options.resume else _start(options, dataset)
-    _announce(dataset, parts)
+    dataset = grouped(dataset, options.groups, one_class=options.one_class_groups)
+    parts = split_of(options, dataset)
+    if not shard.writes:
+        _follow(options, parts, shard)
+        return None
+    found = None if options.resume else audit(dataset)
+    write_start(options, dataset, parts, found)
+    _announce(dataset, parts, found.findings if found else [])
 
-    keras.utils.set_random_seed(options.seed)
-    state, interrupted = _train(options, parts)
+    state, interrupted = _train(options, parts, options.cache or run.cache, shard)
+    alone()
     _keep_best(run, recipe, state)
     metrics = None
     if keras.backend.backend() == "tensorflow":
@@ -90,107 +75,49 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     return metrics
 
 
-def _check_run_folder(options: FitOptions) -> None:
-    run = options.run
-    if options.resume:
-        run.read_config()  # refuse what is no run before the long scan
-    elif run.folder.exists():
-        raise TrainerError(f"run folder '{run.folder}' exists: name another with --out, or go on with --resume")
+def _follow(options: FitOptions, parts: Split, shard: Shard) -> None:
+    """Train beside the process that writes the run, with a cache of one's own."""
+    if options.cache:
+        _train(options, parts, options.cache, shard)
+        return
+    with tempfile.TemporaryDirectory() as cache:
+        _train(options, parts, Path(cache), shard)
 
 
-def _announce(dataset: Dataset, parts: Split) -> None:
+def _announce(dataset: Dataset, parts: Split, findings: Sequence[str]) -> None:
     for source, count in dataset.counts().items():
         console.print(f"{source}: {count} images", highlight=False)
     for left_out in dataset.rejected:
         console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
     sizes = f"train {len(parts.train)}, validation {len(parts.validation)}, "
-    sizes += f"calibration {len(parts.calibration)}, test {len(parts.test)}"
+    sizes += f"calibration {len(parts.calibration)}, test {len(parts.test)}, held out {len(parts.holdout)}"
     console.print(f"{len(dataset.rejected)} files left out; {sizes}", highlight=False)
+    for sentence in findings:
+        console.print(f"audit: {sentence}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _config(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
-    return {
-        "recipe": options.recipe.settings(),
-        "seed": options.seed,
-        "split": options.split_rule,
-        "version": options.version or datetime.now(UTC).strftime("%Y.%m.%d"),
-        "dataset": {
-            "roots": [str(root) for root in options.roots],
-            "fingerprint": dataset.fingerprint(),
-            "counts": dataset.counts(),
-            "left_out": len(dataset.rejected),
-        },
-        "backend": keras.backend.backend(),
-        "library_versions": library_versions(),
-        "commit": commit(),
-    }
-
-
-def _start(options: FitOptions, dataset: Dataset) -> Split:
-    """Make the run folder with its config and its split, or nothing."""
-    run = options.run
-    parts = split(dataset, options.split_rule, options.seed)
-    run.checkpoints.mkdir(parents=True)
-    try:
-        write_json(run.config, _config(options, dataset))
-        write_split(run.split, dataset, parts)
-    except BaseException:
-        shutil.rmtree(run.folder)
-        raise
-    return parts
-
-
-def _resume(options: FitOptions, dataset: Dataset) -> Split:
-    """Hold a run against what it began with, and return the split that it began with."""
-    run = options.run
-    began = run.read_config()
-    if not run.checkpoints.is_dir():
-        raise TrainerError(f"run '{run.folder}' has finished: there is nothing to resume")
-    now = _identity(options.recipe.settings(), options.seed, options.split_rule, dataset.fingerprint())
-    then = _identity(began["recipe"], began["seed"], began["split"], began["dataset"]["fingerprint"])
-    other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
-    if other:
-        raise TrainerError(f"run '{run.folder}' began with another {'; '.join(other)}")
-    remove_partial(run.folder)
-    recipe, version = options.recipe.settings(), options.version or began["version"]
-    write_json(run.config, {**began, "recipe": recipe, "version": version})
-    parts = relocate(read_split(run.split), dataset)
-    write_split(run.split, dataset, parts)
-    return parts
-
-
-def _identity(recipe: dict[str, Any], seed: int, rule: str, fingerprint: str) -> dict[str, Any]:
-    """Return, as JSON reads it back, what a resumed run must keep: all but how long it goes on.
-
-    A cosine decay is laid over the number of epochs, so there that must stay too.
-    """
-    kept = {"recipe " + key: value for key, value in json.loads(json.dumps(recipe)).items()}
-    if not recipe["cosine_decay"]:
-        del kept["recipe epochs"]
-    return {"data fingerprint": fingerprint, "seed": seed, "split": rule, **kept}
-
-
-def _train(options: FitOptions, parts: Split) -> tuple[RunState, bool]:
+def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tuple[RunState, bool]:
     """Fit the remaining epochs; return the state, and whether Ctrl-C ended it early."""
     run, recipe = options.run, options.recipe
-    state = RunState.load(run.checkpoints)
-    cache = options.cache or run.cache
-    train = _batches(options, parts.train, cache, state.epoch)
+    keras.utils.set_random_seed(options.seed)
+    state = RunState.load(run.checkpoints) if options.resume else RunState()
+    train = _batches(options, parts.train, cache, state.epoch, shard)
     validation = Batches(
         cache_tensors(parts.validation, recipe.preprocessing, cache, "validation"),
         one_hot(parts.validation, recipe.class_names),
         recipe.batch_size,
+        shard=shard,
     )
     model = _model(run, recipe, state, len(train))
-    checkpoints = Checkpoints(run.checkpoints, run.history, recipe.select, recipe.epochs, state)
+    checkpoints = Checkpoints(run, recipe.select, recipe.epochs, state, train.order_digest)
     try:
         model.fit(
             train,
             validation_data=validation,
             initial_epoch=state.epoch,
             epochs=recipe.epochs,
-            callbacks=[checkpoints],
-            verbose=1 if console.is_terminal else 2,
+            callbacks=[checkpoints] if shard.writes else [],
+            verbose=(1 if console.is_terminal else 2) if shard.writes else 0,
             shuffle=False,
         )
     except KeyboardInterrupt:
@@ -201,17 +128,28 @@ def _train(options: FitOptions, parts: Split) -> tuple[RunState, bool]:
     return checkpoints.state, False
 
 
-def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch: int) -> Batches:
+def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch: int, shard: Shard) -> Batches:
     recipe = options.recipe
+    tensors = cache_tensors(samples, recipe.preprocessing, cache, "training")
+    larger = None
+    if recipe.train_preprocessing != recipe.preprocessing:
+        larger = cache_tensors(samples, recipe.train_preprocessing, cache, "training, larger")
+    weights, left = weigh(samples, tensors, recipe.balance)
+    if shard.writes and not options.resume:
+        run = options.run
+        write_json(run.config, {**run.read_config(), "after_preprocessing": left})
+        console.print(left["sentence"], highlight=False)
     return Batches(
-        cache_tensors(samples, recipe.train_preprocessing, cache, "training"),
+        tensors,
         one_hot(samples, recipe.class_names),
         recipe.batch_size,
-        weights=sample_weights(samples, recipe.balance),
-        augment=make_augment(recipe.augmentation, recipe.preprocessing.input_height),
+        larger=larger,
+        weights=weights,
+        augment=make_augment(recipe),
         seed=options.seed,
         first_epoch=epoch,
         workers=1 if recipe.augmentation == "none" else _AUGMENT_THREADS,
+        shard=shard,
     )
 
 
@@ -227,7 +165,7 @@ def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
     chosen = keras.models.load_model(checkpoint_path(run.checkpoints, state.best_epoch), compile=False)
     with atomic_path(run.keras_model) as temporary:
         chosen.save(temporary)
-    for stale in (run.metrics, run.onnx_model, run.confusion_plot, run.roc_plot):
+    for stale in (run.metrics, run.onnx_model, run.confusion_plot, run.roc_plot, run.reliability_plot):
         stale.unlink(missing_ok=True)
     write_json(run.config, {**run.read_config(), "epochs": state.epoch, "kept_epoch": state.best_epoch})
     write_history(run.history, state.history)

@@ -1,6 +1,6 @@
 """Input pipeline: cached tensors to seeded, augmented batches for Keras."""
 
-import math
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.augment import Augment
-from trainer.dataset import Sample, is_fake
-from trainer.recipes import Balance
+from trainer.dataset import Sample
+from trainer.distribute import ALL, Shard
+from trainer.tensors import release
 
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:
@@ -19,23 +20,11 @@ def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[
     return np.eye(2, dtype=np.float32)[indices]
 
 
-def sample_weights(samples: Sequence[Sample], balance: Balance) -> NDArray[np.float32] | None:
-    """Return float32 ``[N]`` weights of mean 1 by the recipe's ``balance``; None for ``none``."""
-    if balance == "none":
-        return None
-    labels = {source: {s.label for s in samples if s.source == source} for source in {s.source for s in samples}}
-    weights = np.array([1.0 if len(labels[s.source]) == 2 else 0.5 for s in samples])
-    fake = is_fake(samples)
-    for chosen in (fake, ~fake):
-        weights[chosen] *= len(samples) / 2 / weights[chosen].sum()
-    return weights.astype(np.float32)
-
-
 class Batches(keras.utils.PyDataset):
-    """Batches whose order and augmentation depend on ``(seed, epoch, position)`` alone.
+    """Batches whose order and augmentation depend on ``(seed, epoch, image)`` alone.
 
     So a resumed run sees the data that the interrupted one would have seen, however many worker
-    threads prepare it.
+    threads prepare it and over however many processes a batch is divided.
     """
 
     def __init__(
@@ -44,16 +33,33 @@ class Batches(keras.utils.PyDataset):
         labels: NDArray[np.float32],
         batch_size: int,
         *,
+        larger: NDArray[np.uint8] | None = None,
         weights: NDArray[np.float32] | None = None,
         augment: Augment | None = None,
         seed: int | None = None,
         first_epoch: int = 0,
         workers: int = 1,
+        shard: Shard = ALL,
     ) -> None:
-        """``seed`` None keeps the given order, as validation wants."""
+        """Prepare batches.
+
+        Args:
+            tensors: uint8 ``[N, H, W, 3]``, as served.
+            labels: float32 ``[N, 2]``.
+            batch_size: images a step, over all processes.
+            larger: uint8 ``[N, H', W', 3]`` of the same pictures, for ``augment`` to crop from;
+                default: ``tensors``.
+            weights: float32 ``[N]``.
+            augment: what to do to each image.
+            seed: of order and augmentation; None keeps the given order, as validation wants.
+            first_epoch: epochs that were seen before a resume.
+            workers: threads that prepare batches.
+            shard: which part of every batch is this process's.
+        """
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
         self._tensors, self._labels, self._weights = tensors, labels, weights
-        self._batch_size, self._augment, self._seed = batch_size, augment, seed
+        self._larger = tensors if larger is None else larger
+        self._batch_size, self._augment, self._seed, self._shard = batch_size, augment, seed, shard
         self._epoch = first_epoch
         self._order = self._shuffled()
 
@@ -64,16 +70,25 @@ class Batches(keras.utils.PyDataset):
         return order
 
     def __len__(self) -> int:
-        return math.ceil(len(self._labels) / self._batch_size)
+        whole, rest = divmod(len(self._labels), self._batch_size)
+        return whole + (rest >= self._shard.devices)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        images = self._tensors[np.sort(chosen)][np.argsort(np.argsort(chosen))]
-        if self._augment is not None:
-            rng = np.random.default_rng((self._seed or 0, self._epoch, index))
-            images = np.stack([self._augment(image, rng) for image in images])
+        chosen = self._shard.of(self._order[index * self._batch_size : (index + 1) * self._batch_size])
+        images = np.stack([self._image(row) for row in chosen])
+        release(self._tensors, self._larger)
         batch = (images, self._labels[chosen])
         return batch if self._weights is None else (*batch, self._weights[chosen])
+
+    def _image(self, row: np.int64) -> NDArray[np.uint8]:
+        if self._augment is None:
+            return np.asarray(self._tensors[row])
+        rng = np.random.default_rng((self._seed or 0, self._epoch, int(row)))
+        return self._augment(self._larger[row], self._tensors[row], rng)
+
+    def order_digest(self) -> str:
+        """Return a digest of this epoch's order, to show that a resumed run sees the same."""
+        return f"{zlib.crc32(self._order.tobytes()):08x}"
 
     def on_epoch_end(self) -> None:
         """Turn to the next epoch's order; Keras calls this with every worker stopped."""

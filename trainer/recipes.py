@@ -11,11 +11,42 @@ from service.contract.spec import OutputKind, Preprocessing, ResizeFilter
 
 Augmentation = Literal["none", "classic", "reencode"]
 Select = Literal["last", "val_accuracy", "val_loss"]
-Balance = Literal["none", "source"]
+Balance = Literal["none", "source", "cues"]
 
 
 class RecipeError(ValueError):
     """A recipe name or setting that does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reencoding:
+    """How ``reencode`` augments; shares of pictures, each drawn by itself.
+
+    Attributes:
+        whole: taken exactly as served; ``native``: cut from the cached tensor pixel by pixel, at
+            any offset; the rest: a crop of ``zoom`` (share of each side), brought to size by one of
+            four kernels.
+        flip: mirrored.
+        recompress: saved as JPEG (4:4:4 or 4:2:0), or for a share ``webp`` of them as WebP, at a
+            ``quality`` in this range; ``recompress_again``: once more, after everything else.
+        rescale: to .5 to 2 times the size and back, by two kernels.
+        blur, noise, colour, greyscale, mask: each step of that name in :mod:`trainer.augment`.
+    """
+
+    whole: float = 0.25
+    native: float = 0.15
+    zoom: tuple[float, float] = (0.6, 1.0)
+    flip: float = 0.5
+    recompress: float = 0.6
+    recompress_again: float = 0.25
+    webp: float = 0.15
+    quality: tuple[int, int] = (30, 100)
+    rescale: float = 0.2
+    blur: float = 0.1
+    noise: float = 0.15
+    colour: float = 0.25
+    greyscale: float = 0.15
+    mask: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +67,11 @@ class Recipe:
         epochs: epochs of a full run.
         select: which epoch becomes the model: the last, or the best of a validation figure.
         augmentation: see :mod:`trainer.augment`.
+        reencoding: how ``reencode`` augments.
         cache_side: side of the training tensors that ``reencode`` crops from, pixels.
-        balance: ``source`` gives both classes the same total weight, and sources that hold one
-            class only half the weight an image: they bring variety, but their framing and byte
-            history come with one answer.
+        balance: weights of the training images, see :mod:`trainer.weights`. ``source`` halves
+            sources that hold one class only; ``cues`` weighs so that what the cheat score sees no
+            longer tells the classes apart. Both give the classes the same total.
         published_seed: seed of the published 80/20 split.
     """
 
@@ -54,6 +86,7 @@ class Recipe:
     epochs: int
     select: Select
     augmentation: Augmentation = "none"
+    reencoding: Reencoding = Reencoding()
     cosine_decay: bool = False
     weight_decay: float = 0.0
     cache_side: int = 0
@@ -62,7 +95,7 @@ class Recipe:
 
     @property
     def train_preprocessing(self) -> Preprocessing:
-        """Picture to cached training tensor: as served; at ``cache_side`` where ``reencode`` crops from it."""
+        """Picture to the tensor that ``reencode`` crops from: as served, but at ``cache_side``."""
         if self.augmentation != "reencode":
             return self.preprocessing
         side = max(self.cache_side, self.preprocessing.input_height)
@@ -119,8 +152,8 @@ RECIPES: dict[str, Recipe] = {
             epochs=24,
             select="val_loss",
             augmentation="reencode",
-            cache_side=160,
-            balance="source",
+            cache_side=256,
+            balance="cues",
         ),
     )
 }

@@ -55,6 +55,21 @@ class Run:
         return self.folder / "roc.png"
 
     @property
+    def reliability_plot(self) -> Path:
+        """Reliability of P(fake) on the test part, before and after calibration."""
+        return self.folder / "reliability.png"
+
+    @property
+    def audit(self) -> Path:
+        """What the data is like, and what gives its classes away."""
+        return self.folder / "audit.json"
+
+    @property
+    def audit_page(self) -> Path:
+        """The same for people."""
+        return self.folder / "audit.html"
+
+    @property
     def metrics(self) -> Path:
         """Calibration and test figures."""
         return self.folder / "metrics.json"

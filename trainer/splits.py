@@ -3,30 +3,36 @@
 import csv
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from trainer.dataset import Dataset, Label, Sample
+from trainer.dataset import LABELS, Dataset, Label, Sample
 from trainer.errors import TrainerError
 from trainer.files import atomic_path
 
 Part = Literal["train", "validation", "calibration", "test"]
 SplitRule = Literal["stratified", "as-published"]
 PARTS: tuple[Part, ...] = get_args(Part)
-SHARES: dict[Part, float] = {"train": 0.7, "validation": 0.1, "calibration": 0.1, "test": 0.1}
+_UP_TO: dict[Part, int] = {"train": 70, "validation": 80, "calibration": 90, "test": 100}  # cumulative per cent
 PUBLISHED_TEST_SHARE = 0.2
+HOLDOUT = "holdout"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Samples by part. ``as-published`` has one held-out part for both validation and test."""
+    """Samples by part. ``as-published`` has one held-out part for both validation and test.
+
+    ``holdout`` is what stands in no part: whole sources, scored once at the end.
+    """
 
     rule: SplitRule
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
     calibration: tuple[Sample, ...]
     test: tuple[Sample, ...]
+    holdout: tuple[Sample, ...] = ()
 
     def part(self, name: Part) -> tuple[Sample, ...]:
         """Return one part by name."""
@@ -34,33 +40,63 @@ class Split:
         return samples
 
 
-def split(dataset: Dataset, rule: SplitRule, seed: int) -> Split:
+def split(dataset: Dataset, rule: SplitRule, seed: int, holdout: Sequence[str] = ()) -> Split:
     """Split a dataset, seeded.
 
-    ``stratified``: 70/10/10/10 within every source and class, so that every part holds each in the
-    same proportion. ``as-published``: one shuffled 80/20 cut, whose 20 % both chooses the epoch and
-    reports the result, as the published systems did.
+    ``stratified``: 70/10/10/10 within every source and class, groups kept whole, so that every part
+    holds each in the same proportion. ``as-published``: one shuffled 80/20 cut that knows no
+    groups, whose 20 % both chooses the epoch and reports the result, as the published systems did.
+
+    Args:
+        dataset: with its groups set, see :mod:`trainer.groups`.
+        rule: which of the two.
+        seed: of the shuffle.
+        holdout: sources that stand in no part; they are scored once, at the end.
 
     Raises:
-        TrainerError: a class has fewer images than there are parts.
+        TrainerError: a class has fewer images, or fewer groups, than there are parts, or a held-out
+            source does not exist.
     """
+    sources = sorted({sample.source for sample in dataset.samples})
+    for name in holdout:
+        if name not in sources:
+            raise TrainerError(f"source '{name}' to hold out is not one of {', '.join(sources)}")
+    held = tuple(sample for sample in dataset.samples if sample.source in holdout)
+    rest = tuple(sample for sample in dataset.samples if sample.source not in holdout)
     if rule == "as-published":
-        return _as_published(dataset, seed)
-    for label in ("real", "fake"):
-        count = sum(sample.label == label for sample in dataset.samples)
-        if count < len(PARTS):
-            raise TrainerError(f"{count} {label} images cannot fill the {len(PARTS)} parts {', '.join(PARTS)}")
-    strata: dict[tuple[str, str], list[Sample]] = defaultdict(list)
-    for sample in dataset.samples:
-        strata[sample.source, sample.label].append(sample)
+        return _as_published(rest, seed, held)
+    _check_enough(rest)
     parts: dict[Part, list[Sample]] = {part: [] for part in PARTS}
-    for (source, label), stratum in sorted(strata.items()):
-        stratum.sort(key=_content)
-        random.Random(f"{seed}/{source}/{label}").shuffle(stratum)
-        for part, members in _cut(stratum).items():
+    for name, groups in _strata(rest).items():
+        groups.sort(key=lambda group: _content(group[0]))
+        random.Random(f"{seed}/{name}").shuffle(groups)
+        for part, members in _cut(groups).items():
             parts[part] += members
     _fill_empty(parts)
-    return Split("stratified", **{part: tuple(members) for part, members in parts.items()})
+    return Split("stratified", **{part: tuple(members) for part, members in parts.items()}, holdout=held)
+
+
+def _check_enough(samples: Sequence[Sample]) -> None:
+    for label in LABELS:
+        chosen = [sample for sample in samples if sample.label == label]
+        groups = len({sample.group or sample.sha256 for sample in chosen})
+        if groups < len(PARTS):
+            together = f" in {groups} groups" if groups < len(chosen) else ""
+            raise TrainerError(
+                f"{len(chosen)} {label} images{together} cannot fill the {len(PARTS)} parts {', '.join(PARTS)}"
+            )
+
+
+def _strata(samples: Sequence[Sample]) -> dict[str, list[list[Sample]]]:
+    """Return groups by the sources and classes that they hold, in a stable order."""
+    groups: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.group or sample.sha256].append(sample)
+    strata: dict[str, list[list[Sample]]] = defaultdict(list)
+    for group in groups.values():
+        group.sort(key=_content)
+        strata["/".join(sorted({f"{s.source}/{s.label}" for s in group}))].append(group)
+    return dict(sorted(strata.items()))
 
 
 def _content(sample: Sample) -> tuple[str, Path]:
@@ -68,33 +104,41 @@ def _content(sample: Sample) -> tuple[str, Path]:
     return sample.sha256, sample.path
 
 
-def _cut(stratum: list[Sample]) -> dict[Part, list[Sample]]:
-    """Cut by rounded cumulative shares; small strata go to the training part first."""
-    cut, start, share = {}, 0, 0.0
-    for part in PARTS:
-        share += SHARES[part]
-        end = round(len(stratum) * share)
-        cut[part] = stratum[start:end]
-        start = end
+def _cut(groups: list[list[Sample]]) -> dict[Part, list[Sample]]:
+    """Cut by cumulative shares of images; a group goes where its middle falls, whole."""
+    total = sum(map(len, groups))
+    cut: dict[Part, list[Sample]] = {part: [] for part in PARTS}
+    before = 0
+    for group in groups:
+        middle = (2 * before + len(group)) * 50  # in halves of an image, against percent of the total
+        part = next(part for part in PARTS if middle < _UP_TO[part] * total or part == PARTS[-1])
+        cut[part] += group
+        before += len(group)
     return cut
 
 
 def _fill_empty(parts: dict[Part, list[Sample]]) -> None:
-    """Give every part at least one image of each class, taken from the part that has most."""
+    """Give every part an image of each class, with its group, from the part that can best spare it.
+
+    Raises:
+        TrainerError: the groups are too large to be dealt out.
+    """
     for part in PARTS[1:]:
-        for label in ("real", "fake"):
-            if not any(sample.label == label for sample in parts[part]):
-                spare = max(
-                    PARTS,
-                    key=lambda name: sum(sample.label == label for sample in parts[name]),
-                )
-                moved = next(sample for sample in reversed(parts[spare]) if sample.label == label)
-                parts[spare].remove(moved)
-                parts[part].append(moved)
+        for label in LABELS:
+            if any(sample.label == label for sample in parts[part]):
+                continue
+            spare = max(PARTS, key=lambda name: sum(sample.label == label for sample in parts[name]))
+            chosen = next(sample for sample in reversed(parts[spare]) if sample.label == label)
+            moved = [s for s in parts[spare] if (s.group or s.sha256) == (chosen.group or chosen.sha256)]
+            left = [sample for sample in parts[spare] if sample not in moved]
+            if {sample.label for sample in left} != set(LABELS):
+                raise TrainerError(f"the {part} part has no {label} image: groups are too large to be kept whole")
+            parts[spare][:] = left
+            parts[part] += moved
 
 
-def _as_published(dataset: Dataset, seed: int) -> Split:
-    samples = sorted(dataset.samples, key=_content)
+def _as_published(dataset: Sequence[Sample], seed: int, held: tuple[Sample, ...]) -> Split:
+    samples = sorted(dataset, key=_content)
     random.Random(seed).shuffle(samples)
     held_out = round(len(samples) * PUBLISHED_TEST_SHARE)
     test, train = tuple(samples[:held_out]), tuple(samples[held_out:])
@@ -103,23 +147,24 @@ def _as_published(dataset: Dataset, seed: int) -> Split:
             raise TrainerError(
                 f"{len(samples)} images are too few for an 80/20 cut with both classes in its {name} part"
             )
-    return Split("as-published", train, test, (), test)
+    return Split("as-published", train, test, (), test, held)
 
 
 def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
     """Write ``split.csv``: every file with its part, and the files left out with their reason."""
-    names: list[Part] = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
+    names = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
+    rows = {name: parts.part(name) for name in names} | {HOLDOUT: parts.holdout}
     with (
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
     ):
         writer = csv.writer(stream)
-        writer.writerow(["part", "source", "label", "path", "sha256", "reason"])
-        for part in names:
-            for sample in parts.part(part):
-                writer.writerow([part, sample.source, sample.label, sample.path, sample.sha256, ""])
+        writer.writerow(["part", "source", "label", "path", "sha256", "group", "reason"])
+        for part, samples in rows.items():
+            for sample in samples:
+                writer.writerow([part, sample.source, sample.label, sample.path, sample.sha256, sample.group, ""])
         for left_out in dataset.rejected:
-            writer.writerow(["left-out", left_out.source, left_out.label, left_out.path, "", left_out.reason])
+            writer.writerow(["left-out", left_out.source, left_out.label, left_out.path, "", "", left_out.reason])
 
 
 def read_split(path: Path) -> Split:
@@ -133,13 +178,15 @@ def read_split(path: Path) -> Split:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
             for row in csv.DictReader(stream):
                 label: Label = "fake" if row["label"] == "fake" else "real"
-                parts[row["part"]].append(Sample(Path(row["path"]), label, row["source"], row["sha256"]))
+                group = row.get("group") or ""
+                parts[row["part"]].append(Sample(Path(row["path"]), label, row["source"], row["sha256"], group))
     except (OSError, KeyError) as error:
         raise TrainerError(f"'{path}' is not a split: {error}") from None
     train, validation, calibration, test = (tuple(parts[part]) for part in PARTS)
+    held = tuple(parts[HOLDOUT])
     if not validation:
-        return Split("as-published", train, test, (), test)
-    return Split("stratified", train, validation, calibration, test)
+        return Split("as-published", train, test, (), test, held)
+    return Split("stratified", train, validation, calibration, test, held)
 
 
 def relocate(parts: Split, dataset: Dataset) -> Split:
@@ -156,4 +203,4 @@ def relocate(parts: Split, dataset: Dataset) -> Split:
         except KeyError as missing:
             raise TrainerError(f"a picture of the split is gone: {missing.args[0]}") from None
 
-    return Split(parts.rule, *(moved(parts.part(name)) for name in PARTS))
+    return Split(parts.rule, *(moved(parts.part(name)) for name in PARTS), moved(parts.holdout))

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,9 +58,9 @@ def cache_tensors(
     for sample in samples:
         key.update(sample.sha256.encode())
     path = folder / f"tensors-{key.hexdigest()[:32]}.npy"
-    if not path.exists():
+    shape = (len(samples), preprocessing.input_height, preprocessing.input_width, 3)
+    if not _holds(path, shape):
         folder.mkdir(parents=True, exist_ok=True)
-        shape = (len(samples), preprocessing.input_height, preprocessing.input_width, 3)
         with atomic_path(path) as temporary:
             tensors = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             _reserve(temporary)
@@ -68,9 +69,29 @@ def cache_tensors(
             for batch in track(batches, f"decode {description}", total=math.ceil(len(samples) / _CHUNK)):
                 tensors[done : done + len(batch)] = batch
                 done += len(batch)
+                release(tensors)
             tensors.flush()
             del tensors
     return np.load(path, mmap_mode="r")
+
+
+def release(*tensors: NDArray[np.uint8]) -> None:
+    """Give the mapped pages of memory-mapped tensors back, so that a process stays small however large they are.
+
+    They stay in the system's page cache while there is room, and nothing written is lost.
+    """
+    for tensor in tensors:
+        if isinstance(tensor.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            tensor.base.madvise(mmap.MADV_DONTNEED)
+
+
+def _holds(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a cache is there and whole; one that is not is made again."""
+    try:
+        tensors = np.load(path, mmap_mode="r")
+    except (OSError, ValueError):
+        return False
+    return tensors.shape == shape and tensors.dtype == np.uint8
 
 
 def _reserve(path: Path) -> None:

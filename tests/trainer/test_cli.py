@@ -21,6 +21,8 @@ from service.settings import Settings
 from trainer.__main__ import main
 
 FILES = {
+    "audit.html",
+    "audit.json",
     "config.json",
     "confusion_matrix.png",
     "history.csv",

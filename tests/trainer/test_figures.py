@@ -7,7 +7,6 @@ from service.contract.verdict import fake_probability
 from trainer.calibrate import calibrate, fit_temperature
 from trainer.checkpoints import RunState, best_epoch
 from trainer.evaluate import figures
-from trainer.pipeline import sample_weights
 
 
 def test_figures_of_a_hand_made_case():
@@ -80,22 +79,3 @@ def test_a_nan_is_never_the_best_epoch():
 
 def test_the_state_of_a_new_run_is_empty(tmp_path):
     assert RunState.load(tmp_path) == RunState(0, 0, [])
-
-
-def test_balance_gives_both_classes_one_weight_and_one_class_sources_half(write_faces, tmp_path):
-    import shutil
-
-    from trainer.dataset import scan
-
-    paired, alone = write_faces(tmp_path / "paired", 4, 6), write_faces(tmp_path / "alone", 8, 1, seed=1)
-    shutil.rmtree(alone / "fake")
-    samples = scan([paired, alone]).samples
-    weights = sample_weights(samples, "source")
-    by = {
-        key: weights[[(s.source, s.label) == key for s in samples]]
-        for key in (("paired", "real"), ("paired", "fake"), ("alone", "real"))
-    }
-    assert by["paired", "fake"].sum() == pytest.approx(by["paired", "real"].sum() + by["alone", "real"].sum())
-    assert by["alone", "real"][0] == pytest.approx(by["paired", "real"][0] / 2)
-    assert weights.mean() == pytest.approx(1.0)
-    assert sample_weights(samples, "none") is None

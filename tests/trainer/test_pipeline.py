@@ -1,15 +1,17 @@
 """Tensors, augmentation and batches: exact, cached once, and the same again after a resume."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from trainer.augment import classic, make_augment
+from trainer.augment import Reencode, classic, make_augment
 from trainer.dataset import scan
 from trainer.pipeline import Batches, one_hot
-from trainer.recipes import RECIPES
+from trainer.recipes import RECIPES, Reencoding, get_recipe
 from trainer.tensors import cache_tensors, load_tensor, tensor_batches
 
 
@@ -67,19 +69,74 @@ def test_one_hot_follows_the_class_order(faces):
     assert fake_first[[sample.label == "fake" for sample in samples]].tolist() == [[1.0, 0.0]] * 24
 
 
+@pytest.fixture(scope="module")
+def portrait(astronaut) -> tuple[np.ndarray, np.ndarray]:
+    """A cached tensor of 256 x 256 and the same picture as served, 128 x 128."""
+    larger = astronaut.crop((120, 0, 376, 256))
+    return np.asarray(larger), np.asarray(larger.resize((128, 128), Image.Resampling.BICUBIC))
+
+
 @pytest.mark.parametrize("kind", ["classic", "reencode"])
-def test_augmentation_gives_the_asked_size_and_follows_its_seed(astronaut, kind):
-    side = 160 if kind == "classic" else 128
-    image = np.asarray(astronaut.crop((150, 20, 310, 180)))
-    augment = make_augment(kind, side)
-    first, again, other = (augment(image, np.random.default_rng(seed)) for seed in (1, 1, 2))
-    assert (first.shape, first.dtype) == ((side, side, 3), np.uint8)
+def test_augmentation_gives_the_served_size_and_follows_its_seed(portrait, kind):
+    augment = make_augment(get_recipe("residual-cnn", augmentation=kind))
+    first, again, other = (augment(*portrait, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert (first.shape, first.dtype) == ((128, 128, 3), np.uint8)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_no_augmentation_is_none():
-    assert make_augment("none", 128) is None
+    assert make_augment(get_recipe("residual-cnn", augmentation="none")) is None
+
+
+def only(**shares: float) -> Reencode:
+    """Make the augmentation with every share 0 but these."""
+    none = {item.name: 0.0 for item in fields(Reencoding) if item.name not in ("zoom", "quality")}
+    return Reencode(128, Reencoding(**(none | shares)))
+
+
+def test_a_whole_picture_is_exactly_what_will_be_served(portrait):
+    assert np.array_equal(only(whole=1.0)(*portrait, np.random.default_rng(0)), portrait[1])
+
+
+def test_native_crops_are_pixels_of_the_cache_at_every_offset(portrait):
+    larger, served = portrait
+    rng = np.random.default_rng(0)
+    offsets = set()
+    for _ in range(60):
+        crop = only(native=1.0)(larger, served, rng)
+        (found,) = [
+            (top, left)
+            for top in range(129)
+            for left in range(129)
+            if np.array_equal(larger[top, left : left + 128], crop[0])
+            and np.array_equal(larger[top : top + 128, left : left + 128], crop)
+        ]
+        offsets.add((found[0] % 8, found[1] % 8))
+    assert len(offsets) > 30  # of the 64 phases of the JPEG grid
+
+
+@pytest.mark.parametrize(
+    "step", ["flip", "recompress", "recompress_again", "rescale", "blur", "noise", "colour", "greyscale", "mask"]
+)
+def test_every_step_changes_the_picture_and_keeps_its_size(portrait, step):
+    changed = only(whole=1.0, **{step: 1.0})(*portrait, np.random.default_rng(3))
+    assert changed.shape == (128, 128, 3)
+    assert not np.array_equal(changed, portrait[1])
+
+
+def test_compression_uses_both_samplings_every_quality_and_webp(portrait, monkeypatch):
+    saved = []
+    save = Image.Image.save
+    monkeypatch.setattr(
+        Image.Image,
+        "save",
+        lambda image, to, kind, **how: saved.append((kind, how.get("subsampling"))) or save(image, to, kind, **how),
+    )
+    augment, rng = only(whole=1.0, recompress=1.0, webp=0.3), np.random.default_rng(0)
+    for _ in range(60):
+        augment(*portrait, rng)
+    assert {("JPEG", 0), ("JPEG", 2), ("WEBP", None)} == set(saved)
 
 
 class Still:
@@ -132,7 +189,7 @@ def test_validation_keeps_its_order(make_batches):
 
 
 def test_epochs_differ_and_a_resumed_run_sees_the_same_data(make_batches):
-    def noisy(image, rng):
+    def noisy(image, _, rng):
         return image + rng.integers(0, 50, dtype=np.uint8)
 
     whole = make_batches(seed=9, augment=noisy)

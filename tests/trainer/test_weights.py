@@ -1,0 +1,54 @@
+"""Weights: classes weigh alike, and what gives a class away hardly counts."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trainer.cheat import cheat
+from trainer.dataset import scan
+from trainer.facts import Facts
+from trainer.weights import by_cues, by_source, effective_share
+
+
+def test_by_source_gives_both_classes_one_weight_and_one_class_sources_half(write_faces, tmp_path):
+    paired, alone = write_faces(tmp_path / "paired", 4, 6), write_faces(tmp_path / "alone", 8, 1, seed=1)
+    shutil.rmtree(alone / "fake")
+    samples = scan([paired, alone]).samples
+    weights = by_source(samples)
+    by = {
+        key: weights[[(s.source, s.label) == key for s in samples]]
+        for key in (("paired", "real"), ("paired", "fake"), ("alone", "real"))
+    }
+    assert by["paired", "fake"].sum() == pytest.approx(by["paired", "real"].sum() + by["alone", "real"].sum())
+    assert by["alone", "real"][0] == pytest.approx(by["paired", "real"][0] / 2)
+    assert weights.mean() == pytest.approx(1.0)
+
+
+def facts_that_differ(count: int, shift: float) -> tuple[list[Facts], np.ndarray]:
+    """Make facts whose sharpness is ``shift`` standard deviations higher for fakes."""
+    rng = np.random.default_rng(0)
+    plain = Facts(1000, "", 128, 128, None, "", 120.0, 110.0, 100.0, 5.0, False, b"")
+    fake = np.arange(count) % 2 == 1
+    return [replace(plain, sharpness=float(rng.normal(5 + shift * is_fake))) for is_fake in fake], fake
+
+
+def test_by_cues_takes_away_what_the_cheat_score_saw():
+    facts, fake = facts_that_differ(2000, 1.0)
+    groups = [""] * len(fake)
+    weights = by_cues(facts, fake)
+    assert cheat(facts, fake, groups).score > 0.7
+    assert cheat(facts, fake, groups, weights).score < 0.55
+    assert weights[fake].sum() == pytest.approx(weights[~fake].sum(), rel=1e-4)
+    assert 0.4 < effective_share(weights) < 0.9
+
+
+def test_by_cues_leaves_alike_classes_alone():
+    weights = by_cues(*facts_that_differ(2000, 0.0))
+    assert effective_share(weights) > 0.95
+
+
+def test_by_cues_of_pictures_that_are_all_alike_is_one_each():
+    facts, fake = facts_that_differ(40, 0.0)
+    assert (by_cues([facts[0]] * 40, fake) == 1.0).all()

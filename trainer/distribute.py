@@ -1,0 +1,96 @@
+"""Data parallelism over devices and processes, by ``keras.distribution`` on the JAX backend.
+
+One command, started once per host (or per process), each told by the environment how many there
+are: ``KERAS_DISTRIBUTION_JOB_ADDRESSES`` (address of process 0), ``KERAS_DISTRIBUTION_NUM_PROCESSES``
+and ``KERAS_DISTRIBUTION_PROCESS_ID``. Every process holds the whole network and its share of every
+batch, and gradients are averaged after each step, so the result is that of one process.
+"""
+
+import os
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.errors import TrainerError
+
+ADDRESSES, PROCESSES, PROCESS = (
+    f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Which part of every batch is this process's.
+
+    Attributes:
+        process: from 0; process 0 alone writes the run folder.
+        processes: how many there are.
+        devices: of all processes together; a batch must divide among them.
+    """
+
+    process: int = 0
+    processes: int = 1
+    devices: int = 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.process == 0
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return this process's rows of one batch; a last batch is cut to what divides among the devices."""
+        whole = len(rows) // self.devices * self.devices
+        share = whole // self.processes
+        return rows[self.process * share : (self.process + 1) * share]
+
+
+ALL = Shard()
+
+
+def join(batch_size: int) -> Shard:
+    """Join the other processes that the environment names, and use every device; one CPU is :data:`ALL`.
+
+    Args:
+        batch_size: images a step, over all processes.
+
+    Raises:
+        TrainerError: the environment is incomplete, the backend cannot, or the batch does not divide.
+    """
+    named = [name for name in (ADDRESSES, PROCESSES, PROCESS) if os.environ.get(name)]
+    backend = keras.backend.backend()
+    if named and backend != "jax":
+        raise TrainerError(f"{named[0]} is set, but several processes need KERAS_BACKEND=jax, not {backend}")
+    if backend != "jax":
+        return ALL
+    if named:
+        _initialize(named)
+    import jax
+
+    shard = Shard(jax.process_index(), jax.process_count(), jax.device_count())
+    if shard.devices == 1:
+        return ALL
+    if batch_size % shard.devices:
+        raise TrainerError(f"batch size {batch_size} does not divide among {shard.devices} devices")
+    keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+    return shard
+
+
+def _initialize(named: list[str]) -> None:
+    missing = [name for name in (ADDRESSES, PROCESSES, PROCESS) if name not in named]
+    if missing:
+        raise TrainerError(f"{named[0]} is set, so {' and '.join(missing)} must be set too")
+    try:
+        count, process = int(os.environ[PROCESSES]), int(os.environ[PROCESS])
+    except ValueError:
+        raise TrainerError(f"{PROCESSES} and {PROCESS} are whole numbers") from None
+    if not 0 <= process < count:
+        raise TrainerError(f"{PROCESS} is {process}, it must be from 0 to {count - 1}")
+    keras.distribution.initialize(os.environ[ADDRESSES], count, process)
+
+
+def alone() -> None:
+    """Leave the distribution, so that one process can go on by itself."""
+    if keras.distribution.distribution() is not None:
+        keras.distribution.set_distribution(None)

@@ -1,0 +1,126 @@
+"""Facts: what can be said of a picture without looking at the face in it.
+
+These are what the audit's cheat score sees (:mod:`trainer.cheat`), and what near duplicates are
+found by (:mod:`trainer.duplicates`).
+"""
+
+import io
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
+
+HASH_SIDE: Final = 16
+# IJG's luminance table at quality 50 (ITU-T T.81, annex K), in any order: only its scaled sum is used.
+_LUMINANCE: Final = np.array(
+    [
+        (16, 11, 10, 16, 24, 40, 51, 61),
+        (12, 12, 14, 19, 26, 58, 60, 55),
+        (14, 13, 16, 24, 40, 57, 69, 56),
+        (14, 17, 22, 29, 51, 87, 80, 62),
+        (18, 22, 37, 56, 68, 109, 103, 77),
+        (24, 35, 55, 64, 81, 104, 113, 92),
+        (49, 64, 78, 87, 103, 121, 120, 101),
+        (72, 92, 95, 98, 112, 100, 103, 99),
+    ]
+).ravel()
+_SHARPNESS_WINDOW: Final = 512
+# Chroma rounding and faint toning leave a greyscale picture within this mean difference of its channels.
+_GREY_SPREAD: Final = 3.0
+_TENSOR_QUALITY: Final = 95
+
+
+def _table_sums() -> NDArray[np.int64]:
+    """Sum of the luminance table at quality 1 to 100, by libjpeg's own scaling."""
+    quality = np.arange(1, 101)
+    scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)[:, None]
+    return ((_LUMINANCE * scale + 50) // 100).clip(1, 255).sum(axis=1)
+
+
+_SUMS: Final = _table_sums()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts of one picture.
+
+    Attributes:
+        file_size: bytes.
+        format: ``JPEG``, ``PNG`` or ``WEBP``.
+        width, height: pixels, as shown.
+        quality: 1 to 100, read from a JPEG's quantisation table; None elsewhere.
+        subsampling: of a JPEG's chroma: ``4:4:4``, ``4:2:2``, ``4:2:0``; empty elsewhere.
+        red, green, blue: mean of each channel, 0 to 255.
+        sharpness: natural logarithm of the variance of the Laplacian, in the central 512 x 512
+            pixels at their native size (Pech-Pacheco et al. 2000).
+        greyscale: the three channels are as good as equal.
+        phash: 256-bit perceptual hash (:func:`imagehash.phash`), 32 bytes; empty where not wanted.
+    """
+
+    file_size: int
+    format: str
+    width: int
+    height: int
+    quality: int | None
+    subsampling: str
+    red: float
+    green: float
+    blue: float
+    sharpness: float
+    greyscale: bool
+    phash: bytes
+
+
+def facts_of_file(payload: bytes, rgb: Image.Image) -> Facts:
+    """Return the facts of one file.
+
+    Args:
+        payload: its bytes.
+        rgb: the decoded picture, upright, mode RGB.
+    """
+    with Image.open(io.BytesIO(payload)) as header:
+        file_format = "JPEG" if header.format == "MPO" else header.format or ""
+        jpeg = isinstance(header, JpegImagePlugin.JpegImageFile)
+        quality = jpeg_quality(header.quantization) if jpeg else None
+        subsampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(header), "") if jpeg else ""
+    digest = np.packbits(imagehash.phash(rgb, hash_size=HASH_SIDE).hash.ravel()).tobytes()
+    return Facts(
+        len(payload), file_format, rgb.width, rgb.height, quality, subsampling, *_colour_and_sharpness(rgb), digest
+    )
+
+
+def facts_of_tensor(tensor: NDArray[np.uint8]) -> Facts:
+    """Return the facts that a preprocessed picture still has; ``file_size`` is that as a JPEG of quality 95.
+
+    Args:
+        tensor: uint8 ``[H, W, 3]`` RGB.
+    """
+    rgb, buffer = Image.fromarray(tensor), io.BytesIO()
+    rgb.save(buffer, "JPEG", quality=_TENSOR_QUALITY)
+    return Facts(buffer.tell(), "", rgb.width, rgb.height, None, "", *_colour_and_sharpness(rgb), b"")
+
+
+def jpeg_quality(tables: dict[int, list[int]]) -> int | None:
+    """Return the IJG quality, 1 to 100, whose luminance table is nearest in sum; None without a table.
+
+    Exact for tables scaled as libjpeg does; an estimate for other encoders' own tables.
+    """
+    if not tables:
+        return None
+    return int(np.abs(_SUMS - sum(tables[min(tables)])).argmin()) + 1
+
+
+def _colour_and_sharpness(rgb: Image.Image) -> tuple[float, float, float, float, bool]:
+    small = np.asarray(rgb.resize((64, 64), Image.Resampling.BOX, reducing_gap=2.0), dtype=np.float32)
+    red, green, blue = small.mean(axis=(0, 1)).tolist()
+    spread = float((small.max(axis=2) - small.min(axis=2)).mean())
+    side = _SHARPNESS_WINDOW
+    left, top = max(0, (rgb.width - side) // 2), max(0, (rgb.height - side) // 2)
+    window = rgb.crop((left, top, min(rgb.width, left + side), min(rgb.height, top + side))).convert("L")
+    grey = np.asarray(window, dtype=np.float32)
+    edges = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
+    return red, green, blue, math.log1p(float(edges.var())), spread <= _GREY_SPREAD

@@ -1,0 +1,123 @@
+"""Groups: pictures that belong together and must stay on one side of a split.
+
+Three things tie pictures: being near duplicates, a line in ``ROOT/groups.csv`` (columns ``file``,
+relative to the root, and ``group``), and, by ``folders``, the folder they lie in (``real/anna/1.jpg``
+and ``fake/anna/7.jpg`` are one person's). What is tied to the same picture is tied together.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from trainer.dataset import Dataset, Sample
+from trainer.duplicates import near_duplicates
+from trainer.errors import TrainerError
+
+GroupRule = Literal["listed", "folders"]
+GROUPS_FILE = "groups.csv"
+_NAMED = 5
+
+
+def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = False) -> Dataset:
+    """Return the dataset with every sample's ``group`` set.
+
+    Args:
+        dataset: as scanned, with facts.
+        rule: ``listed`` ties near duplicates and what ``groups.csv`` lists; ``folders`` also ties
+            the pictures of one folder under ``real`` and ``fake``.
+        one_class: refuse a group that holds both classes.
+
+    Raises:
+        TrainerError: a ``groups.csv`` is malformed or names files that are not there, or a group
+            holds both classes and ``one_class`` forbids it.
+    """
+    samples = dataset.samples
+    listed = {source: _listed(root) for source, root in dataset.roots.items() if (root / GROUPS_FILE).is_file()}
+    pairs = [near_duplicates(samples), _chained(_listed_keys(dataset, listed))]
+    if rule == "folders":
+        pairs.append(_chained(_folder_keys(dataset)))
+    edges = np.concatenate(pairs)
+    size = len(samples)
+    links = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(size, size))
+    _, component = connected_components(links, directed=False)
+    members: dict[int, list[Sample]] = defaultdict(list)
+    for sample, number in zip(samples, component, strict=True):
+        members[int(number)].append(sample)
+    if one_class:
+        _check_one_class(members.values())
+    names = {number: _name(group) for number, group in members.items()}
+    tied = tuple(replace(sample, group=names[int(number)]) for sample, number in zip(samples, component, strict=True))
+    return replace(dataset, samples=tied)
+
+
+def _name(group: Sequence[Sample]) -> str:
+    """Name a group after its content, so that renaming its files does not move it."""
+    return min(sample.sha256 for sample in group)[:16] if len(group) > 1 else ""
+
+
+def _listed(root: Path) -> dict[Path, str]:
+    """Read ``groups.csv``: file to group."""
+    path = root / GROUPS_FILE
+    found: dict[Path, str] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            if not {"file", "group"} <= set(reader.fieldnames or ()):
+                raise TrainerError(f"'{path}' has columns {reader.fieldnames}, it needs 'file' and 'group'")
+            for number, row in enumerate(reader, start=2):
+                if not row["file"] or not row["group"]:
+                    raise TrainerError(f"'{path}' line {number}: file {row['file']!r}, group {row['group']!r}")
+                if found.setdefault(root / row["file"], row["group"]) != row["group"]:
+                    raise TrainerError(f"'{path}' line {number}: '{row['file']}' is in two groups")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise TrainerError(f"'{path}' is not a table of files and groups: {error}") from None
+    absent = [str(file.relative_to(root)) for file in found if not file.is_file()]
+    if absent:
+        more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+        raise TrainerError(f"'{path}' names {len(absent)} files that are not there: {', '.join(absent[:_NAMED])}{more}")
+    return found
+
+
+def _listed_keys(dataset: Dataset, listed: dict[str, dict[Path, str]]) -> list[str]:
+    def key(sample: Sample) -> str:
+        group = listed.get(sample.source, {}).get(sample.path)
+        return "" if group is None else f"{sample.source}\0{group}"
+
+    return [key(sample) for sample in dataset.samples]
+
+
+def _folder_keys(dataset: Dataset) -> list[str]:
+    def key(sample: Sample) -> str:
+        folder = sample.path.parent.relative_to(dataset.roots[sample.source] / sample.label)
+        return "" if folder == Path() else f"{sample.source}\0{folder}"
+
+    return [key(sample) for sample in dataset.samples]
+
+
+def _chained(keys: Iterable[str]) -> NDArray[np.int64]:
+    """Return pairs that tie samples of one key, each to the one before it; an empty key ties nothing."""
+    last: dict[str, int] = {}
+    pairs = []
+    for index, key in enumerate(keys):
+        if key and key in last:
+            pairs.append((last[key], index))
+        last[key] = index
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _check_one_class(groups: Iterable[Sequence[Sample]]) -> None:
+    for group in groups:
+        first = {sample.label: sample for sample in reversed(group)}
+        if len(first) > 1:
+            raise TrainerError(
+                f"a group holds real and fake pictures, which --one-class-groups forbids: "
+                f"'{first['real'].path}' and '{first['fake'].path}' ({len(group)} pictures in it)"
+            )

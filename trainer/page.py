@@ -1,0 +1,74 @@
+"""Pages: self-contained HTML for people; everything is inside the one file, so it works offline."""
+
+import base64
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from PIL import Image
+
+from service.contract.image import decode
+from trainer.dataset import SCAN_LIMITS, Sample
+from trainer.files import atomic_path, read_bounded
+
+_THUMBNAIL = 112
+_THREADS = 4
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a share as per cent; a dash where there is none."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def figure3(value: float | None) -> str:
+    """Write a figure between 0 and 1 with three digits; a dash where there is none."""
+    return "–" if value is None else f"{value:.3f}"
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters.update(percent=percent, figure3=figure3)
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Render a template of ``trainer/templates`` and write it whole or not at all."""
+    content = _ENVIRONMENT.get_template(template).render(**values)
+    with atomic_path(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+
+
+def svg(figure: Figure) -> Markup:
+    """Return a figure as inline SVG; its ids are hashes, so that several share one page."""
+    buffer = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": str(figure.get_label() or id(figure))}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    drawing = buffer.getvalue()
+    return Markup(drawing[drawing.index("<svg") :])  # noqa: S704 -- matplotlib escapes its own text
+
+
+def thumbnails(samples: Sequence[Sample]) -> list[str]:
+    """Return the pictures, small, as data URIs in order; empty for one that cannot be read any more."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(lambda sample: _thumbnail(sample.path), samples))
+
+
+def _thumbnail(path: Path) -> str:
+    try:
+        rgb = decode(read_bounded(path, SCAN_LIMITS.max_bytes), SCAN_LIMITS, "apply").rgb
+    except (OSError, ValueError):
+        return ""
+    rgb.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    rgb.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

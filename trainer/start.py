@@ -1,0 +1,144 @@
+"""Start: a new run folder with its config, audit and split, or an old one held against what it began with."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from trainer.audit import Audit
+from trainer.audit_page import write_audit
+from trainer.dataset import Dataset
+from trainer.errors import TrainerError
+from trainer.files import new_folder, remove_partial, write_json
+from trainer.groups import GroupRule
+from trainer.provenance import commit, library_versions
+from trainer.recipes import Recipe
+from trainer.run import Run
+from trainer.splits import Split, SplitRule, read_split, relocate, split, write_split
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """What ``trainer fit`` was asked for.
+
+    Attributes:
+        roots: data folders.
+        recipe: with any overrides applied.
+        run: where results go.
+        seed: of the split, the weights, the data order and the augmentation.
+        split_rule: ``stratified`` or ``as-published``.
+        groups: what ties pictures together, beside near duplicates.
+        one_class_groups: refuse a group that holds both classes.
+        holdout: sources that stand in no part and are scored once at the end.
+        resume: go on from the run's last finished epoch.
+        cache: folder for decoded tensors that is kept; default: inside the run, removed at the end.
+        version: version written into the model; default: the day of the fit.
+    """
+
+    roots: Sequence[Path]
+    recipe: Recipe
+    run: Run
+    seed: int
+    split_rule: SplitRule
+    groups: GroupRule = "listed"
+    one_class_groups: bool = False
+    holdout: tuple[str, ...] = ()
+    resume: bool = False
+    cache: Path | None = None
+    version: str | None = None
+
+
+def check_run_folder(options: FitOptions) -> None:
+    """Refuse, before the long scan, what is no run or exists already.
+
+    Raises:
+        TrainerError: there is nothing to resume, or the folder of a new run exists.
+    """
+    run = options.run
+    if not options.resume:
+        if run.folder.exists():
+            raise TrainerError(f"run folder '{run.folder}' exists: name another with --out, or go on with --resume")
+        return
+    run.read_config()
+    if not run.checkpoints.is_dir():
+        raise TrainerError(f"run '{run.folder}' has finished: there is nothing to resume")
+
+
+def split_of(options: FitOptions, dataset: Dataset) -> Split:
+    """Return the split of a new run, or the one that a resumed run began with; writes nothing.
+
+    Raises:
+        TrainerError: as :func:`trainer.splits.split`; or the run began with other settings or data.
+    """
+    if not options.resume:
+        return split(dataset, options.split_rule, options.seed, options.holdout)
+    began = options.run.read_config()
+    now, then = _identity(_config(options, dataset)), _identity(began)
+    other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
+    if other:
+        raise TrainerError(f"run '{options.run.folder}' began with another {'; '.join(other)}")
+    return relocate(read_split(options.run.split), dataset)
+
+
+def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audit | None) -> None:
+    """Make the run folder whole or not at all; or bring that of a resumed run up to date."""
+    run = options.run
+    if options.resume:
+        remove_partial(run.folder)
+        began, version = run.read_config(), options.version
+        kept = {"recipe": options.recipe.settings(), "version": version or began["version"]}
+        write_json(run.config, {**began, **kept})
+        write_split(run.split, dataset, parts)
+        return
+    # A kill in the middle must leave no folder that is neither new nor a run.
+    with new_folder(run.folder) as folder:
+        unfinished = Run(folder)
+        unfinished.checkpoints.mkdir()
+        config = _config(options, dataset)
+        write_json(unfinished.config, config | ({"audit": found.summary()} if found else {}))
+        write_split(unfinished.split, dataset, parts)
+        if found:
+            write_audit(found, dataset, unfinished.audit, unfinished.audit_page)
+
+
+def _config(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "recipe": options.recipe.settings(),
+        "seed": options.seed,
+        "split": options.split_rule,
+        "groups": options.groups,
+        "holdout": list(options.holdout),
+        "version": options.version or datetime.now(UTC).strftime("%Y.%m.%d"),
+        "dataset": {
+            "roots": [str(root) for root in options.roots],
+            "fingerprint": dataset.fingerprint(),
+            "counts": dataset.counts(),
+            "left_out": len(dataset.rejected),
+        },
+        "backend": keras.backend.backend(),
+        "library_versions": library_versions(),
+        "commit": commit(),
+    }
+
+
+def _identity(config: dict[str, Any]) -> dict[str, Any]:
+    """Return, as JSON reads it back, what a resumed run must keep: all but how long it goes on.
+
+    A cosine decay is laid over the number of epochs, so there that must stay too.
+    """
+    recipe = config["recipe"]
+    kept = {"recipe " + key: value for key, value in json.loads(json.dumps(recipe)).items()}
+    if not recipe["cosine_decay"]:
+        del kept["recipe epochs"]
+    rules = {"groups": config.get("groups", "listed"), "holdout": config.get("holdout", [])}
+    return {
+        "data fingerprint": config["dataset"]["fingerprint"],
+        "seed": config["seed"],
+        "split": config["split"],
+        **rules,
+        **kept,
+    }

@@ -1,0 +1,64 @@
+"""Weights of training images: what makes the classes, and their cues, weigh alike."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer
+
+from trainer.cheat import features
+from trainer.dataset import Sample, is_fake
+from trainer.facts import Facts
+
+
+def by_source(samples: Sequence[Sample]) -> NDArray[np.float32]:
+    """Give images of one-class sources half the weight: their framing and byte history come with one answer.
+
+    Returns:
+        float32 ``[N]`` of mean 1, the same total for both classes.
+    """
+    labels = {source: {s.label for s in samples if s.source == source} for source in {s.source for s in samples}}
+    weights = np.array([1.0 if len(labels[s.source]) == 2 else 0.5 for s in samples])
+    return _normalised(weights, is_fake(samples))
+
+
+def by_cues(facts: Sequence[Facts], fake: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Weigh images so that what the cheat score sees is distributed alike in both classes.
+
+    Overlap weights (Li, Morgan and Zaslavsky 2018, "Balancing covariates via propensity score
+    weighting"): a real face weighs its probability of being fake by the cues alone, and the other
+    way round, so a picture that its sharpness or colour gives away hardly counts. The probability
+    is a logistic regression on splines of each cue.
+
+    Args:
+        facts: of the tensors that the network sees.
+        fake: bool ``[N]``; both classes are there.
+
+    Returns:
+        float32 ``[N]`` of mean 1, the same total for both classes.
+    """
+    rows = features(facts)
+    rows = rows[:, [len(np.unique(column)) > 1 and not np.isnan(column).any() for column in rows.T]]
+    if not rows.size:
+        return _normalised(np.ones(len(fake)), fake)
+    spread = np.maximum(rows.std(axis=0), 1e-12)
+    model = make_pipeline(
+        SplineTransformer(5, degree=3, extrapolation="constant"), LogisticRegression(C=10.0, max_iter=5000)
+    )
+    p_fake = model.fit((rows - rows.mean(axis=0)) / spread, fake).predict_proba((rows - rows.mean(axis=0)) / spread)[
+        :, 1
+    ]
+    return _normalised(np.where(fake, 1.0 - p_fake, p_fake), fake)
+
+
+def effective_share(weights: NDArray[np.floating]) -> float:
+    """Return how many images as a share count for as much as these weighted ones (Kish 1965)."""
+    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+
+
+def _normalised(weights: NDArray[np.float64], fake: NDArray[np.bool_]) -> NDArray[np.float32]:
+    for chosen in (fake, ~fake):
+        weights[chosen] *= len(weights) / 2 / max(weights[chosen].sum(), 1e-12)
+    return weights.astype(np.float32)
