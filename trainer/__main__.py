@@ -8,7 +8,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # quiets most of TensorFlow's start-up notes
 
@@ -21,6 +21,11 @@ from trainer.errors import TrainerError
 from trainer.files import refuse_existing
 from trainer.progress import console
 from trainer.recipes import RECIPES, RecipeError, get_recipe
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from trainer.assess import Assessment
 
 app = typer.Typer(
     help="Fit, evaluate and export detectors of AI-generated faces.",
@@ -70,6 +75,16 @@ Data = Annotated[
     list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.", metavar="DATA")
 ]
 Model = Annotated[Path, typer.Argument(help="Model file.", metavar="MODEL.onnx")]
+Report = Annotated[
+    Path | None, typer.Option(help="Folder to create, with report.html and metrics.json.", metavar="DIR")
+]
+Robustness = Annotated[
+    int, typer.Option(min=0, help="Pictures of each source and class for the robustness figures; 0 for none.")
+]
+UnseenBy = Annotated[
+    list[Path] | None,
+    typer.Option(help="Leave out what this run was fitted, chosen or calibrated on; may be repeated.", metavar="RUN"),
+]
 
 
 @app.command()
@@ -84,8 +99,6 @@ def audit(
     groups: Annotated[GroupChoice, typer.Option(help=_GROUPS_HELP)] = GroupChoice.LISTED,
 ) -> None:
     """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
-    from rich.console import Console
-
     from trainer.audit import audit as run_audit
     from trainer.audit_page import audit_tables, write_audit
     from trainer.dataset import scan
@@ -96,15 +109,14 @@ def audit(
     refuse_existing(report)
     dataset = grouped(scan(data, one_class=True), groups.value)
     found = run_audit(dataset)
-    width = Console(width=None if sys.stdout.isatty() else 200)
     for table in audit_tables(found):
-        width.print(table)
+        _print(table)
     for sentence in found.findings:
-        width.print(f"- {sentence}", highlight=False, markup=False, soft_wrap=True)
+        print(f"- {sentence}")
     if chosen:
         from trainer.leftover import preprocessed
 
-        width.print(f"- {preprocessed(dataset.samples, chosen)['sentence']}", highlight=False, soft_wrap=True)
+        print(f"- {preprocessed(dataset.samples, chosen)['sentence']}")
     if report:
         with new_folder(report) as folder:
             write_audit(found, dataset, folder / "audit.json", folder / "audit.html")
@@ -177,7 +189,9 @@ def fit(
             console.print("the run can go on after its last finished epoch: the same command and --resume")
         raise
     if metrics:
-        _print_evaluation(metrics["test"])
+        from trainer.evaluation_page import evaluation_table
+
+        _print(evaluation_table(metrics["test"]))
         parity = metrics["parity"]
         console.print(f"parity: largest logit difference {parity['max_difference']:.1e} over {parity['files']} files")
     console.print(f"written: {out}", highlight=False)
@@ -187,22 +201,68 @@ def fit(
 def evaluate(
     model: Model,
     data: Data,
+    report: Report = None,
+    robustness: Robustness = 100,
+    unseen_by: UnseenBy = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score labelled folders with a model file, through the service's own engine."""
-    from service.engine import Engine
-    from trainer.dataset import scan
-    from trainer.evaluate import evaluate as run_evaluation
+    from trainer.evaluation_page import evaluation_table
 
-    engine = Engine.load(model, "cpu")
+    (found,) = _assess([model], data, report, robustness, unseen_by)
+    if json_output:
+        print(json.dumps(found.result, indent=2))
+        return
+    _print(evaluation_table(found.result))
+    _print_robustness(found.result)
+
+
+@app.command()
+def compare(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Two or more model files, then data folders.", metavar="MODEL.onnx... DATA...")
+    ],
+    report: Report = None,
+    robustness: Robustness = 100,
+    unseen_by: UnseenBy = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score the same labelled folders with several model files, side by side."""
+    from trainer.evaluation_page import comparison_table
+
+    models = [path for path in paths if not path.is_dir()]
+    data = [path for path in paths if path.is_dir()]
+    if len(models) < 2 or not data:
+        raise TrainerError(f"{len(models)} model files and {len(data)} data folders: needs at least two and one")
+    found = _assess(models, data, report, robustness, unseen_by)
+    if json_output:
+        print(json.dumps({assessment.name: assessment.result for assessment in found}, indent=2))
+        return
+    _print(comparison_table(found))
+
+
+def _assess(
+    models: list[Path], data: list[Path], report: Path | None, robust: int, unseen_by: list[Path] | None
+) -> "list[Assessment]":
+    from trainer.assess import assess, load_models, without
+    from trainer.dataset import scan
+    from trainer.evaluation_page import write_report
+    from trainer.files import new_folder
+
+    refuse_existing(report)
+    engines = load_models(models)
     dataset = scan(data, one_class=True)
     for left_out in dataset.rejected:
         console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
-    result = run_evaluation(engine, dataset.samples)
-    if json_output:
-        print(json.dumps({**result, "left_out": len(dataset.rejected)}, indent=2))
-    else:
-        _print_evaluation(result)
+    if unseen_by:
+        before, dataset = len(dataset.samples), without(dataset, unseen_by)
+        console.print(f"{before - len(dataset.samples)} pictures left out that the runs have seen", highlight=False)
+    found = [assess(name, path, engine, dataset, robust) for name, (path, engine) in engines.items()]
+    if report:
+        with new_folder(report) as folder:
+            write_report(found, folder)
+        console.print(f"written: {report / 'report.html'}", highlight=False)
+    return found
 
 
 @app.command()
@@ -242,28 +302,25 @@ def export(
     print(f"{run / 'model.onnx'}: largest logit difference {parity.max_difference:.1e} over {parity.files} files")
 
 
-def _print_evaluation(result: dict) -> None:
+def _print(table: "Table") -> None:
     from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _print_robustness(result: dict[str, Any]) -> None:
+    if not result["robustness"]:
+        return
     from rich.table import Table
 
-    table = Table(
-        "source",
-        "real",
-        "fake",
-        "accuracy",
-        "precision",
-        "recall",
-        "F1",
-        "ROC AUC",
-        "real called fake",
-        "fake called real",
-        "uncertain",
-    )
-    keys = ("accuracy", "precision", "recall", "f1", "roc_auc", "real_called_fake", "fake_called_real", "uncertain")
-    for name, row in [*result["sources"].items(), ("pooled", result["pooled"])]:
-        cells = ["–" if row[key] is None else f"{row[key]:.4f}" for key in keys]
-        table.add_row(name, str(row["real"]), str(row["fake"]), *cells)
-    Console(width=140 if not sys.stdout.isatty() else None).print(table)
+    table = Table("tier", "ROC AUC", "real called fake", "fake called real", "uncertain", "verdict changed")
+    keys = ("roc_auc", "real_called_fake", "fake_called_real", "uncertain", "flipped")
+    for row in result["robustness"]["conditions"]:
+        if row["kind"] == "tier":
+            table.add_row(row["name"], *("–" if row[key] is None else f"{row[key]:.3f}" for key in keys))
+    _print(table)
+    flips = result["robustness"]["flips"]
+    print(f"verdicts that change over JPEG 50, 70, 90 x scale .5, 1, 2: {100 * flips['rate']:.1f} %")
 
 
 def main() -> None:

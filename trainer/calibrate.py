@@ -1,6 +1,8 @@
 """Calibration: a temperature and two thresholds, chosen on pictures kept for nothing else."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from service.contract.spec import OutputKind
 from service.contract.verdict import fake_probability
+from trainer.stats import Interval, bootstrap, expected_calibration_error, wilson
 
 MAX_REAL_CALLED_FAKE = 0.01
 MAX_FAKE_CALLED_REAL = 0.05
@@ -22,6 +25,7 @@ class Calibration:
     threshold_real: float
     threshold_fake: float
     threshold_rule: str
+    calibration: dict[str, Any] = field(default_factory=dict)
 
 
 UNCALIBRATED = Calibration(
@@ -46,16 +50,43 @@ def calibrate(
     """
     temperature = fit_temperature(logits, truth, output_kind, fake_index)
     p_fake = fake_probability(logits, output_kind, fake_index, temperature)
-    real, fake = np.sort(p_fake[~truth])[::-1], np.sort(p_fake[truth])
-    # One step past the first score that may no longer be on the wrong side.
-    flags = float(np.nextafter(real[int(MAX_REAL_CALLED_FAKE * len(real))], 2.0))
-    passes = float(np.nextafter(fake[int(MAX_FAKE_CALLED_REAL * len(fake))], -1.0))
+    real, fake = int((~truth).sum()), int(truth.sum())
+    passes, flags = _thresholds(truth, p_fake)
     rule = (
-        f"on {len(real)} real and {len(fake)} fake calibration images: fake flags at most "
+        f"on {real} real and {fake} fake calibration images: fake flags at most "
         f"{MAX_REAL_CALLED_FAKE:.0%} of real faces and is not under .5, real passes at most "
         f"{MAX_FAKE_CALLED_REAL:.0%} of fakes and is not over .5"
     )
-    return Calibration(temperature, max(0.0, min(0.5, passes)), min(1.0, max(0.5, flags)), rule)
+    flagged, passed = int((p_fake[~truth] >= flags).sum()), int((p_fake[truth] <= passes).sum())
+    low, high = _threshold_intervals(truth, p_fake)
+    evidence = {
+        "method": "temperature scaling (arXiv:1706.04599)",
+        "real": real,
+        "fake": fake,
+        "ece_before": expected_calibration_error(truth, fake_probability(logits, output_kind, fake_index)),
+        "ece_after": expected_calibration_error(truth, p_fake),
+        "threshold_real_interval": low,
+        "threshold_fake_interval": high,
+        "real_called_fake": flagged / real,
+        "real_called_fake_interval": wilson(flagged, real),
+        "fake_called_real": passed / fake,
+        "fake_called_real_interval": wilson(passed, fake),
+    }
+    return Calibration(temperature, passes, flags, rule, json.loads(json.dumps(evidence)))
+
+
+def _thresholds(truth: NDArray[np.bool_], p_fake: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the real and the fake threshold: one step past the first score that may not be on the wrong side."""
+    real, fake = np.sort(p_fake[~truth])[::-1], np.sort(p_fake[truth])
+    flags = float(np.nextafter(real[int(MAX_REAL_CALLED_FAKE * len(real))], 2.0))
+    passes = float(np.nextafter(fake[int(MAX_FAKE_CALLED_REAL * len(fake))], -1.0))
+    return max(0.0, min(0.5, passes)), min(1.0, max(0.5, flags))
+
+
+def _threshold_intervals(truth: NDArray[np.bool_], p_fake: NDArray[np.float64]) -> tuple[Interval, Interval]:
+    """Return 95 % bootstrap intervals of both thresholds: how far other pictures might have moved them."""
+    found = bootstrap(_thresholds, truth, p_fake)
+    return found[0], found[1]
 
 
 def fit_temperature(

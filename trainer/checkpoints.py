@@ -1,6 +1,5 @@
 """Run state after every epoch: what to resume from, and which epoch was best."""
 
-import csv
 import json
 import math
 import time
@@ -12,6 +11,7 @@ from typing import Any
 import keras
 
 from trainer.files import atomic_path, write_json
+from trainer.history import write_history
 from trainer.progress import console
 from trainer.recipes import Select
 from trainer.run import Run
@@ -100,11 +100,3 @@ def best_epoch(history: list[dict[str, Any]], select: Select) -> int:
         return -math.inf if math.isnan(row[select]) else sign * row[select]
 
     return int(max(history, key=preference)["epoch"])
-
-
-def write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    """Write ``history.csv``, one row an epoch."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)

@@ -11,22 +11,25 @@ from typing import Any
 
 import keras
 
+from service.contract.spec import ModelSpec
 from service.engine import Engine
+from trainer import plots
 from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
 from trainer.convert import convert
 from trainer.dataset import is_fake
 from trainer.errors import TrainerError
-from trainer.evaluate import calibrated, engine_logits, evaluation
+from trainer.evaluate import calibrated, engine_logits, evaluation, uncalibrated
 from trainer.export import build_spec, with_metadata, write_verified
 from trainer.files import write_json
+from trainer.history import read_history
 from trainer.networks import logits_model
-from trainer.report import plot_confusion, plot_roc
 from trainer.run import Run, read_json
 from trainer.splits import Split, read_split
+from trainer.stats import expected_calibration_error
 from trainer.verify import Parity
 
 _PARITY_FILES = 24
-_SUMMARY = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain")
+_SUMMARY = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain", "ece")
 
 
 def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
@@ -49,23 +52,38 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
     engine = Engine.from_bytes(with_metadata(graph, build_spec(config, UNCALIBRATED, {})), "cpu")
     calibration = _calibration(engine, parts)
     spec = build_spec(config, calibration, {})
-    p_fake = calibrated(engine_logits(engine, parts.test, "test"), spec)
-    test = evaluation(parts.test, p_fake, spec)
-    summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY}
+    logits = engine_logits(engine, parts.test, "test")
+    p_fake, before = calibrated(logits, spec), uncalibrated(logits, spec)
+    test, truth = evaluation(parts.test, p_fake, spec), is_fake(parts.test)
+    summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY} | {
+        "test_ece_before_calibration": expected_calibration_error(truth, before),
+        "cheat_score_of_files": config.get("audit", {}).get("cheat_score"),
+        "cheat_score_of_training_tensors": config.get("after_preprocessing", {}).get("weighted", {}).get("score"),
+    }
     spec = build_spec(config, calibration, summary)
     parity = write_verified(run.onnx_model, graph, spec, network, images or parity_files(parts))
     metrics = {
         "calibration": asdict(calibration),
         "summary": summary,
         "test": test,
+        "holdout": _holdout(engine, parts, spec),
         "epochs": config["epochs"],
         "kept_epoch": config["kept_epoch"],
         "parity": asdict(parity),
+        "history": read_history(run.history),
     }
     write_json(run.metrics, metrics)
-    plot_confusion(test["pooled"], run.confusion_plot)
-    plot_roc(is_fake(parts.test), p_fake, run.roc_plot)
+    cut = plots.confusion(test["pooled"]["confusion_matrix"], ["real", "fake"], "Confusion matrix, cut at P(fake) = .5")
+    plots.save(cut, run.confusion_plot)
+    plots.save(plots.roc({run.folder.name: (truth, p_fake)}), run.roc_plot)
+    plots.save(plots.reliability_diagram(truth, before, p_fake), run.reliability_plot)
     return metrics
+
+
+def _holdout(engine: Engine, parts: Split, spec: ModelSpec) -> dict[str, Any] | None:
+    if not parts.holdout:
+        return None
+    return evaluation(parts.holdout, calibrated(engine_logits(engine, parts.holdout, "held out"), spec), spec)
 
 
 def export_run(run: Run, images: Sequence[Path] = ()) -> Parity:

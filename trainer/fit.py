@@ -12,20 +12,21 @@ from typing import Any
 import keras
 
 from service.contract.spec import check_field
+from trainer import plots
 from trainer.audit import audit
 from trainer.augment import make_augment
-from trainer.checkpoints import Checkpoints, RunState, checkpoint_path, write_history
+from trainer.checkpoints import Checkpoints, RunState, checkpoint_path
 from trainer.dataset import Dataset, Sample, scan
 from trainer.distribute import Shard, alone, join
 from trainer.files import atomic_path, write_json
 from trainer.finish import finish
 from trainer.groups import grouped
+from trainer.history import write_history
 from trainer.leftover import weigh
 from trainer.networks import compiled_network
 from trainer.pipeline import Batches, one_hot
 from trainer.progress import console
 from trainer.recipes import Recipe
-from trainer.report import plot_history
 from trainer.run import Run
 from trainer.splits import Split
 from trainer.start import FitOptions, check_run_folder, split_of, write_start
@@ -169,5 +170,5 @@ def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
         stale.unlink(missing_ok=True)
     write_json(run.config, {**run.read_config(), "epochs": state.epoch, "kept_epoch": state.best_epoch})
     write_history(run.history, state.history)
-    plot_history(state.history, state.best_epoch, run.history_plot)
+    plots.save(plots.history(state.history, state.best_epoch), run.history_plot)
     console.print(f"kept epoch {state.best_epoch} of {state.epoch} by the rule '{recipe.select}'")

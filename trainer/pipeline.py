@@ -88,7 +88,7 @@ class Batches(keras.utils.PyDataset):
 
     def order_digest(self) -> str:
         """Return a digest of this epoch's order, to show that a resumed run sees the same."""
-        return f"{zlib.crc32(self._order.tobytes()):08x}"
+        return f"crc32:{zlib.crc32(self._order.tobytes()):08x}"
 
     def on_epoch_end(self) -> None:
         """Turn to the next epoch's order; Keras calls this with every worker stopped."""

@@ -7,6 +7,9 @@ from typing import Any
 
 from trainer.errors import TrainerError
 
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -22,7 +25,7 @@ class Run:
     @property
     def history(self) -> Path:
         """One row an epoch."""
-        return self.folder / "history.csv"
+        return self.folder / HISTORY
 
     @property
     def split(self) -> Path:
@@ -72,7 +75,7 @@ class Run:
     @property
     def metrics(self) -> Path:
         """Calibration and test figures."""
-        return self.folder / "metrics.json"
+        return self.folder / METRICS
 
     @property
     def checkpoints(self) -> Path:

@@ -1,7 +1,7 @@
 """Statistics of a detector: intervals, expected calibration error, figures at an operating point."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,27 +32,29 @@ def auc_interval(area: float, negatives: float, positives: float) -> Interval:
 
 
 def bootstrap(
-    figure: Callable[[NDArray[np.bool_], NDArray[np.float64]], float],
+    figures: Callable[[NDArray[np.bool_], NDArray[np.float64]], Sequence[float]],
     truth: NDArray[np.bool_],
     p_fake: NDArray[np.float64],
     seed: int = 0,
-) -> Interval:
-    """Return the 95 % percentile interval of a figure over 200 resamples, drawn within each class.
+) -> list[Interval]:
+    """Return 95 % percentile intervals of several figures over 200 resamples, drawn within each class.
 
     Args:
-        figure: of truth and scores.
+        figures: of truth and scores.
         truth: bool ``[N]``, True for fake.
         p_fake: float64 ``[N]``.
         seed: of the resampling.
     """
     rng = np.random.default_rng(seed)
-    classes = [rows for rows in (np.flatnonzero(truth), np.flatnonzero(~truth)) if len(rows)]
+    # In the order of their scores, so that the order of the files does not matter.
+    by_class = (np.flatnonzero(truth), np.flatnonzero(~truth))
+    classes = [rows[np.argsort(p_fake[rows], kind="stable")] for rows in by_class if len(rows)]
     found = []
     for _ in range(RESAMPLES):
         rows = np.concatenate([rng.choice(of_class, len(of_class)) for of_class in classes])
-        found.append(figure(truth[rows], p_fake[rows]))
-    low, high = np.percentile(found, [2.5, 97.5])
-    return float(low), float(high)
+        found.append(figures(truth[rows], p_fake[rows]))
+    low, high = np.percentile(np.array(found), [2.5, 97.5], axis=0)
+    return [(float(one), float(other)) for one, other in zip(low, high, strict=True)]
 
 
 def expected_calibration_error(truth: NDArray[np.bool_], p_fake: NDArray[np.float64], bins: int = ECE_BINS) -> float:

@@ -28,11 +28,13 @@ def sentences(
             found += _of_source(name, score, [s for s in samples if s.source == name])
     crossing = sum(one.label != other.label for one, other in near)
     if crossing:
-        found.append(f"{crossing} pairs of near duplicates cross the classes: one of each pair may be mislabelled.")
+        found.append(
+            f"{_count(crossing, 'pair')} of near duplicates across the classes: one of a pair may be mislabelled."
+        )
     if near:
-        found.append(f"{len(near)} pairs of near duplicates; a stratified split keeps each on one side.")
+        found.append(f"{_count(len(near), 'pair')} of near duplicates; a stratified split keeps each on one side.")
     for kind, count in Counter(entry["kind"] for entry in left_out).items():
-        found.append(f"{count} files left out: {kind}.")
+        found.append(f"{_count(count, 'file')} left out: {kind}.")
     return found
 
 
@@ -65,7 +67,8 @@ def cue_sentences(samples: Sequence[Sample], score: Cheat) -> list[str]:
     fake = [s.facts for s in samples if s.facts and s.label == "fake"]
     telling = [(cue, auc) for cue, auc in score.cues.items() if auc >= SEPARABLE][:_MOST_CUES]
     found = [
-        f"{cue.capitalize()} gives it away (AUC {_short(auc)} alone): {_how(cue, real, fake)}." for cue, auc in telling
+        f"{cue[0].upper() + cue[1:]} gives it away (AUC {_short(auc)} alone): {_how(cue, real, fake)}."
+        for cue, auc in telling
     ]
     shares = [float(np.mean([fact.greyscale for fact in facts])) for facts in (real, fake)]
     if abs(shares[0] - shares[1]) >= _NOTABLE_GREY and "greyscale" not in dict(telling):
@@ -109,3 +112,7 @@ def _how(cue: str, real: Sequence[Facts], fake: Sequence[Facts]) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.2f}".lstrip("0") if value < 1 else "1.00"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

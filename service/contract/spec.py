@@ -6,7 +6,7 @@ ONNX stores metadata as a flat map of strings, so every field is one key with a 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
 from service.contract import rules
@@ -71,6 +71,9 @@ class ModelSpec:
         metrics: figures measured on the test part.
         library_versions: package name to version, as used in training.
         commit: commit of the code that trained it, or ``unknown``.
+        calibration: what temperature and thresholds rest on: images, calibration error before and
+            after, 95 % intervals; empty where nothing was kept for calibration, and in files that
+            do not have the key.
 
     Raises:
         SpecError: a field breaks its rule; the message names the key, the value and the limit.
@@ -96,6 +99,7 @@ class ModelSpec:
     metrics: dict[str, Any]
     library_versions: dict[str, str]
     commit: str
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key in _RULES:
@@ -135,7 +139,12 @@ class ModelSpec:
         version = _value(metadata, "spec_version")
         if version != SPEC_VERSION:
             raise SpecError("spec_version", f"{version!r} is not the supported {SPEC_VERSION}")
-        values = {item.name: _value(metadata, item.name) for item in fields(cls)}
+        optional = {item.name for item in fields(cls) if item.default_factory is not MISSING}
+        values = {
+            item.name: _value(metadata, item.name)
+            for item in fields(cls)
+            if item.name in metadata or item.name not in optional
+        }
         if isinstance(values["class_names"], list):
             values["class_names"] = tuple(values["class_names"])
         return cls(**values)
@@ -186,4 +195,5 @@ _RULES: dict[str, rules.Rule] = {
     "metrics": rules.mapping,
     "library_versions": rules.text_map,
     "commit": rules.text,
+    "calibration": rules.mapping,
 }

@@ -1,11 +1,14 @@
 """Small data folders made from a public-domain portrait."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from trainer.__main__ import main
 
 Files = Callable[..., Path]
 
@@ -34,3 +37,21 @@ def write_faces(astronaut) -> Files:
 def faces(write_faces, tmp_path_factory) -> Path:
     """One data root with 24 real and 24 fake pictures."""
     return write_faces(tmp_path_factory.mktemp("data") / "faces")
+
+
+@pytest.fixture(scope="session")
+def trainer() -> Callable[..., int]:
+    """Return a function that runs the command line in this process and gives its exit status."""
+
+    def run(*arguments: object) -> int:
+        before = sys.argv
+        sys.argv = ["trainer", *map(str, arguments)]
+        try:
+            main()
+        except SystemExit as ended:
+            return int(ended.code or 0)
+        finally:
+            sys.argv = before
+        return 0
+
+    return run

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.engine import Engine
 from service.settings import Settings
-from trainer.__main__ import main
 
 FILES = {
     "audit.html",
@@ -30,27 +28,10 @@ FILES = {
     "metrics.json",
     "model.keras",
     "model.onnx",
+    "reliability.png",
     "roc.png",
     "split.csv",
 }
-
-
-@pytest.fixture(scope="session")
-def trainer() -> Callable[..., int]:
-    """Return a function that runs the command line in this process and gives its exit status."""
-
-    def run(*arguments: object) -> int:
-        before = sys.argv
-        sys.argv = ["trainer", *map(str, arguments)]
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        finally:
-            sys.argv = before
-        return 0
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +104,17 @@ def test_evaluate_gives_the_figures_that_fit_reported(fitted, trainer, capsys, t
             folder = tmp_path / "faces" / row["label"]
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(row["path"], folder)
-    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "faces", "--json") == 0
+    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "faces", "--json", "--robustness", "0") == 0
     reported = json.loads((fitted / "metrics.json").read_text())["test"]["pooled"]
     assert json.loads(capsys.readouterr().out)["pooled"] == reported
 
 
 def test_evaluate_accepts_one_class_and_prints_a_table(fitted, trainer, faces, capsys, tmp_path):
     shutil.copytree(faces / "real", tmp_path / "only" / "real")
-    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only") == 0
+    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only", "--robustness", "2") == 0
     (tmp_path / "only" / "real" / "junk.jpg").write_bytes(b"junk")
     capsys.readouterr()
-    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only") == 0
+    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only", "--robustness", "2") == 0
     printed = capsys.readouterr()
     assert "real called fake" in printed.out
     assert "junk.jpg: unsupported_format" in printed.err

@@ -1,0 +1,154 @@
+"""Groups: what belongs together stays on one side of a split."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.dataset import scan
+from trainer.duplicates import near_duplicates
+from trainer.errors import TrainerError
+from trainer.groups import grouped
+from trainer.splits import PARTS, split
+
+
+@pytest.fixture
+def root(write_faces, tmp_path) -> Path:
+    return write_faces(tmp_path / "d", 12, 12)
+
+
+def write_groups(root: Path, *lines: str) -> None:
+    (root / "groups.csv").write_text("\n".join(("file,group", *lines)) + "\n")
+
+
+def sizes(dataset) -> list[int]:
+    return sorted(Counter(sample.group for sample in dataset.samples if sample.group).values())
+
+
+def different(tmp_path: Path, count: int = 24) -> Path:
+    """Pictures that are not near duplicates of each other, half of them fake."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        folder = tmp_path / "n" / ("real" if number % 2 else "fake")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((96, 96), 3).save(folder / f"{number}.jpg")
+    return tmp_path / "n"
+
+
+def test_a_picture_saved_again_smaller_is_a_near_duplicate_and_another_is_not(astronaut, tmp_path):
+    (tmp_path / "real").mkdir()
+    face = astronaut.crop((100, 0, 356, 256))
+    face.save(tmp_path / "real" / "face.jpg", quality=92)
+    face.resize((150, 150), Image.Resampling.BICUBIC).save(tmp_path / "real" / "small.jpg", quality=50)
+    astronaut.crop((200, 200, 456, 456)).save(tmp_path / "real" / "other.jpg")
+    samples = scan([tmp_path], one_class=True).samples
+    pairs = [{samples[one].path.name, samples[other].path.name} for one, other in near_duplicates(samples)]
+    assert pairs == [{"face.jpg", "small.jpg"}]
+
+
+def test_near_duplicates_are_found_as_comparing_all_with_all_would(tmp_path, write_faces):
+    samples = scan([write_faces(tmp_path / "d", 30, 30)]).samples
+    bits = np.array([np.unpackbits(np.frombuffer(s.facts.phash, np.uint8)) for s in samples])
+    distance = (bits[:, None] != bits[None]).sum(axis=2)
+    expected = {(int(a), int(b)) for a, b in np.argwhere(distance <= 60) if a < b}
+    assert expected
+    found = {tuple(map(int, pair)) for pair in near_duplicates(samples, 60)}
+    # Equal hashes are chained, so of equal pictures not every pair is named.
+    assert found <= expected
+    tied = {frozenset(pair) for pair in found}
+    assert all(
+        frozenset(pair) in tied or (bits[pair[0]] == bits[pair[1]]).all() or _linked(pair, found) for pair in expected
+    )
+
+
+def _linked(pair: tuple[int, int], found: set[tuple[int, int]]) -> bool:
+    reached, todo = {pair[0]}, [pair[0]]
+    while todo:
+        here = todo.pop()
+        for edge in found:
+            if here in edge and not set(edge) <= reached:
+                todo += set(edge) - reached
+                reached |= set(edge)
+    return pair[1] in reached
+
+
+def test_groups_csv_ties_pictures_of_both_classes(tmp_path):
+    root = different(tmp_path)
+    write_groups(root, "real/1.jpg,a", "fake/2.jpg,a", "real/3.jpg,b")
+    dataset = grouped(scan([root]))
+    assert sizes(dataset) == [2]
+    with pytest.raises(TrainerError, match=r"--one-class-groups forbids: .*1\.jpg' and .*2\.jpg'"):
+        grouped(scan([root]), one_class=True)
+
+
+def test_folders_tie_one_persons_pictures(tmp_path):
+    root = different(tmp_path)
+    for label, numbers in (("real", (1, 3)), ("fake", (2,))):
+        (root / label / "anna").mkdir()
+        for number in numbers:
+            shutil.move(root / label / f"{number}.jpg", root / label / "anna")
+    assert sizes(grouped(scan([root]))) == []
+    assert sizes(grouped(scan([root]), "folders")) == [3]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ("real/000.jpg,a", "real/nobody.jpg,a", "fake/none.jpg,b"),
+            "names 2 files that are not there: real/nobody.jpg",
+        ),
+        (("real/000.jpg,a", "real/000.jpg,b"), "line 3: 'real/000.jpg' is in two groups"),
+        (("real/000.jpg,",), "line 2: file 'real/000.jpg', group ''"),
+    ],
+)
+def test_a_wrong_groups_csv_is_refused_and_named(root, lines, message):
+    write_groups(root, *lines)
+    with pytest.raises(TrainerError, match=message):
+        grouped(scan([root]))
+
+
+def test_a_groups_csv_without_its_columns_is_refused(root):
+    (root / "groups.csv").write_text("picture;who\n")
+    with pytest.raises(TrainerError, match="it needs 'file' and 'group'"):
+        grouped(scan([root]))
+
+
+def test_a_split_keeps_groups_whole_and_shares_even(tmp_path):
+    root = different(tmp_path, 80)
+    lines = [f"{'real' if n % 2 else 'fake'}/{n}.jpg,g{n // 4}" for n in range(80)]
+    write_groups(root, *lines)
+    parts = split(grouped(scan([root])), "stratified", 7)
+    sides: dict[str, set[str]] = {}
+    for part in PARTS:
+        for sample in parts.part(part):
+            sides.setdefault(sample.group, set()).add(part)
+    assert len(sides) == 20
+    assert all(len(side) == 1 for side in sides.values())
+    assert [len(parts.part(part)) for part in PARTS] == [56, 8, 8, 8]
+
+
+def test_fewer_groups_than_parts_are_refused(tmp_path):
+    root = different(tmp_path)
+    write_groups(root, *(f"real/{n}.jpg,same" for n in range(1, 24, 2)))
+    with pytest.raises(TrainerError, match="12 real images in 1 groups cannot fill the 4 parts"):
+        split(grouped(scan([root])), "stratified", 0)
+
+
+def test_a_held_out_source_stands_in_no_part(tmp_path, write_faces):
+    dataset = scan([write_faces(tmp_path / "a", 12, 12), write_faces(tmp_path / "b", 12, 12, seed=1)])
+    parts = split(dataset, "stratified", 0, ("b",))
+    assert {s.source for part in PARTS for s in parts.part(part)} == {"a"}
+    assert {s.source for s in parts.holdout} == {"b"}
+    with pytest.raises(TrainerError, match="source 'c' to hold out is not one of a, b"):
+        split(dataset, "stratified", 0, ("c",))
+
+
+def test_face_swaps_stay_with_their_originals(faces_data):
+    parts = split(grouped(scan([faces_data / "dfdc-faceswap"])), "stratified", 1)
+    groups = [{sample.group for sample in parts.part(part)} for part in PARTS]
+    assert all(groups[one].isdisjoint(groups[other]) for one in range(4) for other in range(one))
+    assert sum(map(len, groups)) == 400

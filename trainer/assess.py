@@ -1,0 +1,139 @@
+"""Assess: one model file against labelled pictures, with everything that a report shows."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.engine import Engine
+from trainer.dataset import Dataset, Sample, is_fake
+from trainer.errors import TrainerError
+from trainer.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
+from trainer.history import read_history
+from trainer.protocol import robustness, some
+from trainer.run import HISTORY, METRICS, read_json
+from trainer.splits import PARTS, read_split
+from trainer.stats import expected_calibration_error
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A model and how it did.
+
+    Attributes:
+        name: name and version of the model, made unique among those compared.
+        engine: the model, loaded.
+        samples: what was scored.
+        p_fake: float64 ``[N]``, by the model's own calibration.
+        before: the same before any temperature.
+        result: what ``metrics.json`` holds.
+        history: rows of the fit, where they lie beside the model file.
+    """
+
+    name: str
+    engine: Engine
+    samples: tuple[Sample, ...]
+    p_fake: NDArray[np.float64]
+    before: NDArray[np.float64]
+    result: dict[str, Any]
+    history: list[dict[str, Any]]
+
+    @property
+    def truth(self) -> NDArray[np.bool_]:
+        """Bool ``[N]``, True for fake."""
+        return is_fake(self.samples)
+
+
+def load_models(paths: Sequence[Path]) -> dict[str, tuple[Path, Engine]]:
+    """Load model files for an assessment, under names that tell them apart.
+
+    Raises:
+        ModelFileError: a file is refused.
+        TrainerError: a model's classes are not the data's, or one is given twice.
+    """
+    found: dict[str, tuple[Path, Engine]] = {}
+    for path in paths:
+        engine = Engine.load(path, "cpu")
+        check_classes(engine.spec)
+        name = f"{engine.spec.name} {engine.spec.version}"
+        if name in found:
+            name = f"{name} {engine.sha256[:6]}"
+        if engine.sha256 in {other.sha256 for _, other in found.values()}:
+            raise TrainerError(f"model '{path}' is given twice")
+        found[name] = (path, engine)
+    return found
+
+
+def assess(name: str, path: Path, engine: Engine, dataset: Dataset, robust: int) -> Assessment:
+    """Score a dataset with one model.
+
+    Args:
+        name: for the report.
+        path: of the model file; its history is looked for beside it.
+        engine: the same, loaded.
+        dataset: scanned pictures, of one class or both.
+        robust: pictures of each source and class for the robustness figures; 0 for none.
+    """
+    samples = dataset.samples
+    logits = engine_logits(engine, samples, f"score with {name}")
+    p_fake, before = calibrated(logits, engine.spec), uncalibrated(logits, engine.spec)
+    truth = is_fake(samples)
+    both = truth.any() and not truth.all()
+    result = {
+        "model": {"name": engine.spec.name, "version": engine.spec.version, "sha256": engine.sha256},
+        "thresholds": {"real": engine.spec.threshold_real, "fake": engine.spec.threshold_fake},
+        "data": {
+            "fingerprint": dataset.fingerprint(),
+            "counts": dataset.counts(),
+            "left_out": len(dataset.rejected),
+            # The model may have learned from some of these very pictures; this says when it surely did.
+            "same_as_training": dataset.fingerprint() == engine.spec.dataset_fingerprint,
+        },
+        **evaluation(samples, p_fake, engine.spec),
+        "ece_before_calibration": expected_calibration_error(truth, before) if both else None,
+        "robustness": robustness(engine, some(samples, robust)) if robust else None,
+    }
+    return Assessment(name, engine, samples, p_fake, before, result, _history(path))
+
+
+def without(dataset: Dataset, runs: Sequence[Path]) -> Dataset:
+    """Leave out every picture that one of these runs was fitted, chosen or calibrated on.
+
+    Raises:
+        TrainerError: a run has no ``split.csv``, or nothing is left.
+    """
+    seen: set[str] = set()
+    for run in runs:
+        seen |= _seen(run / "split.csv" if run.is_dir() else run)
+    kept = tuple(sample for sample in dataset.samples if not _known(sample, seen))
+    if not kept:
+        raise TrainerError(f"all {len(dataset.samples)} pictures stand in the runs {', '.join(map(str, runs))}")
+    return Dataset(kept, dataset.rejected, dataset.roots)
+
+
+def _known(sample: Sample, seen: Collection[str]) -> bool:
+    return sample.sha256 in seen or (sample.group != "" and sample.group in seen)
+
+
+def _seen(path: Path) -> set[str]:
+    parts = read_split(path)
+    chosen = [sample for part in PARTS[:3] for sample in parts.part(part)]
+    return {sample.sha256 for sample in chosen} | {sample.group for sample in chosen if sample.group}
+
+
+def _history(path: Path) -> list[dict[str, Any]]:
+    """A run keeps its history as CSV, a published model inside its metrics."""
+    rows = read_history(path.parent / HISTORY)
+    metrics = path.parent / METRICS
+    if not rows and metrics.is_file():
+        rows = read_json(metrics, f"'{metrics}' is damaged").get("history", [])
+    return rows
+
+
+def model_facts(engine: Engine) -> dict[str, Any]:
+    """Return what the head of a report says of a model."""
+    spec = engine.spec
+    return {"sha256": engine.sha256, "preprocessing": asdict(spec.preprocessing), "calibration": spec.calibration}

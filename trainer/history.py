@@ -1,0 +1,32 @@
+"""History of a fit: one row an epoch, written and read back."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from trainer.files import atomic_path
+
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """Write ``history.csv``, one row an epoch."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """Read ``history.csv`` back: numbers where they are, texts where not; empty where there is none."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+
+
+def _number(text: str) -> float | int | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
