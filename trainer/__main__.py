@@ -17,7 +17,7 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"trainer: {missing.name} is not installed; the extra 'trainer' has it: pip install '.[trainer]'")
 
-from trainer.errors import TrainerError
+from trainer.errors import PeerLost, TrainerError
 from trainer.files import refuse_existing
 from trainer.progress import console
 from trainer.recipes import RECIPES, RecipeError, get_recipe
@@ -184,7 +184,7 @@ def fit(
     )
     try:
         metrics = run_fit(options)
-    except (OSError, KeyboardInterrupt):
+    except (OSError, PeerLost, KeyboardInterrupt):
         if options.run.checkpoints.is_dir():
             console.print("the run can go on after its last finished epoch: the same command and --resume")
         raise
@@ -331,6 +331,10 @@ def main() -> None:
 
     try:
         app(prog_name="trainer")
+    except PeerLost as error:
+        _say(str(error))
+        # JAX would wait at exit, for more than a minute, for the process that is gone.
+        os._exit(1)
     except (TrainerError, RecipeError, SpecError, ImageError, ModelFileError, InferenceError) as error:
         _fail(str(error))
     except OSError as error:
@@ -339,8 +343,12 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    console.print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+    _say(message)
     sys.exit(1)
+
+
+def _say(message: str) -> None:
+    console.print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from trainer.files import atomic_path, write_json
 from trainer.history import write_history
@@ -88,6 +89,24 @@ class Checkpoints(keras.callbacks.Callback):
         for path in self._folder.glob("epoch-*.keras"):
             if path not in keep:
                 path.unlink()
+
+
+class Reseed(keras.callbacks.Callback):
+    """Make dropout depend on ``(seed, epoch)`` alone: Keras does not save its generators' states.
+
+    So a resumed run draws what the interrupted one would have drawn.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set every generator of the network to a state of its own."""
+        states = [v for layer in self.model.layers for v in layer.variables if v.path.endswith("seed_generator_state")]
+        for index, state in enumerate(states):
+            drawn = np.random.default_rng((self._seed, epoch, index)).integers(0, 2**31, state.shape)
+            state.assign(drawn.astype(state.dtype))
 
 
 def best_epoch(history: list[dict[str, Any]], select: Select) -> int:

@@ -7,7 +7,10 @@ batch, and gradients are averaged after each step, so the result is that of one 
 """
 
 import os
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -88,6 +91,18 @@ def _initialize(named: list[str]) -> None:
     if not 0 <= process < count:
         raise TrainerError(f"{PROCESS} is {process}, it must be from 0 to {count - 1}")
     keras.distribution.initialize(os.environ[ADDRESSES], count, process)
+
+
+class Follow(keras.callbacks.Callback):
+    """Save when process 0 saves, and throw it away.
+
+    Under a distribution, saving is a collective step on JAX: process 0 alone would wait for ever.
+    """
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Take part in the save."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.model.save(Path(folder) / "follow.keras")
 
 
 def alone() -> None:

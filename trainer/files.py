@@ -46,6 +46,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         TrainerError: ``folder`` exists.
     """
     refuse_existing(folder)
+    for stale in folder.parent.glob(f".partial-*-{folder.name}"):  # of a process that was killed
+        shutil.rmtree(stale, ignore_errors=True)
     temporary = folder.with_name(f".partial-{os.getpid()}-{folder.name}")
     temporary.mkdir(parents=True)
     try:

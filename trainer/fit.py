@@ -15,11 +15,11 @@ from service.contract.spec import check_field
 from trainer import plots
 from trainer.audit import audit
 from trainer.augment import make_augment
-from trainer.checkpoints import Checkpoints, RunState, checkpoint_path
+from trainer.checkpoints import Checkpoints, Reseed, RunState, checkpoint_path
 from trainer.dataset import Dataset, Sample, scan
-from trainer.distribute import Shard, alone, join
+from trainer.distribute import Follow, Shard, alone, join
+from trainer.errors import PeerLost
 from trainer.files import atomic_path, write_json
-from trainer.finish import finish
 from trainer.groups import grouped
 from trainer.history import write_history
 from trainer.leftover import weigh
@@ -67,6 +67,8 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     _keep_best(run, recipe, state)
     metrics = None
     if keras.backend.backend() == "tensorflow":
+        from trainer.finish import finish  # needs onnx and tf2onnx, which a box that only trains may not have
+
         metrics = finish(run)
     else:
         console.print(f"to calibrate, test and export, where TensorFlow is: trainer export {run.folder}")
@@ -117,10 +119,14 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
             validation_data=validation,
             initial_epoch=state.epoch,
             epochs=recipe.epochs,
-            callbacks=[checkpoints] if shard.writes else [],
+            callbacks=[Reseed(options.seed), checkpoints if shard.writes else Follow()],
             verbose=(1 if console.is_terminal else 2) if shard.writes else 0,
             shuffle=False,
         )
+    except (RuntimeError, ValueError) as error:
+        if shard.processes == 1:
+            raise
+        raise PeerLost(f"the processes of this fit have lost each other: {str(error).splitlines()[0]}") from error
     except KeyboardInterrupt:
         if not checkpoints.state.epoch:
             raise

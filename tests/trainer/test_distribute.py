@@ -1,0 +1,116 @@
+"""Several processes: shards, refusals, and a fit by two that one process could have made."""
+
+import csv
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.distribute import ADDRESSES, ALL, PROCESS, PROCESSES, Shard, join
+from trainer.errors import TrainerError
+
+
+def test_shards_divide_a_batch_without_loss_or_overlap():
+    rows = np.arange(12)
+    shards = [Shard(process, 3, 6).of(rows) for process in range(3)]
+    assert np.concatenate(shards).tolist() == rows.tolist()
+
+
+def test_a_last_batch_is_cut_to_what_divides():
+    assert [Shard(process, 2, 4).of(np.arange(7)).tolist() for process in range(2)] == [[0, 1], [2, 3]]
+    assert ALL.of(np.arange(7)).tolist() == list(range(7))
+
+
+def test_several_processes_need_jax(monkeypatch):
+    monkeypatch.setenv(ADDRESSES, "127.0.0.1:1")
+    with pytest.raises(TrainerError, match="need KERAS_BACKEND=jax, not tensorflow"):
+        join(8)
+
+
+def test_without_the_environment_one_process_is_all():
+    assert join(8) is ALL
+
+
+def start(run: Path, faces: Path, epochs: int, port: int, process: int | None, *flags: str) -> subprocess.Popen:
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2])}
+    if process is not None:
+        environment |= {ADDRESSES: f"127.0.0.1:{port}", PROCESSES: "2", PROCESS: str(process)}
+    command = [
+        "fit",
+        faces,
+        "--recipe",
+        "dilated-cnn-128",
+        "--batch-size",
+        "8",
+        "--epochs",
+        epochs,
+        "--out",
+        run,
+        *flags,
+    ]
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainer", *map(str, command)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def history(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def finish(*running: subprocess.Popen) -> list[str]:
+    errors = [process.communicate(timeout=300)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * len(running), errors
+    return errors
+
+
+def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, tmp_path, port):
+    one, two = tmp_path / "one", tmp_path / "two"
+    finish(start(one, faces, 3, port, None))
+    first, second = (start(two, faces, 3, port, process) for process in (0, 1))
+    deadline = time.monotonic() + 300
+    while not (two / "checkpoints" / "state.json").exists():
+        assert first.poll() is None, first.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    second.send_signal(signal.SIGKILL)
+    second.communicate()
+    _, error = first.communicate(timeout=300)
+    assert first.returncode not in (0, None)
+    assert "have lost each other" in error.replace("\n", " ")
+    assert "the same command and --resume" in error.replace("\n", " ")
+    assert len(history(two)) < 3
+    finish(*(start(two, faces, 3, port, process, "--resume") for process in (0, 1)))
+    alone, together = history(one), history(two)
+    assert [row["data_order"] for row in together] == [row["data_order"] for row in alone]
+    losses = [[float(row["loss"]) for row in rows] for rows in (together, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert (two / "model.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({ADDRESSES: "127.0.0.1:1"}, "must be set too"),
+        ({ADDRESSES: "127.0.0.1:1", PROCESSES: "2", PROCESS: "2"}, "it must be from 0 to 1"),
+        ({ADDRESSES: "127.0.0.1:1", PROCESSES: "two", PROCESS: "0"}, "are whole numbers"),
+    ],
+)
+def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message):
+    code = "from trainer import distribute, errors\ntry: distribute.join(8)\nexcept errors.TrainerError as e: print(e)"
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2]), **settings}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert message in done.stdout
