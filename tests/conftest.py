@@ -15,15 +15,15 @@ from service.contract.spec import ModelSpec
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PUBLIC_DOMAIN = Path(skimage.__file__).parent / "data"
+FACES = Path(os.environ.get("FACES_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
 def faces_data() -> Path:
     """The folder of real face images; tests that need it skip without it."""
-    folder = Path(os.environ.get("FACES_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"needs the face images: '{folder}' is missing, FACES_DATA names another place")
-    return folder
+    if not FACES.is_dir():
+        pytest.skip(f"needs the face images: '{FACES}' is missing, FACES_DATA names another place")
+    return FACES
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer
+from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 
 from trainer.cheat import features
 from trainer.dataset import Sample, is_fake
@@ -30,7 +30,7 @@ def by_cues(facts: Sequence[Facts], fake: NDArray[np.bool_]) -> NDArray[np.float
     Overlap weights (Li, Morgan and Zaslavsky 2018, "Balancing covariates via propensity score
     weighting"): a real face weighs its probability of being fake by the cues alone, and the other
     way round, so a picture that its sharpness or colour gives away hardly counts. The probability
-    is a logistic regression on splines of each cue.
+    is a logistic regression on splines of each cue and of each product of two.
 
     Args:
         facts: of the tensors that the network sees.
@@ -43,13 +43,13 @@ def by_cues(facts: Sequence[Facts], fake: NDArray[np.bool_]) -> NDArray[np.float
     rows = rows[:, [len(np.unique(column)) > 1 and not np.isnan(column).any() for column in rows.T]]
     if not rows.size:
         return _normalised(np.ones(len(fake)), fake)
-    spread = np.maximum(rows.std(axis=0), 1e-12)
+    cues = (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), 1e-12)
     model = make_pipeline(
-        SplineTransformer(5, degree=3, extrapolation="constant"), LogisticRegression(C=10.0, max_iter=5000)
+        PolynomialFeatures(2, interaction_only=True, include_bias=False),
+        SplineTransformer(5, degree=3, knots="quantile", extrapolation="constant"),
+        LogisticRegression(C=10.0, max_iter=5000),
     )
-    p_fake = model.fit((rows - rows.mean(axis=0)) / spread, fake).predict_proba((rows - rows.mean(axis=0)) / spread)[
-        :, 1
-    ]
+    p_fake = model.fit(cues, fake).predict_proba(cues)[:, 1]
     return _normalised(np.where(fake, 1.0 - p_fake, p_fake), fake)
 
 

@@ -52,3 +52,13 @@ def test_by_cues_leaves_alike_classes_alone():
 def test_by_cues_of_pictures_that_are_all_alike_is_one_each():
     facts, fake = facts_that_differ(40, 0.0)
     assert (by_cues([facts[0]] * 40, fake) == 1.0).all()
+
+
+@pytest.mark.parametrize("count", [8, 9, 40])
+def test_by_cues_copes_with_few_pictures_and_rare_cues(count):
+    facts, fake = facts_that_differ(count, 5.0)
+    facts[0] = replace(facts[0], greyscale=True)
+    weights = by_cues(facts, fake)
+    assert np.isfinite(weights).all()
+    assert (weights >= 0).all()
+    assert weights.mean() == pytest.approx(1.0, rel=1e-4)

@@ -1,0 +1,82 @@
+"""Images a second of the input pipeline alone, of the network alone, and of both in a fit."""
+
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tests.conftest import FACES
+from trainer.augment import make_augment
+from trainer.dataset import scan
+from trainer.networks import compiled_network
+from trainer.pipeline import Batches, one_hot
+from trainer.recipes import get_recipe
+from trainer.tensors import cache_tensors
+
+IMAGES = 1024
+WORKERS = 2
+
+
+def batches(folder: Path, augment: bool) -> Batches:
+    """Return seeded batches of real faces (or of noise where there are none), augmented or not."""
+    recipe = get_recipe("residual-cnn")
+    if FACES.is_dir():
+        samples = scan([FACES / "ffhq-stylegan1"]).samples[:: max(1, 1631 // IMAGES)][:IMAGES]
+        labels = one_hot(samples, recipe.class_names)
+        tensors = cache_tensors(samples, recipe.preprocessing, folder, "served")
+        larger = cache_tensors(samples, recipe.train_preprocessing, folder, "larger")
+    else:
+        rng = np.random.default_rng(0)
+        labels = np.eye(2, dtype=np.float32)[np.arange(IMAGES) % 2]
+        tensors, larger = (rng.integers(0, 256, (IMAGES, side, side, 3), np.uint8) for side in (128, 256))
+    return Batches(
+        tensors,
+        labels,
+        recipe.batch_size,
+        larger=larger,
+        augment=make_augment(recipe) if augment else None,
+        seed=0,
+        workers=WORKERS,
+    )
+
+
+def rate_of_pipeline(data: Batches) -> float:
+    """Images a second, prepared by as many threads as in a fit and thrown away."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        started = time.perf_counter()
+        count = sum(len(batch[0]) for batch in pool.map(data.__getitem__, range(len(data))))
+    return count / (time.perf_counter() - started)
+
+
+def rate_of_fit(data: Batches) -> float:
+    """Images a second of the second epoch: the first one also compiles."""
+    model = compiled_network(get_recipe("residual-cnn"), len(data))
+    model.fit(data, epochs=1, verbose=0, shuffle=False)
+    started = time.perf_counter()
+    model.fit(data, epochs=1, verbose=0, shuffle=False)
+    return len(data) * get_recipe("residual-cnn").batch_size / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Print the table; the ratio is to the network alone, which is the limit."""
+    keras.utils.set_random_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        plain, augmented = batches(Path(folder), augment=False), batches(Path(folder), augment=True)
+        rates = {
+            "pipeline alone (read, crop, re-encode, …)": rate_of_pipeline(augmented),
+            "network alone (tensors as served)": rate_of_fit(plain),
+            "both, in a fit": rate_of_fit(augmented),
+        }
+    table = Table("residual-cnn", "images a second", "ratio to the network alone", title="input pipeline")
+    for name, rate in rates.items():
+        table.add_row(name, f"{rate:.0f}", f"{rate / rates['network alone (tensors as served)']:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
