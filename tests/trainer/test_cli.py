@@ -76,6 +76,47 @@ def test_config_records_what_decided_the_result(fitted, faces):
     assert config["commit"]
 
 
+def test_a_fit_records_what_its_audit_found(fitted):
+    config = json.loads((fitted / "config.json").read_text())
+    written = json.loads((fitted / "audit.json").read_text())
+    assert config["audit"]["verdict"] == written["verdict"] in ("separable", "clean")
+    assert config["audit"]["cheat_score"] == written["pooled"]["score"]
+    assert config["after_preprocessing"]["balance"] == "cues"
+    summary = json.loads((fitted / "metrics.json").read_text())["summary"]
+    assert summary["cheat_score_of_files"] == written["pooled"]["score"]
+    assert Engine.load(fitted / "model.onnx", "cpu").spec.metrics == summary
+
+
+def test_the_calibration_evidence_is_in_the_model(fitted):
+    evidence = Engine.load(fitted / "model.onnx", "cpu").spec.calibration
+    assert {"ece_before", "ece_after", "threshold_real_interval", "threshold_fake_interval"} <= set(evidence)
+    low, high = evidence["threshold_fake_interval"]
+    assert 0.5 <= low <= high <= 1
+
+
+def test_a_held_out_source_is_scored_at_the_end_and_never_learned_from(trainer, faces, write_faces, tmp_path):
+    other, run = write_faces(tmp_path / "other", 6, 6, seed=5), tmp_path / "run"
+    options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "16", "--out", run)
+    assert trainer("fit", faces, other, *options, "--holdout-source", "other") == 0
+    parts = {(row["part"], row["source"]) for row in rows(run / "split.csv") if row["part"] != "left-out"}
+    assert {source for part, source in parts if part != "holdout"} == {"faces"}
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert list(metrics["holdout"]["sources"]) == ["other"]
+    assert metrics["holdout"]["pooled"]["real"] == 6
+    assert list(metrics["test"]["sources"]) == ["faces"]
+
+
+def test_audit_prints_what_gives_a_class_away_and_writes_a_report(trainer, faces, tmp_path, capsys):
+    report = tmp_path / "audit"
+    assert trainer("audit", faces, "--report", report, "--recipe", "dilated-cnn-128") == 0
+    printed = capsys.readouterr().out
+    assert "cheat score" in printed
+    assert "after preprocessing: cheat score" in printed
+    assert {path.name for path in report.iterdir()} == {"audit.html", "audit.json"}
+    assert trainer("audit", faces, "--report", report) == 1
+    assert "exists: name another" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_the_model_file_says_what_the_run_was(fitted):
     config, metrics = (json.loads((fitted / name).read_text()) for name in ("config.json", "metrics.json"))
     spec = Engine.load(fitted / "model.onnx", "cpu").spec
@@ -182,6 +223,10 @@ def test_resuming_a_finished_run_is_refused(fitted, faces, trainer, capsys):
             1,
             "metadata 'version': 'v 1'",
         ),
+        (("audit", "absent"), 1, "'absent' does not exist"),
+        (("audit", ".", "--recipe", "resnet"), 1, "recipe 'resnet' is not one of"),
+        (("compare", "absent.onnx", "."), 1, "1 model files and 1 data folders"),
+        (("compare", "a.onnx", "b.onnx", "."), 1, "'a.onnx' cannot be read"),
         (("export", "absent"), 1, "'absent' is not a run folder"),
         (("evaluate", "absent.onnx", "."), 1, "'absent.onnx' cannot be read"),
         (("predict", "absent.onnx", "x.jpg"), 1, "'absent.onnx' cannot be read"),

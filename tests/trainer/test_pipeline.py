@@ -55,6 +55,35 @@ def test_a_cache_is_made_once_and_never_taken_for_other_data(faces, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_damaged_cache_is_made_again(faces, tmp_path):
+    samples, how = scan([faces]).samples, RECIPES["residual-cnn"].preprocessing
+    whole = np.array(cache_tensors(samples, how, tmp_path, "test"))
+    (path,) = tmp_path.iterdir()
+    for damage in (b"junk", path.read_bytes()[:1000]):
+        path.write_bytes(damage)
+        assert np.array_equal(cache_tensors(samples, how, tmp_path, "test"), whole)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_reading_a_large_cache_does_not_grow_the_process(tmp_path):
+    def resident() -> int:
+        lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(lines["RssFile"].split()[0])
+
+    count, shape = 2048, (160, 160, 3)  # 157 MB
+    written = np.lib.format.open_memmap(tmp_path / "t.npy", mode="w+", dtype=np.uint8, shape=(count, *shape))
+    for start in range(0, count, 256):
+        written[start : start + 256] = start // 256
+    del written
+    tensors = np.load(tmp_path / "t.npy", mmap_mode="r")
+    batches = Batches(tensors, np.zeros((count, 2), np.float32), 64, seed=0)
+    before, most = resident(), 0
+    for index in range(len(batches)):
+        assert batches[index][0].max() <= 8
+        most = max(most, resident())
+    assert most - before < 30_000  # kB
+
+
 def test_a_cache_that_fails_leaves_nothing_behind(faces, tmp_path, monkeypatch):
     monkeypatch.setattr("trainer.tensors.load_tensor", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
