@@ -142,9 +142,8 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
     if recipe.train_preprocessing != recipe.preprocessing:
         larger = cache_tensors(samples, recipe.train_preprocessing, cache, "training, larger")
     weights, left = weigh(samples, tensors, recipe.balance)
-    if shard.writes and not options.resume:
-        run = options.run
-        write_json(run.config, {**run.read_config(), "after_preprocessing": left})
+    if shard.writes:
+        write_json(options.run.config, {**options.run.read_config(), "after_preprocessing": left})
         console.print(left["sentence"], highlight=False)
     return Batches(
         tensors,
