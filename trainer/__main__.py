@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from trainer.assess import Assessment
+    from trainer.dataset import Dataset
 
 app = typer.Typer(
     help="Fit, evaluate and export detectors of AI-generated faces.",
@@ -104,22 +105,23 @@ def audit(
     from trainer.dataset import scan
     from trainer.files import new_folder
     from trainer.groups import grouped
+    from trainer.leftover import preprocessed
 
     chosen = get_recipe(recipe) if recipe else None
     refuse_existing(report)
     dataset = grouped(scan(data, one_class=True), groups.value)
+    _print_left_out(dataset)
     found = run_audit(dataset)
     for table in audit_tables(found):
         _print(table)
     for sentence in found.findings:
         print(f"- {sentence}")
-    if chosen:
-        from trainer.leftover import preprocessed
-
-        print(f"- {preprocessed(dataset.samples, chosen)['sentence']}")
+    left = preprocessed(dataset.samples, chosen) if chosen else None
+    if left:
+        print(f"- {left['sentence']}")
     if report:
         with new_folder(report) as folder:
-            write_audit(found, dataset, folder / "audit.json", folder / "audit.html")
+            write_audit(found, dataset, folder / "audit.json", folder / "audit.html", left)
         console.print(f"written: {report}", highlight=False)
 
 
@@ -230,8 +232,8 @@ def compare(
     """Score the same labelled folders with several model files, side by side."""
     from trainer.evaluation_page import comparison_table
 
-    models = [path for path in paths if not path.is_dir()]
-    data = [path for path in paths if path.is_dir()]
+    models = [path for path in paths if path.suffix == ".onnx" or path.is_file()]
+    data = [path for path in paths if path not in models]
     if len(models) < 2 or not data:
         raise TrainerError(f"{len(models)} model files and {len(data)} data folders: needs at least two and one")
     found = _assess(models, data, report, robustness, unseen_by)
@@ -251,9 +253,8 @@ def _assess(
 
     refuse_existing(report)
     engines = load_models(models)
-    dataset = scan(data, one_class=True)
-    for left_out in dataset.rejected:
-        console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
+    dataset = scan(data, one_class=True, facts=bool(unseen_by))
+    _print_left_out(dataset)
     if unseen_by:
         before, dataset = len(dataset.samples), without(dataset, unseen_by)
         console.print(f"{before - len(dataset.samples)} pictures left out that the runs have seen", highlight=False)
@@ -300,6 +301,11 @@ def export(
 
     parity = export_run(Run(run), images or ())
     print(f"{run / 'model.onnx'}: largest logit difference {parity.max_difference:.1e} over {parity.files} files")
+
+
+def _print_left_out(dataset: "Dataset") -> None:
+    for left_out in dataset.rejected:
+        console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print(table: "Table") -> None:

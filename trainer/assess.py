@@ -1,7 +1,7 @@
 """Assess: one model file against labelled pictures, with everything that a report shows."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine import Engine
-from trainer.dataset import Dataset, Sample, is_fake
+from trainer.dataset import Dataset, Sample, is_fake, read_samples
+from trainer.duplicates import clusters, near_duplicates
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
 from trainer.history import read_history
+from trainer.progress import track
 from trainer.protocol import robustness, some
 from trainer.run import HISTORY, METRICS, read_json
 from trainer.splits import PARTS, read_split
@@ -100,40 +102,49 @@ def assess(name: str, path: Path, engine: Engine, dataset: Dataset, robust: int)
 
 
 def without(dataset: Dataset, runs: Sequence[Path]) -> Dataset:
-    """Leave out every picture that one of these runs was fitted, chosen or calibrated on.
+    """Leave out every picture that one of these runs was fitted, chosen or calibrated on, and every near duplicate.
+
+    The runs' own pictures are read again for that; one that is gone is known by its bytes alone.
 
     Raises:
         TrainerError: a run has no ``split.csv``, or nothing is left.
     """
-    seen: set[str] = set()
-    for run in runs:
-        seen |= _seen(run / "split.csv" if run.is_dir() else run)
-    kept = tuple(sample for sample in dataset.samples if not _known(sample, seen))
+    seen = [sample for run in runs for sample in _seen(run / "split.csv" if run.is_dir() else run)]
+    known = {sample.sha256 for sample in seen}
+    there = [
+        s
+        for s in track(read_samples(seen), "pictures that the runs have seen", total=len(seen))
+        if isinstance(s, Sample)
+    ]
+    mine = len(dataset.samples)
+    together = clusters(near_duplicates([*dataset.samples, *there]), mine + len(there))
+    resembling = set(together[mine:].tolist())
+    kept = tuple(
+        sample
+        for sample, cluster in zip(dataset.samples, together[:mine].tolist(), strict=True)
+        if sample.sha256 not in known and cluster not in resembling
+    )
     if not kept:
-        raise TrainerError(f"all {len(dataset.samples)} pictures stand in the runs {', '.join(map(str, runs))}")
+        raise TrainerError(f"all {mine} pictures stand in the runs {', '.join(map(str, runs))}")
     return Dataset(kept, dataset.rejected, dataset.roots)
 
 
-def _known(sample: Sample, seen: Collection[str]) -> bool:
-    return sample.sha256 in seen or (sample.group != "" and sample.group in seen)
-
-
-def _seen(path: Path) -> set[str]:
+def _seen(path: Path) -> list[Sample]:
     parts = read_split(path)
     chosen = [sample for part in PARTS[:3] for sample in parts.part(part)]
-    return {sample.sha256 for sample in chosen} | {sample.group for sample in chosen if sample.group}
+    if not chosen:
+        raise TrainerError(f"'{path}' names no pictures that a run has learned from")
+    return chosen
 
 
 def _history(path: Path) -> list[dict[str, Any]]:
-    """A run keeps its history as CSV, a published model inside its metrics."""
+    """A run keeps its history as CSV, a published model inside its metrics; what is not one is none."""
     rows = read_history(path.parent / HISTORY)
     metrics = path.parent / METRICS
     if not rows and metrics.is_file():
-        rows = read_json(metrics, f"'{metrics}' is damaged").get("history", [])
-    return rows
-
-
-def model_facts(engine: Engine) -> dict[str, Any]:
-    """Return what the head of a report says of a model."""
-    spec = engine.spec
-    return {"sha256": engine.sha256, "preprocessing": asdict(spec.preprocessing), "calibration": spec.calibration}
+        try:
+            rows = read_json(metrics, "").get("history", [])
+        except TrainerError:
+            return []
+    wanted = {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
+    return rows if isinstance(rows, list) and all(isinstance(row, dict) and wanted <= set(row) for row in rows) else []

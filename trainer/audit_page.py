@@ -2,8 +2,9 @@
 
 import random
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from trainer.audit import Audit
@@ -16,9 +17,11 @@ from trainer.page import figure3, percent, thumbnails, write_page
 _GRID: Final = 12
 
 
-def write_audit(found: Audit, dataset: Dataset, json_path: Path, page_path: Path, seed: int = 0) -> None:
-    """Write ``audit.json`` and ``audit.html``, each whole or not at all."""
-    write_json(json_path, found.to_json())
+def write_audit(
+    found: Audit, dataset: Dataset, json_path: Path, page_path: Path, left: dict[str, Any] | None = None, seed: int = 0
+) -> None:
+    """Write ``audit.json`` and ``audit.html``, each whole or not at all; ``left``: what preprocessing leaves."""
+    write_json(json_path, found.to_json() | ({"after_preprocessing": left} if left else {}))
     crossing = sorted(found.near, key=lambda pair: pair[0].label == pair[1].label)[:_GRID]
     first, second = (thumbnails([pair[side] for pair in crossing]) for side in (0, 1))
     pairs = [(one, other, *pictures) for (one, other), *pictures in zip(crossing, first, second, strict=True)]
@@ -33,6 +36,7 @@ def write_audit(found: Audit, dataset: Dataset, json_path: Path, page_path: Path
         scores=_scores(found),
         grids=_grids(dataset, seed),
         pairs=pairs,
+        left=left,
         distance=MAX_DISTANCE,
     )
 
@@ -43,7 +47,7 @@ def audit_tables(found: Audit) -> list[Table]:
     for name, stratum in found.strata.items():
         quality = stratum["jpeg_quality"]
         like.add_row(
-            name,
+            escape(name),
             str(stratum["images"]),
             ", ".join(list(stratum["sizes"])[:2]),
             ", ".join(stratum["formats"]),
@@ -56,7 +60,7 @@ def audit_tables(found: Audit) -> list[Table]:
     for name, cheat in _scores(found):
         interval = "–" if cheat.interval is None else f"{cheat.interval[0]:.2f}–{cheat.interval[1]:.2f}"
         alone = (figure3(cheat.cues.get(cue)) for cue in CUES)
-        scores.add_row(name, str(cheat.real), str(cheat.fake), figure3(cheat.score), interval, *alone)
+        scores.add_row(escape(name), str(cheat.real), str(cheat.fake), figure3(cheat.score), interval, *alone)
     return [like, scores]
 
 

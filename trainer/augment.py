@@ -145,14 +145,14 @@ def _blur(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 def _noise(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     pixels = np.asarray(picture, dtype=np.float32)
     noisy = pixels + rng.normal(0, rng.uniform(1, 8), pixels.shape).astype(np.float32)
-    return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+    return Image.fromarray(noisy.clip(0, 255).round().astype(np.uint8))
 
 
 def _colour(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     pixels = np.asarray(picture, dtype=np.float32)
     gain = rng.uniform(0.85, 1.15) * rng.uniform(0.95, 1.05, 3)
     changed = (pixels - 128) * rng.uniform(0.85, 1.15) + 128 * gain
-    return Image.fromarray(changed.clip(0, 255).astype(np.uint8))
+    return Image.fromarray(changed.clip(0, 255).round().astype(np.uint8))
 
 
 def _greyscale(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from service.contract.spec import OutputKind
 from service.contract.verdict import fake_probability
-from trainer.stats import Interval, bootstrap, expected_calibration_error, wilson
+from trainer.stats import expected_calibration_error, quantile_interval, wilson
 
 MAX_REAL_CALLED_FAKE = 0.01
 MAX_FAKE_CALLED_REAL = 0.05
@@ -58,15 +58,17 @@ def calibrate(
         f"{MAX_FAKE_CALLED_REAL:.0%} of fakes and is not over .5"
     )
     flagged, passed = int((p_fake[~truth] >= flags).sum()), int((p_fake[truth] <= passes).sum())
-    low, high = _threshold_intervals(truth, p_fake)
+    # Where the thresholds of all faces may lie, as far as these few tell.
+    high = quantile_interval(p_fake[~truth], MAX_REAL_CALLED_FAKE)
+    low = quantile_interval(p_fake[truth], 1 - MAX_FAKE_CALLED_REAL)
     evidence = {
         "method": "temperature scaling (arXiv:1706.04599)",
         "real": real,
         "fake": fake,
         "ece_before": expected_calibration_error(truth, fake_probability(logits, output_kind, fake_index)),
         "ece_after": expected_calibration_error(truth, p_fake),
-        "threshold_real_interval": low,
-        "threshold_fake_interval": high,
+        "threshold_real_interval": [min(0.5, limit) for limit in low],
+        "threshold_fake_interval": [max(0.5, limit) for limit in high],
         "real_called_fake": flagged / real,
         "real_called_fake_interval": wilson(flagged, real),
         "fake_called_real": passed / fake,
@@ -81,12 +83,6 @@ def _thresholds(truth: NDArray[np.bool_], p_fake: NDArray[np.float64]) -> tuple[
     flags = float(np.nextafter(real[int(MAX_REAL_CALLED_FAKE * len(real))], 2.0))
     passes = float(np.nextafter(fake[int(MAX_FAKE_CALLED_REAL * len(fake))], -1.0))
     return max(0.0, min(0.5, passes)), min(1.0, max(0.5, flags))
-
-
-def _threshold_intervals(truth: NDArray[np.bool_], p_fake: NDArray[np.float64]) -> tuple[Interval, Interval]:
-    """Return 95 % bootstrap intervals of both thresholds: how far other pictures might have moved them."""
-    found = bootstrap(_thresholds, truth, p_fake)
-    return found[0], found[1]
 
 
 def fit_temperature(

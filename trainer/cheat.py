@@ -49,7 +49,8 @@ class Cheat:
             fewer than 20 pictures.
         interval: 95 % interval of the score (Hanley and McNeil 1982).
         cues: cross-validated AUC of each cue by itself, best first.
-        verdict: ``separable`` above .6, unless chance alone explains it.
+        verdict: ``separable`` above .6, ``clean`` up to it; ``too few to tell`` where a class has fewer
+            than 20 pictures, groups are too few, or chance alone may explain a score above .6.
     """
 
     real: int
@@ -76,20 +77,34 @@ def cheat(
         weights: ``[N]``, importance of each picture in training; default: all alike.
         seed: of the folds, and of the sample taken from more than 4,000 pictures.
     """
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(fake))[:MOST])
+    chosen = _some(fake, seed)
     rows, truth = features([facts[index] for index in chosen]), fake[chosen]
     names = np.array([groups[index] or f"alone {index}" for index in chosen])
     weight = np.ones(len(chosen)) if weights is None else np.asarray(weights, dtype=np.float64)[chosen]
     real, fakes = int((~fake).sum()), int(fake.sum())
     if min((~truth).sum(), truth.sum()) < FEWEST or min(weight[truth].sum(), weight[~truth].sum()) <= 0:
         return Cheat(real, fakes, None, None, {}, "too few to tell")
+    if min(len(set(names[truth])), len(set(names[~truth])), len(set(names)) - _FOLDS + 2) < 2:
+        return Cheat(real, fakes, None, None, {}, "too few to tell")  # too few groups to hold some out
     score = _auc(rows, truth, names, weight, seed)
+    if score is None:
+        return Cheat(real, fakes, None, None, {}, "too few to tell")
     interval = auc_interval(score, _effective(weight[~truth]), _effective(weight[truth]))
     alone = {cue: _auc(rows[:, columns], truth, names, weight, seed) for cue, columns in CUES.items()}
-    ranked = dict(sorted(alone.items(), key=lambda cue: -cue[1]))
-    separable = score > SEPARABLE and interval[0] > 0.5
-    return Cheat(real, fakes, score, interval, ranked, "separable" if separable else "clean")
+    ranked = dict(sorted(((cue, area or 0.5) for cue, area in alone.items()), key=lambda cue: -cue[1]))
+    verdict: CheatVerdict = "separable" if score > SEPARABLE else "clean"
+    if verdict == "separable" and interval[0] <= 0.5:
+        verdict = "too few to tell"
+    return Cheat(real, fakes, score, interval, ranked, verdict)
+
+
+def _some(fake: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Return the rows to look at: all, or 4,000 at random, of which a rarer class is at most half."""
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(np.flatnonzero(of_class)) for of_class in (fake, ~fake)]
+    short, long = sorted(rows, key=len)
+    short = short[: MOST // 2]
+    return np.sort(np.concatenate([short, long[: MOST - len(short)]]))
 
 
 def features(facts: Sequence[Facts]) -> NDArray[np.float64]:
@@ -113,24 +128,14 @@ def features(facts: Sequence[Facts]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64)
 
 
-def propensity(
-    facts: Sequence[Facts], fake: NDArray[np.bool_], groups: Sequence[str], seed: int = 0
-) -> NDArray[np.float64]:
-    """Return out-of-fold P(fake) by the cues alone: float64 ``[N]`` in (0, 1)."""
-    rows = features(facts)
-    names = np.array([group or f"alone {index}" for index, group in enumerate(groups)])
-    varied = rows[:, [len(np.unique(column)) > 1 for column in rows.T]]
-    return _out_of_fold(varied, fake, names, np.ones(len(fake)), seed)[0]
-
-
 def _auc(
     rows: NDArray[np.float64],
     truth: NDArray[np.bool_],
     groups: NDArray[np.str_],
     weight: NDArray[np.float64],
     seed: int,
-) -> float:
-    """Mean AUC over the folds, each scored by a classifier that did not see it."""
+) -> float | None:
+    """Mean AUC over the folds, each scored by a classifier that did not see it; None where no fold has both classes."""
     rows = rows[:, [len(np.unique(column)) > 1 for column in rows.T]]  # a constant tells nothing; NaN is one value
     if not rows.size:
         return 0.5
@@ -140,7 +145,7 @@ def _auc(
         for here in (fold == number for number in range(_FOLDS))
         if len(set(truth[here])) == 2 and min(weight[here & truth].sum(), weight[here & ~truth].sum()) > 0
     ]
-    return float(np.mean(areas))
+    return float(np.mean(areas)) if areas else None
 
 
 def _out_of_fold(

@@ -76,7 +76,9 @@ class Dataset:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def scan(roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: bool = False) -> Dataset:
+def scan(
+    roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: bool = False, facts: bool = True
+) -> Dataset:
     """Read every file under ``ROOT/real`` and ``ROOT/fake``; each root is a source named after it.
 
     A root may hold one of the two folders only, as long as all roots together hold both classes.
@@ -87,6 +89,7 @@ def scan(roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: boo
         roots: data folders.
         keep_duplicates: keep exact duplicates, as the published splits did.
         one_class: accept data of one class only, as evaluation may.
+        facts: also find each picture's facts, which takes longer than reading it.
 
     Raises:
         TrainerError: a root is missing or holds neither folder, or a class is empty.
@@ -95,7 +98,7 @@ def scan(roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: boo
     files = [found for source, root in named.items() for found in _files(source, root)]
     samples: list[Sample] = []
     rejected: list[Rejected] = []
-    for result in track(_read_all(files), "scan", total=len(files)):
+    for result in track(_read_all(files, facts), "scan", total=len(files)):
         (samples if isinstance(result, Sample) else rejected).append(result)  # type: ignore[arg-type]
     if not keep_duplicates:
         samples, duplicates = _without_duplicates(samples)
@@ -138,15 +141,20 @@ def _files(source: str, root: Path) -> list[tuple[str, Label, Path]]:
     ]
 
 
-def _read_all(files: Iterable[tuple[str, Label, Path]]) -> Iterator[Sample | Rejected]:
+def read_samples(samples: Iterable[Sample]) -> Iterator[Sample | Rejected]:
+    """Read samples again, with their facts, in order."""
+    return _read_all(((s.source, s.label, s.path) for s in samples), facts=True)
+
+
+def _read_all(files: Iterable[tuple[str, Label, Path]], facts: bool) -> Iterator[Sample | Rejected]:
     """Decode in threads, in order, with a bounded number of pictures in flight."""
     remaining = iter(files)
     with ThreadPoolExecutor(_DECODE_THREADS) as pool:
         while window := list(islice(remaining, _WINDOW)):
-            yield from pool.map(_read, window)
+            yield from pool.map(lambda item: _read(item, facts), window)
 
 
-def _read(item: tuple[str, Label, Path]) -> Sample | Rejected:
+def _read(item: tuple[str, Label, Path], facts: bool) -> Sample | Rejected:
     source, label, path = item
     try:
         payload = read_bounded(path, SCAN_LIMITS.max_bytes)
@@ -155,7 +163,8 @@ def _read(item: tuple[str, Label, Path]) -> Sample | Rejected:
         return Rejected(path, label, source, f"{error.code}: {error}")
     except OSError as error:
         return Rejected(path, label, source, f"unreadable: {error.strerror}")
-    return Sample(path, label, source, hashlib.sha256(payload).hexdigest(), facts=facts_of_file(payload, rgb))
+    found = facts_of_file(payload, rgb) if facts else None
+    return Sample(path, label, source, hashlib.sha256(payload).hexdigest(), facts=found)
 
 
 def _without_duplicates(samples: list[Sample]) -> tuple[list[Sample], list[Rejected]]:

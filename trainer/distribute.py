@@ -3,11 +3,14 @@
 One command, started once per host (or per process), each told by the environment how many there
 are: ``KERAS_DISTRIBUTION_JOB_ADDRESSES`` (address of process 0), ``KERAS_DISTRIBUTION_NUM_PROCESSES``
 and ``KERAS_DISTRIBUTION_PROCESS_ID``. Every process holds the whole network and its share of every
-batch, and gradients are averaged after each step, so the result is that of one process.
+batch, and gradients are averaged after each step, so the result is that of one process, as long as parts
+divide among the devices: the last batch of an epoch, and of validation, is cut to what does.
 """
 
+import json
 import os
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +53,8 @@ class Shard:
 
 
 ALL = Shard()
+# What JAX says when another process is gone.
+PEER_GONE = ("Gloo", "gloo", "UNAVAILABLE", "heartbeat", "coordination service")
 
 
 def join(batch_size: int) -> Shard:
@@ -91,6 +96,25 @@ def _initialize(named: list[str]) -> None:
     if not 0 <= process < count:
         raise TrainerError(f"{PROCESS} is {process}, it must be from 0 to {count - 1}")
     keras.distribution.initialize(os.environ[ADDRESSES], count, process)
+
+
+def agree(shard: Shard, facts: dict[str, Any]) -> None:
+    """Make sure that all processes are about to do the same.
+
+    Args:
+        shard: of this process.
+        facts: JSON values that must be equal everywhere.
+
+    Raises:
+        TrainerError: they differ.
+    """
+    if shard.processes == 1:
+        return
+    from jax.experimental.multihost_utils import process_allgather
+
+    mine = np.array([zlib.crc32(json.dumps(facts, sort_keys=True).encode())], dtype=np.uint32)
+    if len(np.unique(process_allgather(mine))) > 1:
+        raise TrainerError(f"the processes of this fit differ in data or flags; process {shard.process} has {facts}")
 
 
 class Follow(keras.callbacks.Callback):

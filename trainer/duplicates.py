@@ -1,11 +1,12 @@
 """Near duplicates: pictures that are one picture, saved again at another size or quality."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from trainer.dataset import Sample
 from trainer.facts import HASH_SIDE
@@ -32,15 +33,27 @@ def near_duplicates(samples: Sequence[Sample], max_distance: int = MAX_DISTANCE)
     """
     hashes = np.frombuffer(b"".join(s.facts.phash for s in samples if s.facts), dtype=np.uint8)
     hashes = hashes.reshape(len(samples), _BITS // 8)
+    if not len(samples):
+        return np.empty((0, 2), dtype=np.int64)
     unique, inverse = np.unique(hashes, axis=0, return_inverse=True)
-    found = {tuple(pair) for band in _bands(unique, max_distance + 1) for pair in _close(unique, band, max_distance)}
-    members: list[list[int]] = [[] for _ in unique]
-    for index, row in enumerate(inverse.reshape(-1)):
-        members[row].append(index)
+    found = np.empty(0, dtype=np.int64)  # pairs of rows, as one number each
+    for band in _bands(unique, max_distance + 1):
+        found = np.union1d(found, _close(unique, band, max_distance))
     # Equal hashes are chained, not squared: a thousand black pictures are 999 pairs.
-    pairs = [pair for same in members for pair in pairwise(same)]
-    pairs += [tuple(sorted((members[one][0], members[other][0]))) for one, other in found]
-    return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2)
+    order = np.argsort(inverse.reshape(-1), kind="stable")
+    same = inverse.reshape(-1)[order][1:] == inverse.reshape(-1)[order][:-1]
+    chains = np.stack([order[:-1][same], order[1:][same]], axis=1)
+    first = np.zeros(len(unique), dtype=np.int64)
+    first[inverse.reshape(-1)[::-1]] = np.arange(len(samples))[::-1]
+    pairs = np.sort(np.stack([first[found // len(unique)], first[found % len(unique)]], axis=1), axis=1)
+    return np.unique(np.concatenate([chains, pairs]), axis=0).astype(np.int64)
+
+
+def clusters(pairs: NDArray[np.int64], count: int) -> NDArray[np.int32]:
+    """Return the cluster number of each of ``count`` samples, where pairs tie them: int32 ``[count]``."""
+    links = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    numbers: NDArray[np.int32] = connected_components(links, directed=False)[1]
+    return numbers
 
 
 def _bands(hashes: NDArray[np.uint8], count: int) -> list[NDArray[np.int64]]:
@@ -56,13 +69,16 @@ def _bands(hashes: NDArray[np.uint8], count: int) -> list[NDArray[np.int64]]:
     return groups
 
 
-def _close(hashes: NDArray[np.uint8], rows: NDArray[np.int64], max_distance: int) -> list[list[int]]:
+def _close(hashes: NDArray[np.uint8], rows: NDArray[np.int64], max_distance: int) -> NDArray[np.int64]:
+    """Return the close pairs of rows (smaller first), each as ``smaller * len(hashes) + larger``."""
     words = hashes[rows].view(np.uint64)
-    pairs: list[list[int]] = []
+    pairs = []
     for start in range(0, len(rows), _CHUNK):
         distance = np.zeros((len(rows[start : start + _CHUNK]), len(rows)), dtype=np.int16)
         for column in range(words.shape[1]):
             distance += np.bitwise_count(words[start : start + _CHUNK, None, column] ^ words[None, :, column])
         one, other = np.nonzero(distance <= max_distance)
-        pairs += np.sort(np.stack([rows[one + start], rows[other]], axis=1)[one + start < other], axis=1).tolist()
-    return pairs
+        later = one + start < other
+        ends = np.sort(np.stack([rows[one[later] + start], rows[other[later]]], axis=1), axis=1)
+        pairs.append(ends[:, 0] * len(hashes) + ends[:, 1])
+    return np.concatenate(pairs)

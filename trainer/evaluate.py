@@ -133,6 +133,15 @@ def _intervals(
     if real and fake:
         resampled = bootstrap(lambda t, p: _ranked(t, p, threshold_real, threshold_fake), truth, p_fake)
         found |= dict(zip(_RANKED, resampled, strict=True))
+        values = dict(zip(_RANKED, _ranked(truth, p_fake, threshold_real, threshold_fake), strict=True))
+        for key in ("tpr_at_fpr_01", "tpr_at_fpr_005"):
+            found[key] = wilson(round(values[key] * fake), fake)
+        # Resampling cannot tell how much a faultless set leaves open, and always raises the ECE.
+        perfect = wilson(min(real, fake), min(real, fake))[0]
+        for key in ("roc_auc", "average_precision", "balanced_accuracy"):
+            found[key] = (min(found[key][0], perfect), 1.0) if values[key] >= 1 else found[key]
+        low, high = found["ece"]
+        found["ece"] = (max(0.0, 2 * values["ece"] - high), max(values["ece"], 2 * values["ece"] - low))
     return {key: list(interval) for key, interval in found.items()}
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 from markupsafe import Markup
+from rich.markup import escape
 from rich.table import Table
 
 from trainer import plots
@@ -51,18 +52,18 @@ def evaluation_table(result: Mapping[str, Any]) -> Table:
     table = Table("source", "real", "fake", *(name for name, _ in COLUMNS.values()))
     for name, row in [*result["sources"].items(), ("pooled", result["pooled"])]:
         table.add_row(
-            name, str(row["real"]), str(row["fake"]), *(write(row[key]) for key, (_, write) in COLUMNS.items())
+            escape(name), str(row["real"]), str(row["fake"]), *(write(row[key]) for key, (_, write) in COLUMNS.items())
         )
     return table
 
 
 def comparison_table(found: Sequence[Assessment]) -> Table:
     """Return the pooled figures of several models, and AUC or wrong verdicts by source, for a terminal."""
-    table = Table("", *(assessment.name for assessment in found))
+    table = Table("", *(escape(assessment.name) for assessment in found))
     for key, (name, write) in COLUMNS.items():
         table.add_row(f"pooled: {name}", *(write(a.result["pooled"][key]) for a in found))
     for source in found[0].result["sources"]:
-        table.add_row(source, *(source_cell(a.result["sources"][source]) for a in found))
+        table.add_row(escape(source), *(source_cell(a.result["sources"][source]) for a in found))
     if all(a.result["robustness"] for a in found):
         table.add_row("verdicts that flip", *(percent(a.result["robustness"]["flips"]["rate"]) for a in found))
     return table
@@ -102,8 +103,7 @@ def _figures(assessment: Assessment) -> dict[str, Markup]:
         ),
     }
     if assessment.history:
-        kept = spec.metrics.get("kept_epoch") or _best(assessment.history)
-        drawn["history"] = plots.history(assessment.history, kept)
+        drawn["history"] = plots.history(assessment.history, spec.metrics.get("kept_epoch"))
     if truth.any() and not truth.all():
         drawn["roc"] = plots.roc({assessment.name: (truth, assessment.p_fake)})
         drawn["reliability"] = plots.reliability_diagram(truth, assessment.before, assessment.p_fake)
@@ -111,10 +111,6 @@ def _figures(assessment: Assessment) -> dict[str, Markup]:
         drawn["robustness"] = plots.robustness({assessment.name: result["robustness"]})
         drawn["flips"] = plots.flips(result["robustness"]["flips"])
     return {name: svg(figure) for name, figure in drawn.items()}
-
-
-def _best(history: Sequence[Mapping[str, Any]]) -> int:
-    return int(min(history, key=lambda row: row["val_loss"])["epoch"])
 
 
 def _overall_figures(found: Sequence[Assessment]) -> dict[str, Markup]:

@@ -18,6 +18,7 @@ from trainer.verify import Parity, check_parity
 def build_spec(config: dict[str, Any], calibration: Calibration, metrics: dict[str, Any]) -> ModelSpec:
     """Return the metadata of a run's model from its ``config.json``, calibration and test figures."""
     recipe = config["recipe"]
+    held, groups = config.get("holdout", []), config.get("groups", "none")
     return ModelSpec(
         name=recipe["name"],
         version=config["version"],
@@ -27,8 +28,8 @@ def build_spec(config: dict[str, Any], calibration: Calibration, metrics: dict[s
         **recipe["preprocessing"],
         **asdict(calibration),
         dataset_fingerprint=config["dataset"]["fingerprint"],
-        dataset_counts=config["dataset"]["counts"],
-        recipe={**recipe, "seed": config["seed"], "split": config["split"]},
+        dataset_counts={key: n for key, n in config["dataset"]["counts"].items() if key.rsplit("/", 1)[0] not in held},
+        recipe={**recipe, "seed": config["seed"], "split": config["split"], "groups": groups, "holdout": held},
         metrics=metrics,
         library_versions=config["library_versions"],
         commit=config["commit"],

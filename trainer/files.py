@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +35,13 @@ def refuse_existing(folder: Path | None) -> None:
     Raises:
         TrainerError: it exists.
     """
-    if folder is not None and folder.exists():
+    if folder is None:
+        return
+    if folder.exists():
         raise TrainerError(f"report folder '{folder}' exists: name another, or remove it first")
+    there = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not there.is_dir():
+        raise TrainerError(f"report folder '{folder}' cannot be made: '{there}' is not a folder")
 
 
 @contextmanager
@@ -46,8 +52,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         TrainerError: ``folder`` exists.
     """
     refuse_existing(folder)
-    for stale in folder.parent.glob(f".partial-*-{folder.name}"):  # of a process that was killed
-        shutil.rmtree(stale, ignore_errors=True)
+    _remove_stale(folder)
     temporary = folder.with_name(f".partial-{os.getpid()}-{folder.name}")
     temporary.mkdir(parents=True)
     try:
@@ -55,6 +60,24 @@ def new_folder(folder: Path) -> Iterator[Path]:
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove_stale(folder: Path) -> None:
+    """Remove what killed processes left of this very folder."""
+    for path in folder.parent.glob(".partial-*"):
+        found = re.fullmatch(r"\.partial-(\d+)-(.*)", path.name)
+        if found and found[2] == folder.name and not _alive(int(found[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
@@ -79,4 +102,4 @@ def remove_partial(folder: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -57,6 +57,9 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
     test, truth = evaluation(parts.test, p_fake, spec), is_fake(parts.test)
     summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY} | {
         "test_ece_before_calibration": expected_calibration_error(truth, before),
+        "epochs": config["epochs"],
+        "kept_epoch": config["kept_epoch"],
+        "cheat_verdict": config.get("audit", {}).get("verdict"),
         "cheat_score_of_files": config.get("audit", {}).get("cheat_score"),
         "cheat_score_of_training_tensors": config.get("after_preprocessing", {}).get("weighted", {}).get("score"),
     }

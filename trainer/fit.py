@@ -3,6 +3,7 @@
 scan -> group -> audit -> split -> cache -> fit -> keep the chosen epoch -> :mod:`trainer.finish`.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from trainer.audit import audit
 from trainer.augment import make_augment
 from trainer.checkpoints import Checkpoints, Reseed, RunState, checkpoint_path
 from trainer.dataset import Dataset, Sample, scan
-from trainer.distribute import Follow, Shard, alone, join
+from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
 from trainer.errors import PeerLost
 from trainer.files import atomic_path, write_json
 from trainer.groups import grouped
@@ -29,7 +30,7 @@ from trainer.progress import console
 from trainer.recipes import Recipe
 from trainer.run import Run
 from trainer.splits import Split
-from trainer.start import FitOptions, check_run_folder, split_of, write_start
+from trainer.start import FitOptions, check_run_folder, identity, split_of, write_start
 from trainer.tensors import cache_tensors
 
 _AUGMENT_THREADS = 2
@@ -55,6 +56,7 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     dataset = scan(options.roots, keep_duplicates=options.split_rule == "as-published")
     dataset = grouped(dataset, options.groups, one_class=options.one_class_groups)
     parts = split_of(options, dataset)
+    agree(shard, identity(options, dataset))
     if not shard.writes:
         _follow(options, parts, shard)
         return None
@@ -73,9 +75,15 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     else:
         console.print(f"to calibrate, test and export, where TensorFlow is: trainer export {run.folder}")
     if not interrupted:
-        shutil.rmtree(run.checkpoints)
-        shutil.rmtree(run.cache, ignore_errors=True)
+        _remove(run.checkpoints)
+        _remove(run.cache)
     return metrics
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder so that a kill in the middle leaves no half of it under its name."""
+    if folder.is_dir():
+        shutil.rmtree(folder.rename(folder.with_name(f".partial-{os.getpid()}-{folder.name}")))
 
 
 def _follow(options: FitOptions, parts: Split, shard: Shard) -> None:
@@ -124,7 +132,7 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
             shuffle=False,
         )
     except (RuntimeError, ValueError) as error:
-        if shard.processes == 1:
+        if shard.processes == 1 or not any(sign in str(error) for sign in PEER_GONE):
             raise
         raise PeerLost(f"the processes of this fit have lost each other: {str(error).splitlines()[0]}") from error
     except KeyboardInterrupt:
@@ -169,11 +177,11 @@ def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model
 def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
     """Write ``model.keras``, the chosen epoch without optimizer state; older results are void then."""
     chosen = keras.models.load_model(checkpoint_path(run.checkpoints, state.best_epoch), compile=False)
+    write_json(run.config, {**run.read_config(), "epochs": state.epoch, "kept_epoch": state.best_epoch})
     with atomic_path(run.keras_model) as temporary:
         chosen.save(temporary)
     for stale in (run.metrics, run.onnx_model, run.confusion_plot, run.roc_plot, run.reliability_plot):
         stale.unlink(missing_ok=True)
-    write_json(run.config, {**run.read_config(), "epochs": state.epoch, "kept_epoch": state.best_epoch})
     write_history(run.history, state.history)
     plots.save(plots.history(state.history, state.best_epoch), run.history_plot)
     console.print(f"kept epoch {state.best_epoch} of {state.epoch} by the rule '{recipe.select}'")

@@ -6,19 +6,18 @@ and ``fake/anna/7.jpg`` are one person's). What is tied to the same picture is t
 """
 
 import csv
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from trainer.dataset import Dataset, Sample
-from trainer.duplicates import near_duplicates
+from trainer.duplicates import clusters, near_duplicates
 from trainer.errors import TrainerError
 
 GroupRule = Literal["listed", "folders"]
@@ -41,13 +40,11 @@ def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = F
     """
     samples = dataset.samples
     listed = {source: _listed(root) for source, root in dataset.roots.items() if (root / GROUPS_FILE).is_file()}
-    pairs = [near_duplicates(samples), _chained(_listed_keys(dataset, listed))]
+    everything = _with_duplicates(dataset)
+    pairs = [near_duplicates(samples), _chained(_listed_keys(everything, listed))]
     if rule == "folders":
-        pairs.append(_chained(_folder_keys(dataset)))
-    edges = np.concatenate(pairs)
-    size = len(samples)
-    links = coo_array((np.ones(len(edges), dtype=np.int8), (edges[:, 0], edges[:, 1])), shape=(size, size))
-    _, component = connected_components(links, directed=False)
+        pairs.append(_chained(_folder_keys(everything, dataset.roots)))
+    component = clusters(np.concatenate(pairs), len(samples))
     members: dict[int, list[Sample]] = defaultdict(list)
     for sample, number in zip(samples, component, strict=True):
         members[int(number)].append(sample)
@@ -75,41 +72,50 @@ def _listed(root: Path) -> dict[Path, str]:
             for number, row in enumerate(reader, start=2):
                 if not row["file"] or not row["group"]:
                     raise TrainerError(f"'{path}' line {number}: file {row['file']!r}, group {row['group']!r}")
-                if found.setdefault(root / row["file"], row["group"]) != row["group"]:
+                file = Path(os.path.normpath(root / row["file"]))
+                if not file.is_relative_to(root):
+                    raise TrainerError(f"'{path}' line {number}: '{row['file']}' is not inside '{root}'")
+                if found.setdefault(file, row["group"]) != row["group"]:
                     raise TrainerError(f"'{path}' line {number}: '{row['file']}' is in two groups")
     except (UnicodeDecodeError, csv.Error) as error:
         raise TrainerError(f"'{path}' is not a table of files and groups: {error}") from None
-    absent = [str(file.relative_to(root)) for file in found if not file.is_file()]
+    absent = [os.path.relpath(file, root) for file in found if not file.is_file()]
     if absent:
         more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
         raise TrainerError(f"'{path}' names {len(absent)} files that are not there: {', '.join(absent[:_NAMED])}{more}")
     return found
 
 
-def _listed_keys(dataset: Dataset, listed: dict[str, dict[Path, str]]) -> list[str]:
-    def key(sample: Sample) -> str:
-        group = listed.get(sample.source, {}).get(sample.path)
-        return "" if group is None else f"{sample.source}\0{group}"
-
-    return [key(sample) for sample in dataset.samples]
+# One file: the row of the sample that stands for it, its source, class and path.
+_File = tuple[int, str, str, Path]
 
 
-def _folder_keys(dataset: Dataset) -> list[str]:
-    def key(sample: Sample) -> str:
-        folder = sample.path.parent.relative_to(dataset.roots[sample.source] / sample.label)
-        return "" if folder == Path() else f"{sample.source}\0{folder}"
+def _with_duplicates(dataset: Dataset) -> list[_File]:
+    """Return every sample, and every duplicate that was left out, which ties its twin as well."""
+    rows = {sample.path: row for row, sample in enumerate(dataset.samples)}
+    files = [(row, sample.source, sample.label, sample.path) for row, sample in enumerate(dataset.samples)]
+    twins = [(r, rows[r.twin.path]) for r in dataset.rejected if r.twin and r.twin.path in rows]
+    return files + [(row, left_out.source, left_out.label, left_out.path) for left_out, row in twins]
 
-    return [key(sample) for sample in dataset.samples]
+
+def _listed_keys(files: list[_File], listed: dict[str, dict[Path, str]]) -> list[tuple[int, str]]:
+    groups = [(row, source, listed.get(source, {}).get(path)) for row, source, _, path in files]
+    return [(row, f"{source}\0{group}") for row, source, group in groups if group is not None]
 
 
-def _chained(keys: Iterable[str]) -> NDArray[np.int64]:
-    """Return pairs that tie samples of one key, each to the one before it; an empty key ties nothing."""
+def _folder_keys(files: list[_File], roots: Mapping[str, Path]) -> list[tuple[int, str]]:
+    folders = [(row, source, path.parent.relative_to(roots[source] / label)) for row, source, label, path in files]
+    return [(row, f"{source}\0{folder}") for row, source, folder in folders if folder != Path()]
+
+
+def _chained(keys: Iterable[tuple[int, str]]) -> NDArray[np.int64]:
+    """Return pairs that tie the rows of one key, each to the one before it."""
     last: dict[str, int] = {}
     pairs = []
-    for index, key in enumerate(keys):
-        if key and key in last:
-            pairs.append((last[key], index))
-        last[key] = index
+    for row, key in keys:
+        if key in last:
+            pairs.append((last[key], row))
+        last[key] = row
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 

@@ -1,6 +1,6 @@
 """Leftover: what the cheat score still sees once pictures have become training tensors, and its remedy."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.cheat import MOST, cheat
+from trainer.cheat import cheat
 from trainer.dataset import Sample, is_fake
 from trainer.facts import Facts, facts_of_tensor
 from trainer.progress import track
 from trainer.recipes import Balance, Recipe
 from trainer.tensors import release, tensor_batches
-from trainer.weights import by_cues, by_source, effective_share
+from trainer.weights import by_cues, by_cues_held_out, by_source, effective_share
 
 _THREADS = 2
-_CHUNK = 256
+_CHUNK = 64
 
 
 def weigh(
@@ -31,44 +31,46 @@ def weigh(
         balance: the recipe's.
 
     Returns:
-        float32 ``[N]``, None for ``none``; and the scores ``unweighted`` and ``weighted`` with the
-        share of images that the weights leave in effect, and a ``sentence`` that says so.
+        float32 ``[N]``, None for ``none``; and the scores ``unweighted`` and ``weighted`` (by
+        weights of held-out models, so that the score cannot flatter itself) with the share of
+        images that the weights leave in effect, and a ``sentence`` that says so.
     """
-    facts, fake = _facts(tensors, whole=balance == "cues"), is_fake(samples)
-    weights: NDArray[np.float32] | None = None
-    if balance == "source":
-        weights = by_source(samples)
+
+    def parts() -> Iterator[NDArray[np.uint8]]:
+        for start in range(0, len(tensors), _CHUNK):
+            yield tensors[start : start + _CHUNK]
+            release(tensors)
+
+    return _weigh(samples, _facts(parts(), len(samples)), balance)
+
+
+def preprocessed(samples: Sequence[Sample], recipe: Recipe) -> dict[str, Any]:
+    """Return the scores of :func:`weigh` for pictures that are not cached."""
+    return _weigh(samples, _facts(tensor_batches(samples, recipe.preprocessing), len(samples)), recipe.balance)[1]
+
+
+def _weigh(
+    samples: Sequence[Sample], facts: list[Facts], balance: Balance
+) -> tuple[NDArray[np.float32] | None, dict[str, Any]]:
+    fake, groups = is_fake(samples), [sample.group for sample in samples]
+    weights = held_out = None
+    if balance == "source" or fake.all() or not fake.any():
+        weights = held_out = by_source(samples) if balance == "source" else None
     elif balance == "cues":
-        weights = by_cues([fact for fact in facts if fact], fake)
-    seen = [row for row, fact in enumerate(facts) if fact]
-    chosen = [fact for fact in facts if fact]
-    groups = [samples[row].group for row in seen]
-    plain = cheat(chosen, fake[seen], groups)
-    after = plain if weights is None else cheat(chosen, fake[seen], groups, weights[seen])
+        weights, held_out = by_cues(facts, fake), by_cues_held_out(facts, fake)
+    plain = cheat(facts, fake, groups)
+    after = plain if held_out is None else cheat(facts, fake, groups, held_out)
     share = 1.0 if weights is None else effective_share(weights)
     found = {"unweighted": asdict(plain), "weighted": asdict(after), "balance": balance, "effective_share": share}
     return weights, {**found, "sentence": _sentence(plain.score, after.score, balance, share)}
 
 
-def preprocessed(samples: Sequence[Sample], recipe: Recipe) -> dict[str, Any]:
-    """Return the scores of :func:`weigh` for pictures that are not cached."""
-    tensors = np.concatenate(list(tensor_batches(samples, recipe.preprocessing)))
-    return weigh(samples, tensors, recipe.balance)[1]
-
-
-def _facts(tensors: NDArray[np.uint8], *, whole: bool) -> list[Facts | None]:
-    """Facts of every tensor, or of a seeded sample that is enough for a score."""
-    rows: Iterable[int] = range(len(tensors))
-    if not whole and len(tensors) > MOST:
-        rows = sorted(np.random.default_rng(0).permutation(len(tensors))[:MOST].tolist())
-    found: list[Facts | None] = [None] * len(tensors)
-    order = list(rows)
-    chunks = [order[start : start + _CHUNK] for start in range(0, len(order), _CHUNK)]
+def _facts(batches: Iterator[NDArray[np.uint8]], count: int) -> list[Facts]:
+    """Facts of every tensor, few of which are in memory at a time."""
+    found: list[Facts] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        for chunk in track(chunks, "audit tensors", total=len(chunks)):
-            for row, fact in zip(chunk, pool.map(lambda row: facts_of_tensor(tensors[row]), chunk), strict=True):
-                found[row] = fact
-            release(tensors)
+        for batch in track(batches, "audit tensors", total=-(-count // _CHUNK)):
+            found += pool.map(facts_of_tensor, batch)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -45,16 +46,17 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template of ``trainer/templates`` and write it whole or not at all."""
     content = _ENVIRONMENT.get_template(template).render(**values)
     with atomic_path(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+        temporary.write_text(content, encoding="utf-8", errors="replace")  # a file name may be no UTF-8
 
 
 def svg(figure: Figure) -> Markup:
-    """Return a figure as inline SVG; its ids are hashes, so that several share one page."""
+    """Return a figure as inline SVG; of its ids only the hashed ones are kept, so that several share one page."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": str(figure.get_label() or id(figure))}):
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue()
-    return Markup(drawing[drawing.index("<svg") :])  # noqa: S704 -- matplotlib escapes its own text
+    drawing = re.sub(r' id="[A-Za-z0-9]+_\d+"', "", drawing[drawing.index("<svg") :])
+    return Markup(drawing)  # noqa: S704 -- matplotlib escapes its own text
 
 
 def thumbnails(samples: Sequence[Sample]) -> list[str]:

@@ -23,14 +23,15 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=110, bbox_inches="tight")
 
 
-def history(rows: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
-    """Accuracy and loss per epoch, training and validation; the epoch kept is marked."""
+def history(rows: Sequence[Mapping[str, Any]], best_epoch: int | None) -> Figure:
+    """Accuracy and loss per epoch, training and validation; the epoch kept is marked, where known."""
     figure = Figure(figsize=(9, 3.6), label="history")
     epochs = [row["epoch"] for row in rows]
     for axes, key in zip(figure.subplots(1, 2), ("accuracy", "loss"), strict=True):
         axes.plot(epochs, [row[key] for row in rows], marker=".", label="training")
         axes.plot(epochs, [row[f"val_{key}"] for row in rows], marker=".", label="validation")
-        axes.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color="grey", linestyle=":", label=f"kept: epoch {best_epoch}")
         axes.set(xlabel="epoch", ylabel=key, title=f"{key.capitalize()} per epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()

@@ -6,6 +6,7 @@ which verdicts must not flip. Pictures go through the contract's own decode and 
 """
 
 import io
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from sklearn.metrics import roc_auc_score
 
-from service.contract.image import DecodedImage, decode, to_tensor
+from service.contract.image import DecodedImage, Limits, decode, to_tensor
 from service.contract.spec import ModelSpec
 from service.engine import Engine
 from trainer.dataset import SCAN_LIMITS, Sample, is_fake
@@ -27,6 +28,9 @@ from trainer.stats import wilson
 Kind = Literal["tier", "JPEG quality", "scale", "blur, pixels", "noise, of 255", "grid"]
 _THREADS: Final = 2
 _CHUNK: Final = 8
+_LONGEST: Final = 65_000
+_PIXELS: Final = 50_000_000
+_LIMITS: Final = Limits(max_bytes=2**31, max_pixels=2**31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,14 @@ def degrade(rgb: Image.Image, condition: Condition, seed: int = 0) -> Image.Imag
     if condition.quality:
         buffer = io.BytesIO()
         rgb.save(buffer, "JPEG", quality=condition.quality, subsampling=2)
-        rgb = decode(buffer.getvalue(), SCAN_LIMITS, "ignore").rgb
+        rgb = decode(buffer.getvalue(), _LIMITS, "ignore").rgb
     return rgb
 
 
 def _scaled(rgb: Image.Image, factor: float, resample: Image.Resampling) -> Image.Image:
-    # No shorter than the service accepts.
+    # No shorter than the service accepts, no longer than a JPEG can be, no larger than memory bears.
     factor = max(factor, SCAN_LIMITS.min_side / min(rgb.size))
+    factor = min(factor, max(1.0, _LONGEST / max(rgb.size)), max(1.0, math.sqrt(_PIXELS / (rgb.width * rgb.height))))
     return rgb.resize((round(rgb.width * factor), round(rgb.height * factor)), resample)
 
 

@@ -62,7 +62,8 @@ def split(dataset: Dataset, rule: SplitRule, seed: int, holdout: Sequence[str] =
         if name not in sources:
             raise TrainerError(f"source '{name}' to hold out is not one of {', '.join(sources)}")
     held = tuple(sample for sample in dataset.samples if sample.source in holdout)
-    rest = tuple(sample for sample in dataset.samples if sample.source not in holdout)
+    tied = {sample.group for sample in held if sample.group}  # what resembles a held-out picture is not learned from
+    rest = tuple(s for s in dataset.samples if s.source not in holdout and s.group not in tied)
     if rule == "as-published":
         return _as_published(rest, seed, held)
     _check_enough(rest)
@@ -127,14 +128,22 @@ def _fill_empty(parts: dict[Part, list[Sample]]) -> None:
         for label in LABELS:
             if any(sample.label == label for sample in parts[part]):
                 continue
-            spare = max(PARTS, key=lambda name: sum(sample.label == label for sample in parts[name]))
-            chosen = next(sample for sample in reversed(parts[spare]) if sample.label == label)
-            moved = [s for s in parts[spare] if (s.group or s.sha256) == (chosen.group or chosen.sha256)]
-            left = [sample for sample in parts[spare] if sample not in moved]
-            if {sample.label for sample in left} != set(LABELS):
-                raise TrainerError(f"the {part} part has no {label} image: groups are too large to be kept whole")
-            parts[spare][:] = left
-            parts[part] += moved
+            parts[part] += _spare(parts, label, part)
+
+
+def _spare(parts: dict[Part, list[Sample]], label: Label, wanted: Part) -> list[Sample]:
+    """Take the smallest group with such an image out of the part that has most, if that keeps both classes."""
+    by_plenty = sorted(PARTS, key=lambda name: -sum(sample.label == label for sample in parts[name]))
+    for donor in by_plenty:
+        groups: dict[str, list[Sample]] = defaultdict(list)
+        for sample in parts[donor]:
+            groups[sample.group or sample.sha256].append(sample)
+        for group in sorted(groups.values(), key=len):
+            left = [sample for sample in parts[donor] if sample not in group]
+            if any(s.label == label for s in group) and {s.label for s in left} == set(LABELS):
+                parts[donor][:] = left
+                return group
+    raise TrainerError(f"the {wanted} part has no {label} image: groups are too large to be kept whole")
 
 
 def _as_published(dataset: Sequence[Sample], seed: int, held: tuple[Sample, ...]) -> Split:

@@ -77,11 +77,16 @@ def split_of(options: FitOptions, dataset: Dataset) -> Split:
     if not options.resume:
         return split(dataset, options.split_rule, options.seed, options.holdout)
     began = options.run.read_config()
-    now, then = _identity(_config(options, dataset)), _identity(began)
+    now, then = identity(options, dataset), _identity(began)
     other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
     if other:
         raise TrainerError(f"run '{options.run.folder}' began with another {'; '.join(other)}")
     return relocate(read_split(options.run.split), dataset)
+
+
+def identity(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
+    """Return what all processes of one fit, and a run and its resume, must have in common."""
+    return _identity(_config(options, dataset))
 
 
 def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audit | None) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 Interval = tuple[float, float]
 Z = float(norm.ppf(0.975))
@@ -20,7 +20,20 @@ def wilson(hits: int, total: int) -> Interval:
     share = hits / total
     centre = (share + Z**2 / (2 * total)) / (1 + Z**2 / total)
     half = Z / (1 + Z**2 / total) * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return (0.0 if hits == 0 else low), (1.0 if hits == total else high)
+
+
+def quantile_interval(scores: NDArray[np.float64], share: float) -> Interval:
+    """Return the 95 % interval of the value that this share of scores in [0, 1] exceeds, by order statistics.
+
+    Distribution-free (Clopper and Pearson's limits for a quantile); 1 or 0 where too few scores
+    reach beyond it.
+    """
+    ranked = np.sort(scores)[::-1]
+    fewest, most = (int(rank) for rank in binom.ppf([0.025, 0.975], len(ranked), share))
+    high = 1.0 if fewest == 0 else float(ranked[fewest - 1])
+    return (float(ranked[most]) if most < len(ranked) else 0.0), high
 
 
 def auc_interval(area: float, negatives: float, positives: float) -> Interval:

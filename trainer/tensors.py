@@ -89,7 +89,7 @@ def _holds(path: Path, shape: tuple[int, ...]) -> bool:
     """Whether a cache is there and whole; one that is not is made again."""
     try:
         tensors = np.load(path, mmap_mode="r")
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return False
     return tensors.shape == shape and tensors.dtype == np.uint8
 

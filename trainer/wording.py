@@ -22,7 +22,7 @@ def sentences(
     left_out: Sequence[dict[str, str]],
 ) -> list[str]:
     """Return the findings in words, most important first."""
-    found = [_overall(pooled), *(cue_sentences(samples, pooled) if pooled.verdict == "separable" else [])]
+    found = [_overall(pooled), *(cue_sentences(samples, pooled) if (pooled.score or 0) > SEPARABLE else [])]
     if len(sources) > 1:
         for name, score in sources.items():
             found += _of_source(name, score, [s for s in samples if s.source == name])
@@ -33,7 +33,7 @@ def sentences(
         )
     if near:
         found.append(f"{_count(len(near), 'pair')} of near duplicates; a stratified split keeps each on one side.")
-    for kind, count in Counter(entry["kind"] for entry in left_out).items():
+    for kind, count in Counter(_where(entry) for entry in left_out).items():
         found.append(f"{_count(count, 'file')} left out: {kind}.")
     return found
 
@@ -41,10 +41,11 @@ def sentences(
 def _overall(pooled: Cheat) -> str:
     if pooled.score is None:
         return f"{pooled.real} real and {pooled.fake} fake pictures are too few for a cheat score."
-    if pooled.verdict == "separable":
+    if pooled.score > SEPARABLE:
+        caution = "" if pooled.verdict == "separable" else " With so few pictures that may be chance."
         return (
             f"The classes can be told apart without looking at a face: cheat score {_short(pooled.score)} "
-            f"(.5 is nothing, above {_short(SEPARABLE)} a network may learn the collection instead)."
+            f"(.5 is nothing, above {_short(SEPARABLE)} a network may learn the collection instead).{caution}"
         )
     return f"What the audit can see does not give the classes away: cheat score {_short(pooled.score)}."
 
@@ -52,9 +53,13 @@ def _overall(pooled: Cheat) -> str:
 def _of_source(name: str, score: Cheat, samples: Sequence[Sample]) -> list[str]:
     labels = sorted({sample.label for sample in samples})
     if len(labels) == 1:
-        against = "" if score.score is None else f" (cheat score {_short(score.score)} against the others' other class)"
+        telling = ", ".join(cue for cue, auc in score.cues.items() if auc >= SEPARABLE)
+        against = (
+            f" (cheat score {_short(score.score)} against the others' other class" if score.score is not None else ""
+        )
+        against += f", by {telling})" if against and telling else ")" if against else ""
         return [f"{name} holds {labels[0]} pictures only, so whatever marks it marks that class{against}."]
-    if score.verdict == "separable" and score.score is not None:
+    if score.score is not None and score.score > SEPARABLE:
         best = " and ".join(cue for cue, auc in score.cues.items() if auc >= SEPARABLE) or "no single cue"
         cues = cue_sentences(samples, score)
         return [f"{name} by itself: cheat score {_short(score.score)}, by {best}. " + " ".join(cues)]
@@ -107,11 +112,24 @@ def _how(cue: str, real: Sequence[Facts], fake: Sequence[Facts]) -> str:
         return most([[f"{fact.width} x {fact.height}" for fact in facts] for facts in both])
     if cue == "format":
         return most([[fact.format for fact in facts] for facts in both])
-    return most([[f"quality {fact.quality} {fact.subsampling}".strip() for fact in facts] for facts in both])
+    return most(
+        [
+            [f"quality {fact.quality} {fact.subsampling}".strip() if fact.quality else "not JPEG" for fact in facts]
+            for facts in both
+        ]
+    )
 
 
 def _short(value: float) -> str:
     return f"{value:.2f}".lstrip("0") if value < 1 else "1.00"
+
+
+def _where(entry: dict[str, str]) -> str:
+    """Say what was wrong with a file left out, and of a duplicate, where its twin is."""
+    if "twin" not in entry:
+        return entry["kind"]
+    same_source = entry["twin"].rsplit("/", 1)[0] == entry["stratum"].rsplit("/", 1)[0]
+    return f"{entry['kind']}, {'within a source' if same_source else 'across sources'}"
 
 
 def _count(number: int, noun: str) -> str:

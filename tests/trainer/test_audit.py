@@ -1,7 +1,9 @@
 """Audit: known answers on made collections and on the shared ones."""
 
 import json
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +88,49 @@ def test_too_few_pictures_are_no_verdict(write_faces, tmp_path):
     found = audit(grouped(scan([write_faces(tmp_path / "few", 5, 5)])))
     assert found.verdict == "too few to tell"
     assert "too few for a cheat score" in found.findings[0]
+
+
+def test_groups_too_few_to_hold_some_out_are_no_verdict(write_faces, tmp_path):
+    root = write_faces(tmp_path / "d", 30, 30)
+    for label in ("real", "fake"):
+        (root / label / "all").mkdir()
+        for path in root.glob(f"{label}/*.jpg"):
+            path.rename(root / label / "all" / path.name)
+    found = audit(grouped(scan([root]), "folders"))
+    assert (found.verdict, found.pooled.score) == ("too few to tell", None)
+    (root / "fake" / "all").rename(root / "fake" / "rest")
+    json.dumps(audit(grouped(scan([root]), "folders")).to_json(), allow_nan=False)
+
+
+def test_a_high_score_that_may_be_chance_is_said_as_such_and_never_called_clean(write_faces, tmp_path):
+    samples = scan([write_faces(tmp_path / "d", 22, 22)]).samples
+    rng = np.random.default_rng(5)
+    for shift in np.linspace(0.2, 1.5, 8):
+        facts = [replace(s.facts, sharpness=float(rng.normal(shift * (s.label == "fake")))) for s in samples]
+        found = cheat(facts, is_fake(samples), [""] * len(samples))
+        if found.score > 0.6:
+            assert found.verdict == ("separable" if found.interval[0] > 0.5 else "too few to tell")
+        else:
+            assert found.verdict == "clean"
+
+
+def test_a_rare_class_is_looked_at_whole(write_faces, tmp_path):
+    samples = scan([write_faces(tmp_path / "d", 1, 1)]).samples
+    plain = samples[0].facts
+    facts = [replace(plain, file_size=2000)] * 60 + [plain] * 9000
+    found = cheat(facts, np.arange(9060) < 60, [""] * 9060)
+    assert found.score > 0.99
+    assert (found.real, found.fake) == (9000, 60)
+
+
+def test_a_file_name_that_is_not_utf8_is_reported_like_any_other(write_faces, tmp_path):
+    root = write_faces(tmp_path / "d", 4, 4)
+    (root / "real" / os.fsdecode(b"\xff\xfebad.jpg")).write_bytes(b"junk")
+    (root / "real" / "000.jpg").rename(root / "real" / os.fsdecode(b"\xffgood.jpg"))
+    dataset = grouped(scan([root]))
+    write_audit(audit(dataset), dataset, tmp_path / "audit.json", tmp_path / "audit.html")
+    assert json.loads((tmp_path / "audit.json").read_text())["left_out"]["counts"] == {"unreadable": 1}
+    assert "bad.jpg" in (tmp_path / "audit.html").read_text("utf-8")
 
 
 def test_a_source_of_one_class_is_scored_against_the_others(write_faces, tmp_path):

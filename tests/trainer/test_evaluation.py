@@ -10,7 +10,9 @@ from PIL import Image
 
 from service.contract.image import DecodedImage, to_tensor
 from service.engine import Engine
+from trainer.assess import without
 from trainer.dataset import scan
+from trainer.errors import TrainerError
 from trainer.evaluate import calibrated
 from trainer.protocol import CONDITIONS, Condition, degrade, robustness, some
 
@@ -66,6 +68,13 @@ def test_each_step_does_something_the_same_each_time(astronaut, how):
 
 def test_a_tiny_picture_is_not_scaled_below_what_the_service_takes(astronaut):
     assert min(degrade(astronaut.crop((0, 0, 40, 60)), Condition("scale", "x", scale=0.25)).size) == 32
+
+
+@pytest.mark.parametrize("size", [(6500, 6000), (33_000, 100)])
+def test_a_large_picture_is_scaled_only_as_far_as_a_jpeg_and_memory_go(size):
+    grown = degrade(Image.new("RGB", size), Condition("grid", "x", scale=2.0, quality=50))
+    assert size[0] <= grown.width <= 65_000
+    assert grown.width * grown.height <= 51_000_000
 
 
 def test_robustness_of_untouched_pictures_is_what_the_engine_says(model, shades):
@@ -157,6 +166,25 @@ def test_pictures_that_a_run_has_seen_are_left_out(trainer, model, shades, tmp_p
     assert result["pooled"]["real"] + result["pooled"]["fake"] == len(samples) - 25
     assert result["robustness"] is None
     assert trainer("evaluate", model, shades, "--unseen-by", tmp_path / "absent") == 1
+
+
+def test_a_near_duplicate_of_what_a_run_has_seen_is_left_out_too(astronaut, tmp_path):
+    mine, seen = tmp_path / "mine" / "real", tmp_path / "seen.jpg"
+    mine.mkdir(parents=True)
+    face = astronaut.crop((100, 0, 356, 256))
+    face.save(seen, quality=92)
+    for name in ("small.jpg", "smaller.jpg"):
+        face.resize((150, 150), Image.Resampling.BICUBIC).save(mine / name, quality=60 + len(name))
+    astronaut.crop((200, 200, 456, 456)).save(mine / "other.jpg")
+    (tmp_path / "split.csv").write_text(f"part,source,label,path,sha256,group,reason\ntrain,x,real,{seen},0,,\n")
+    kept = without(scan([tmp_path / "mine"], one_class=True), [tmp_path])
+    assert [sample.path.name for sample in kept.samples] == ["other.jpg"]
+
+
+def test_an_empty_split_leaves_nothing_out_and_says_so(shades, tmp_path):
+    (tmp_path / "split.csv").write_text("part,source,label,path,sha256,group,reason\n")
+    with pytest.raises(TrainerError, match="names no pictures"):
+        without(scan([shades]), [tmp_path])
 
 
 def test_one_class_alone_still_gives_a_report(trainer, model, shades, tmp_path):

@@ -102,6 +102,8 @@ def test_folders_tie_one_persons_pictures(tmp_path):
             "names 2 files that are not there: real/nobody.jpg",
         ),
         (("real/000.jpg,a", "real/000.jpg,b"), "line 3: 'real/000.jpg' is in two groups"),
+        (("real/../../x.jpg,a",), "line 2: 'real/../../x.jpg' is not inside"),
+        (("/absent/x.jpg,a",), "line 2: '/absent/x.jpg' is not inside"),
         (("real/000.jpg,",), "line 2: file 'real/000.jpg', group ''"),
     ],
 )
@@ -145,6 +147,38 @@ def test_a_held_out_source_stands_in_no_part(tmp_path, write_faces):
     assert {s.source for s in parts.holdout} == {"b"}
     with pytest.raises(TrainerError, match="source 'c' to hold out is not one of a, b"):
         split(dataset, "stratified", 0, ("c",))
+
+
+def test_what_resembles_a_held_out_picture_is_not_learned_from(astronaut, tmp_path):
+    mine, other = different(tmp_path / "a"), tmp_path / "other"
+    face = astronaut.crop((100, 0, 356, 256))
+    face.save(mine / "real" / "face.jpg", quality=92)
+    (other / "real").mkdir(parents=True)
+    face.resize((150, 150), Image.Resampling.BICUBIC).save(other / "real" / "small.jpg", quality=60)
+    dataset = grouped(scan([mine, other]))
+    parts = split(dataset, "stratified", 0, ("other",))
+    assert [sample.path.name for sample in parts.holdout] == ["small.jpg"]
+    learned = {sample.path.name for part in PARTS for sample in parts.part(part)}
+    assert "face.jpg" not in learned
+    assert len(learned) == 24
+
+
+def test_a_duplicate_that_is_left_out_still_ties_its_twin(tmp_path):
+    root = different(tmp_path)
+    shutil.copy(root / "real" / "1.jpg", root / "real" / "z-copy.jpg")
+    write_groups(root, "real/z-copy.jpg,a", "real/3.jpg,a")
+    dataset = grouped(scan([root]))
+    tied = {sample.path.name for sample in dataset.samples if sample.group}
+    assert tied == {"1.jpg", "3.jpg"}
+
+
+def test_large_groups_are_dealt_out_where_that_is_possible(tmp_path):
+    root = different(tmp_path, 66)
+    write_groups(root, *(f"real/{n}.jpg,same" for n in range(1, 60, 2)))
+    for seed in range(12):
+        parts = split(grouped(scan([root])), "stratified", seed)
+        assert all({s.label for s in parts.part(part)} == {"real", "fake"} for part in PARTS)
+        assert sum({s.label for s in parts.part(part) if s.group} == {"real"} for part in PARTS) == 1
 
 
 def test_face_swaps_stay_with_their_originals(faces_data):

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from trainer.stats import auc_interval, bootstrap, expected_calibration_error, found_at, reliability, wilson
+from trainer.stats import (
+    auc_interval,
+    bootstrap,
+    expected_calibration_error,
+    found_at,
+    quantile_interval,
+    reliability,
+    wilson,
+)
 
 
 def test_wilson_gives_the_textbook_interval():
@@ -39,6 +47,13 @@ def test_found_at_never_flags_more_reals_than_allowed():
         assert (p[~truth] > threshold).mean() <= rate
         assert found_at(truth, p, rate) == (p[truth] > threshold).mean()
     assert found_at(truth, p, 1.0) == 1.0
+
+
+def test_a_quantile_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    for count in (60, 160, 490):
+        hits = [low <= 0.99 <= high for low, high in (quantile_interval(rng.random(count), 0.01) for _ in range(400))]
+        assert np.mean(hits) > 0.93
 
 
 def test_the_bootstrap_covers_a_mean():

@@ -9,7 +9,7 @@ import pytest
 from trainer.cheat import cheat
 from trainer.dataset import scan
 from trainer.facts import Facts
-from trainer.weights import by_cues, by_source, effective_share
+from trainer.weights import by_cues, by_cues_held_out, by_source, effective_share
 
 
 def test_by_source_gives_both_classes_one_weight_and_one_class_sources_half(write_faces, tmp_path):
@@ -42,6 +42,12 @@ def test_by_cues_takes_away_what_the_cheat_score_saw():
     assert cheat(facts, fake, groups, weights).score < 0.55
     assert weights[fake].sum() == pytest.approx(weights[~fake].sum(), rel=1e-4)
     assert 0.4 < effective_share(weights) < 0.9
+
+
+def test_held_out_weights_do_not_flatter_themselves():
+    facts, fake = facts_that_differ(300, 0.0)
+    held_out = cheat(facts, fake, [""] * 300, by_cues_held_out(facts, fake)).score
+    assert 0.42 < held_out < 0.6
 
 
 def test_by_cues_leaves_alike_classes_alone():
