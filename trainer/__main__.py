@@ -6,7 +6,6 @@ Heavy imports stay inside the commands, so that ``--help`` and ``predict`` start
 import json
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +18,18 @@ except ModuleNotFoundError as missing:
 
 from trainer.errors import PeerLost, TrainerError
 from trainer.files import refuse_existing
+from trainer.options import (
+    GROUPS_HELP,
+    AugmentChoice,
+    Data,
+    FilterChoice,
+    GroupChoice,
+    Model,
+    Report,
+    Robustness,
+    SplitChoice,
+    UnseenBy,
+)
 from trainer.progress import console
 from trainer.recipes import RECIPES, RecipeError, get_recipe
 
@@ -36,58 +47,6 @@ app = typer.Typer(
 )
 
 
-class SplitChoice(StrEnum):
-    """Values of ``--split``."""
-
-    STRATIFIED = "stratified"
-    AS_PUBLISHED = "as-published"
-
-
-class FilterChoice(StrEnum):
-    """Values of ``--resize-filter``."""
-
-    NEAREST = "nearest"
-    BOX = "box"
-    BILINEAR = "bilinear"
-    HAMMING = "hamming"
-    BICUBIC = "bicubic"
-    LANCZOS = "lanczos"
-
-
-class AugmentChoice(StrEnum):
-    """Values of ``--augment``."""
-
-    NONE = "none"
-    CLASSIC = "classic"
-    REENCODE = "reencode"
-
-
-class GroupChoice(StrEnum):
-    """Values of ``--groups``."""
-
-    LISTED = "listed"
-    FOLDERS = "folders"
-
-
-_GROUPS_HELP = (
-    "What stays on one side: near duplicates and lines of groups.csv; 'folders': also pictures of one folder."
-)
-Data = Annotated[
-    list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.", metavar="DATA")
-]
-Model = Annotated[Path, typer.Argument(help="Model file.", metavar="MODEL.onnx")]
-Report = Annotated[
-    Path | None, typer.Option(help="Folder to create, with report.html and metrics.json.", metavar="DIR")
-]
-Robustness = Annotated[
-    int, typer.Option(min=0, help="Pictures of each source and class for the robustness figures; 0 for none.")
-]
-UnseenBy = Annotated[
-    list[Path] | None,
-    typer.Option(help="Leave out what this run was fitted, chosen or calibrated on; may be repeated.", metavar="RUN"),
-]
-
-
 @app.command()
 def audit(
     data: Data,
@@ -97,7 +56,7 @@ def audit(
     recipe: Annotated[
         str | None, typer.Option(help="Score again what this recipe's preprocessing leaves, and its weights.")
     ] = None,
-    groups: Annotated[GroupChoice, typer.Option(help=_GROUPS_HELP)] = GroupChoice.LISTED,
+    groups: Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)] = GroupChoice.LISTED,
 ) -> None:
     """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
     from trainer.audit import audit as run_audit
@@ -133,7 +92,7 @@ def fit(
     split: Annotated[
         SplitChoice, typer.Option(help="70/10/10/10 by source and class, or the published single 80/20 cut.")
     ] = SplitChoice.STRATIFIED,
-    groups: Annotated[GroupChoice, typer.Option(help=_GROUPS_HELP)] = GroupChoice.LISTED,
+    groups: Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)] = GroupChoice.LISTED,
     one_class_groups: Annotated[
         bool, typer.Option("--one-class-groups", help="Refuse a group that holds real and fake pictures.")
     ] = False,

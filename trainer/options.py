@@ -1,0 +1,57 @@
+"""Options of the command line: choices and arguments that several commands share."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class SplitChoice(StrEnum):
+    """Values of ``--split``."""
+
+    STRATIFIED = "stratified"
+    AS_PUBLISHED = "as-published"
+
+
+class FilterChoice(StrEnum):
+    """Values of ``--resize-filter``."""
+
+    NEAREST = "nearest"
+    BOX = "box"
+    BILINEAR = "bilinear"
+    HAMMING = "hamming"
+    BICUBIC = "bicubic"
+    LANCZOS = "lanczos"
+
+
+class AugmentChoice(StrEnum):
+    """Values of ``--augment``."""
+
+    NONE = "none"
+    CLASSIC = "classic"
+    REENCODE = "reencode"
+
+
+class GroupChoice(StrEnum):
+    """Values of ``--groups``."""
+
+    LISTED = "listed"
+    FOLDERS = "folders"
+
+
+GROUPS_HELP = "What stays on one side: near duplicates and lines of groups.csv; 'folders': also pictures of one folder."
+Data = Annotated[
+    list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.", metavar="DATA")
+]
+Model = Annotated[Path, typer.Argument(help="Model file.", metavar="MODEL.onnx")]
+Report = Annotated[
+    Path | None, typer.Option(help="Folder to create, with report.html and metrics.json.", metavar="DIR")
+]
+Robustness = Annotated[
+    int, typer.Option(min=0, help="Pictures of each source and class for the robustness figures; 0 for none.")
+]
+UnseenBy = Annotated[
+    list[Path] | None,
+    typer.Option(help="Leave out what this run was fitted, chosen or calibrated on; may be repeated.", metavar="RUN"),
+]
