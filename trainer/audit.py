@@ -9,7 +9,6 @@ import numpy as np
 
 from trainer.cheat import SEPARABLE, Cheat, cheat
 from trainer.dataset import Dataset, Sample, is_fake
-from trainer.duplicates import near_duplicates
 from trainer.wording import sentences
 
 _LISTED = 200
@@ -74,7 +73,7 @@ def audit(dataset: Dataset, seed: int = 0) -> Audit:
     samples = dataset.samples
     pooled = _score(samples, seed)
     sources = {name: _score(_of_source(samples, name), seed) for name in sorted({s.source for s in samples})}
-    near = [(samples[one], samples[other]) for one, other in near_duplicates(samples)]
+    near = [(samples[one], samples[other]) for one, other in dataset.near]
     by_stratum: dict[str, list[Sample]] = {}
     for sample in samples:
         by_stratum.setdefault(f"{sample.source}/{sample.label}", []).append(sample)

@@ -84,9 +84,9 @@ def cheat(
     real, fakes = int((~fake).sum()), int(fake.sum())
     if min((~truth).sum(), truth.sum()) < FEWEST or min(weight[truth].sum(), weight[~truth].sum()) <= 0:
         return Cheat(real, fakes, None, None, {}, "too few to tell")
-    if min(len(set(names[truth])), len(set(names[~truth])), len(set(names)) - _FOLDS + 2) < 2:
-        return Cheat(real, fakes, None, None, {}, "too few to tell")  # too few groups to hold some out
-    score = _auc(rows, truth, names, weight, seed)
+    by_class = [len(set(names[of_class])) for of_class in (truth, ~truth)]
+    enough = min(by_class) >= 2 and len(set(names)) >= _FOLDS  # so that some groups can be held out
+    score = _auc(rows, truth, names, weight, seed) if enough else None
     if score is None:
         return Cheat(real, fakes, None, None, {}, "too few to tell")
     interval = auc_interval(score, _effective(weight[~truth]), _effective(weight[truth]))

@@ -60,11 +60,15 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples in a stable order (source, label, path), the files left out, and the folder of each source."""
+    """Samples in a stable order (source, label, path), the files left out, and the folder of each source.
+
+    ``near`` holds the rows of near duplicates, two by two, once :mod:`trainer.groups` has found them.
+    """
 
     samples: tuple[Sample, ...]
     rejected: tuple[Rejected, ...] = field(default=())
     roots: Mapping[str, Path] = field(default_factory=dict)
+    near: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
 
     def counts(self) -> dict[str, int]:
         """Return images by ``source/label``."""

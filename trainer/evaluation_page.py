@@ -15,7 +15,7 @@ from trainer.files import write_json
 from trainer.page import figure3, percent, svg, thumbnails, write_page
 
 _WORST: Final = 12
-# Figure: name, how to write it, short heading for a terminal.
+# Key of a figure: its heading, and how its value is written.
 COLUMNS: Final[dict[str, tuple[str, Any]]] = {
     "roc_auc": ("ROC AUC", figure3),
     "average_precision": ("average precision", figure3),

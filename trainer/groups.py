@@ -26,7 +26,7 @@ _NAMED = 5
 
 
 def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = False) -> Dataset:
-    """Return the dataset with every sample's ``group`` set.
+    """Return the dataset with every sample's ``group`` set, and its near duplicates.
 
     Args:
         dataset: as scanned, with facts.
@@ -41,7 +41,8 @@ def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = F
     samples = dataset.samples
     listed = {source: _listed(root) for source, root in dataset.roots.items() if (root / GROUPS_FILE).is_file()}
     everything = _with_duplicates(dataset)
-    pairs = [near_duplicates(samples), _chained(_listed_keys(everything, listed))]
+    near = near_duplicates(samples)
+    pairs = [near, _chained(_listed_keys(everything, listed))]
     if rule == "folders":
         pairs.append(_chained(_folder_keys(everything, dataset.roots)))
     component = clusters(np.concatenate(pairs), len(samples))
@@ -52,7 +53,7 @@ def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = F
         _check_one_class(members.values())
     names = {number: _name(group) for number, group in members.items()}
     tied = tuple(replace(sample, group=names[int(number)]) for sample, number in zip(samples, component, strict=True))
-    return replace(dataset, samples=tied)
+    return replace(dataset, samples=tied, near=tuple((int(one), int(other)) for one, other in near))
 
 
 def _name(group: Sequence[Sample]) -> str:

@@ -101,6 +101,16 @@ def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, 
     assert (two / "model.keras").exists()
 
 
+def test_processes_that_would_do_different_things_refuse(faces, tmp_path, port):
+    run = tmp_path / "run"
+    running = [start(run, faces, 1, port, process, "--seed", str(process)) for process in (0, 1)]
+    for process in running:
+        _, error = process.communicate(timeout=300)
+        assert process.returncode == 1
+        assert "the processes of this fit differ in data or flags" in error.replace("\n", " ")
+    assert not run.exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -47,7 +47,7 @@ def uninterrupted(faces, tmp_path_factory) -> list[dict[str, str]]:
     return history(run)
 
 
-def test_a_fit_killed_three_times_ends_as_the_uninterrupted_one(faces, tmp_path, uninterrupted):
+def test_a_fit_killed_four_times_ends_as_the_uninterrupted_one(faces, tmp_path, uninterrupted):
     run = tmp_path / "run"
     checkpoints = run / "checkpoints"
     killed_when(lambda: any((run / "cache").glob("*.npy")), faces, run)
@@ -59,6 +59,8 @@ def test_a_fit_killed_three_times_ends_as_the_uninterrupted_one(faces, tmp_path,
         "--resume",
     )
     killed_when(lambda: any(checkpoints.glob("epoch-0002*")), faces, run, "--resume")
+    killed_when((run / "model.keras").exists, faces, run, "--resume")
+    assert not (run / "metrics.json").exists()
     subprocess.run(command(faces, run, "--resume"), env=environment(), capture_output=True, check=True)
     resumed = history(run)
     assert [row["data_order"] for row in resumed] == [row["data_order"] for row in uninterrupted]
