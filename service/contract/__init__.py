@@ -1,4 +1,5 @@
-"""What trainer and service must agree on: the model's metadata, the image path and the verdict.
+"""What trainer and service must agree on: metadata, image path, face finder, framing, verdict and reasons.
 
-Needs numpy and Pillow only, so that the heavy trainer may depend on it and it on nothing heavy.
+Needs numpy and Pillow only, and ONNX Runtime for the face finder, so that the heavy trainer may
+depend on it and it on nothing heavy.
 """

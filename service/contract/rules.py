@@ -43,6 +43,16 @@ def number(low: float, high: float) -> Rule:
     return rule
 
 
+def or_none(rule: Rule) -> Rule:
+    """Make the rule that also allows None."""
+    return lambda value: None if value is None else rule(value)
+
+
+def or_empty(rule: Rule) -> Rule:
+    """Make the rule that also allows the empty text."""
+    return lambda value: None if value == "" else rule(value)
+
+
 def side(value: Any) -> str | None:
     """Rows or columns of an input, pixels."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INPUT_SIDE:

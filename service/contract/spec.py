@@ -17,6 +17,7 @@ OutputKind = Literal["softmax", "sigmoid"]
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 ResizeFit = Literal["stretch", "crop"]
 ExifPolicy = Literal["apply", "ignore"]
+Framing = Literal["whole", "face"]
 
 
 class SpecError(ValueError):
@@ -39,6 +40,12 @@ class Preprocessing:
         resize_fit: ``stretch`` to the input size, or ``crop``: scale until the image just covers
             the input size, then cut the centre.
         exif_policy: whether the EXIF orientation is applied before the resize.
+        framing: what is resized: the ``whole`` picture, or a square around its largest ``face``
+            (the whole picture where none is found).
+        face_margin: side of such a square, as a multiple of the face box's longer side. For
+            ``whole`` the median that the training pictures had, so that a face can be cut out of a
+            photo as they were; None where that is not known.
+        face_finder: whose boxes ``face_margin`` counts in; empty where there is none.
     """
 
     input_height: int
@@ -46,6 +53,9 @@ class Preprocessing:
     resize_filter: ResizeFilter
     resize_fit: ResizeFit
     exif_policy: ExifPolicy
+    framing: Framing = "whole"
+    face_margin: float | None = None
+    face_finder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +68,9 @@ class ModelSpec:
         class_names: the two class names in output order.
         fake_class: which of ``class_names`` means AI-generated.
         output_kind: how logits become probabilities: ``softmax`` over both, or a ``sigmoid`` each.
-        input_height, input_width, resize_filter, resize_fit, exif_policy: see
-            :class:`Preprocessing`.
+        input_height, input_width, resize_filter, resize_fit, exif_policy, framing, face_margin,
+            face_finder: see :class:`Preprocessing`; files without the last three were trained on
+            whole pictures.
         temperature: logits are divided by it (Guo et al. 2017, arXiv:1706.04599);
             in [.001, 1000].
         threshold_real: P(fake) at or below it is called real; in [0, 1].
@@ -100,6 +111,9 @@ class ModelSpec:
     library_versions: dict[str, str]
     commit: str
     calibration: dict[str, Any] = field(default_factory=dict)
+    framing: Framing = "whole"
+    face_margin: float | None = None
+    face_finder: str = ""
 
     def __post_init__(self) -> None:
         for key in _RULES:
@@ -111,6 +125,12 @@ class ModelSpec:
                 "threshold_fake",
                 f"{self.threshold_fake} is below threshold_real {self.threshold_real}",
             )
+        if self.framing == "face" and self.face_margin is None:
+            raise SpecError("face_margin", "is missing, and framing is 'face'")
+        if self.face_margin is not None and self.input_height != self.input_width:
+            raise SpecError("face_margin", f"needs a square input, not {self.input_height} x {self.input_width}")
+        if (self.face_margin is None) != (not self.face_finder):
+            raise SpecError("face_finder", f"{self.face_finder!r} does not go with face_margin {self.face_margin}")
 
     @property
     def fake_index(self) -> int:
@@ -120,7 +140,7 @@ class ModelSpec:
     @property
     def preprocessing(self) -> Preprocessing:
         """The fields that say how a picture becomes a tensor."""
-        return Preprocessing(self.input_height, self.input_width, self.resize_filter, self.resize_fit, self.exif_policy)
+        return Preprocessing(**{item.name: getattr(self, item.name) for item in fields(Preprocessing)})
 
     def to_metadata(self) -> dict[str, str]:
         """Return the ONNX ``metadata_props``: one JSON value per field, and ``spec_version``."""
@@ -139,11 +159,11 @@ class ModelSpec:
         version = _value(metadata, "spec_version")
         if version != SPEC_VERSION:
             raise SpecError("spec_version", f"{version!r} is not the supported {SPEC_VERSION}")
-        optional = {item.name for item in fields(cls) if item.default_factory is not MISSING}
+        required = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
         values = {
             item.name: _value(metadata, item.name)
             for item in fields(cls)
-            if item.name in metadata or item.name not in optional
+            if item.name in metadata or item.name in required
         }
         if isinstance(values["class_names"], list):
             values["class_names"] = tuple(values["class_names"])
@@ -196,4 +216,7 @@ _RULES: dict[str, rules.Rule] = {
     "library_versions": rules.text_map,
     "commit": rules.text,
     "calibration": rules.mapping,
+    "framing": rules.one_of(Framing),
+    "face_margin": rules.or_none(rules.number(0.5, 8)),
+    "face_finder": rules.or_empty(rules.name),
 }

@@ -72,6 +72,11 @@ def test_another_spec_version_is_refused(make_spec):
         ("metrics", []),
         ("library_versions", {"numpy": 2}),
         ("commit", ""),
+        ("framing", "portrait"),
+        ("face_margin", 0),
+        ("face_margin", "1"),
+        ("face_finder", "two words"),
+        ("face_finder", "yunet-2023mar"),  # of which margin?
     ],
 )
 def test_a_field_that_breaks_its_rule_is_named(make_spec, key, value):
@@ -90,6 +95,35 @@ def test_numbers_that_json_should_not_hold_are_refused(make_spec, value):
 def test_nested_beyond_reason_is_refused(make_spec):
     with pytest.raises(SpecError, match="metrics"):
         ModelSpec.from_metadata({**make_spec().to_metadata(), "metrics": "[" * 100_000})
+
+
+def test_a_file_that_says_nothing_of_framing_was_trained_on_whole_pictures(make_spec):
+    metadata = make_spec().to_metadata()
+    for key in ("framing", "face_margin", "face_finder", "calibration"):
+        del metadata[key]
+    spec = ModelSpec.from_metadata(metadata)
+    assert (spec.framing, spec.face_margin, spec.face_finder) == ("whole", None, "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"framing": "face"}, "face_margin"),
+        ({"face_margin": 1.3}, "face_finder"),
+        ({"face_margin": 1.3, "face_finder": "yunet-2023mar", "input_width": 40}, "face_margin"),
+    ],
+)
+def test_framing_that_contradicts_itself_is_named(make_spec, fields, key):
+    with pytest.raises(SpecError) as refused:
+        make_spec(**fields)
+    assert refused.value.key == key
+
+
+def test_framing_travels_with_the_preprocessing(make_spec):
+    spec = make_spec(framing="face", face_margin=1.2, face_finder="yunet-2023mar")
+    again = ModelSpec.from_metadata(spec.to_metadata())
+    assert again == spec
+    assert (again.preprocessing.framing, again.preprocessing.face_margin) == ("face", 1.2)
 
 
 def test_fake_index_follows_the_output_order(make_spec):

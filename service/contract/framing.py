@@ -1,0 +1,129 @@
+"""Framing: which parts of a picture the model looks at, and which face each is about."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import Image
+
+from service.contract.faces import FINDER, Face
+from service.contract.finder import face_finder
+from service.contract.image import Box, covered
+from service.contract.spec import ModelSpec, Preprocessing, SpecError
+
+FaceMode = Literal["off", "report", "crop"]
+
+
+@dataclass(frozen=True, slots=True)
+class FacePolicy:
+    """What is done about faces.
+
+    Attributes:
+        mode: ``off`` does not look for any; ``report`` tells where they are; ``crop`` also judges
+            each by itself.
+        min_face: a face of which the model sees fewer pixels (``Look.seen``) is not judged.
+        max_faces: at most so many are reported and judged, the largest.
+        check_recompression: also judge the picture as it is after another JPEG compression.
+    """
+
+    mode: FaceMode = "report"
+    min_face: int = 32
+    max_faces: int = 32
+    check_recompression: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One part of a picture, brought to the model's input.
+
+    Attributes:
+        box: left, top, right and bottom, pixels; may be the whole picture.
+        face: the face that it is about; None where none was found, or none looked for.
+        seen: longer side of what the model sees of that face, pixels of its input, and no more than
+            it has in the picture: enlarging adds no evidence.
+    """
+
+    box: Box
+    face: Face | None = None
+    seen: float = 0.0
+
+
+def frame(rgb: Image.Image, preprocessing: Preprocessing) -> Box:
+    """Return the part of a picture that a model is trained on, and is shown unless each face is asked for.
+
+    By the framing that the recipe states: what :func:`~service.contract.image.covered` says, or the
+    square around the largest face (the former where none is found).
+
+    Raises:
+        FinderError: the framing needs the face finder, and it does not load.
+    """
+    whole = _whole(rgb.width, rgb.height, preprocessing)
+    if preprocessing.framing == "whole":
+        return whole
+    faces = face_finder().find(rgb, 1)
+    return _around(faces[0], rgb.size, preprocessing) if faces else whole
+
+
+def looks(
+    faces: tuple[Face, ...], width: int, height: int, preprocessing: Preprocessing, mode: FaceMode
+) -> tuple[Look, ...]:
+    """Return what the model is to look at, one look at least, in the order of the faces.
+
+    ``crop`` gives each face a look of its own; else there is one, as in training, about the largest.
+
+    Args:
+        faces: largest first.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        preprocessing: of the model; for ``crop`` it has a margin (:func:`check_mode`).
+        mode: see :data:`FaceMode`.
+    """
+    whole = _whole(width, height, preprocessing)
+    if mode == "off" or not faces:
+        return (Look(whole),)
+    if mode == "report":
+        box = whole if preprocessing.framing == "whole" else _around(faces[0], (width, height), preprocessing)
+        return (_look(box, faces[0], preprocessing),)
+    return tuple(_look(_around(face, (width, height), preprocessing), face, preprocessing) for face in faces)
+
+
+def check_mode(spec: ModelSpec, mode: FaceMode) -> None:
+    """Refuse a way to treat faces that a model cannot be served by.
+
+    Raises:
+        SpecError: ``off`` for a model that was trained on cut-out faces, or ``crop`` for one that
+            does not say how wide to cut.
+    """
+    if mode == "off" and spec.framing == "face":
+        raise SpecError("framing", "'face' needs the face finder, and faces are 'off'; use 'report' or 'crop'")
+    if mode == "crop" and spec.face_margin is None:
+        raise SpecError("face_margin", "is missing, so faces cannot be cut out as in training; use 'report' or 'off'")
+
+
+def check_finder(spec: ModelSpec) -> None:
+    """Refuse a model whose margin counts in the boxes of another finder.
+
+    Raises:
+        SpecError: it names another.
+    """
+    if spec.face_finder not in ("", FINDER):
+        raise SpecError("face_finder", f"{spec.face_finder!r} is not '{FINDER}', the one that this version has")
+
+
+def _whole(width: int, height: int, preprocessing: Preprocessing) -> Box:
+    return covered(width, height, preprocessing.input_width, preprocessing.input_height, preprocessing.resize_fit)
+
+
+def _around(face: Face, size: tuple[int, int], preprocessing: Preprocessing) -> Box:
+    if preprocessing.face_margin is None:
+        raise SpecError("face_margin", "is missing")
+    return face.region(preprocessing.face_margin).inside(*size).box
+
+
+def _look(box: Box, face: Face, preprocessing: Preprocessing) -> Look:
+    """Measure what the model sees of a face: the part of it inside the box, at the scale of the input."""
+    across = max(0.0, min(box[2], face.left + face.width) - max(box[0], face.left))
+    down = max(0.0, min(box[3], face.top + face.height) - max(box[1], face.top))
+    scale_x, scale_y = preprocessing.input_width / (box[2] - box[0]), preprocessing.input_height / (box[3] - box[1])
+    seen = max(across * min(1.0, scale_x), down * min(1.0, scale_y))
+    # Half a face counts as one of half the size, however long its remaining strip is.
+    return Look(box, face, seen * across * down / (face.width * face.height))

@@ -1,0 +1,113 @@
+"""Judgement: from the logits of every look to one verdict on the picture, and the reasons for it."""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.faces import Face
+from service.contract.framing import FacePolicy, Look
+from service.contract.preparation import Prepared
+from service.contract.spec import ModelSpec
+from service.contract.verdict import Verdict, verdicts
+
+Reason = Literal[
+    "no_face",
+    "face_too_small",
+    "tight_crop",
+    "several_faces",
+    "unstable_under_recompression",
+    "between_thresholds",
+]
+REASONS: Final[dict[Reason, str]] = {
+    "no_face": "No face was found; the verdict is `uncertain`.",
+    "face_too_small": "The model sees less than `SERVICE_MIN_FACE` pixels of the face; the verdict is `uncertain`.",
+    "tight_crop": "The face fills the picture or is cut by it, and was only found at a second look.",
+    "several_faces": "There is more than one face.",
+    "unstable_under_recompression": "Saved again as JPEG 75 the verdict would differ; it is `uncertain`.",
+    "between_thresholds": "P(fake) lies between the two thresholds; the verdict is `uncertain`.",
+}
+assert set(REASONS) == set(get_args(Reason))  # noqa: S101
+
+
+@dataclass(frozen=True, slots=True)
+class FaceJudgement:
+    """The verdict on one face.
+
+    Attributes:
+        face: where it is.
+        verdict: on this face alone; None where the model was not shown it by itself.
+        reasons: for that verdict.
+    """
+
+    face: Face
+    verdict: Verdict | None
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on one picture.
+
+    Attributes:
+        verdict: of its most fake face where each was looked at, else of the one look.
+        reasons: what made it ``uncertain``, and what should be known beside it.
+        faces: largest first.
+    """
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    faces: tuple[FaceJudgement, ...]
+
+
+def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, policy: FacePolicy) -> Judgement:
+    """Judge one picture by what the model says of its looks.
+
+    Args:
+        logits: ``[n, 2]``, a row for each of ``prepared.tensors``.
+        prepared: what the model was shown.
+        spec: of the model.
+        policy: what ``prepared`` was made with.
+
+    Raises:
+        ValueError: as :func:`service.contract.verdict.fake_probability`.
+    """
+    every = verdicts(logits, spec)
+    count = len(prepared.looks)
+    if policy.mode == "off":
+        return Judgement(every[0], (), ())
+    pairs = zip(every[:count], every[-count:], prepared.looks, strict=True)
+    judged = [_judge(plain, again, look, policy.min_face) for plain, again, look in pairs]
+    # A face that is too small is not judged, so it does not decide while another can.
+    able = [item for item in judged if "face_too_small" not in item[1]] or judged
+    verdict, reasons = max(able, key=lambda item: item[0].p_fake)
+    if len(prepared.faces) > 1:
+        reasons = _ordered((*reasons, "several_faces"))
+    if policy.mode == "crop" and prepared.faces:
+        each = [FaceJudgement(face, *item) for face, item in zip(prepared.faces, judged, strict=True)]
+    else:
+        each = [FaceJudgement(face, None, ()) for face in prepared.faces]
+    return Judgement(verdict, reasons, tuple(each))
+
+
+def _judge(plain: Verdict, again: Verdict, look: Look, min_face: float) -> tuple[Verdict, tuple[Reason, ...]]:
+    """Hold one look's verdict against what is known of its face."""
+    if look.face is None:
+        return _uncertain(plain), ("no_face",)
+    reasons: list[Reason] = ["tight_crop"] if look.face.tight else []
+    if look.seen < min_face:
+        return _uncertain(plain), _ordered((*reasons, "face_too_small"))
+    if plain.verdict == "uncertain":
+        reasons.append("between_thresholds")
+    if again.verdict != plain.verdict:
+        return _uncertain(plain), _ordered((*reasons, "unstable_under_recompression"))
+    return plain, tuple(reasons)
+
+
+def _uncertain(verdict: Verdict) -> Verdict:
+    return replace(verdict, verdict="uncertain", confidence=max(verdict.p_real, verdict.p_fake))
+
+
+def _ordered(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    return tuple(reason for reason in REASONS if reason in reasons)

@@ -1,0 +1,69 @@
+"""Preparation: a decoded picture to everything that the model is to see of it."""
+
+import io
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.contract.faces import Face
+from service.contract.finder import face_finder
+from service.contract.framing import FacePolicy, Look, looks
+from service.contract.image import DecodedImage, to_tensor
+from service.contract.spec import Preprocessing
+
+RECOMPRESSION_QUALITY: Final = 75
+_LONGEST_JPEG: Final = 65_500
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One picture, ready for the model.
+
+    Attributes:
+        faces: all that were found, largest first; empty where none were looked for.
+        looks: what the model is shown.
+        tensors: uint8 ``[n, H, W, 3]`` RGB: one for every look, and, where recompression is to be
+            checked, as many again, of the recompressed picture.
+    """
+
+    faces: tuple[Face, ...]
+    looks: tuple[Look, ...]
+    tensors: NDArray[np.uint8]
+
+
+def prepare(image: DecodedImage, preprocessing: Preprocessing, policy: FacePolicy) -> Prepared:
+    """Find the faces of a picture, and cut and resize what the model is to see.
+
+    Raises:
+        FinderError: faces are to be found, and the finder does not load.
+    """
+    faces = () if policy.mode == "off" else face_finder().find(image.rgb, policy.max_faces)
+    shown = looks(faces, image.width, image.height, preprocessing, policy.mode)
+    tensors = [to_tensor(image, preprocessing, look.box) for look in shown]
+    if policy.check_recompression:
+        again = recompressed(image)
+        tensors += [to_tensor(again, preprocessing, _scaled(look.box, again.width / image.width)) for look in shown]
+    return Prepared(faces, shown, np.stack(tensors))
+
+
+def recompressed(image: DecodedImage, quality: int = RECOMPRESSION_QUALITY) -> DecodedImage:
+    """Return the picture as it is once saved as JPEG (4:2:0) and read again.
+
+    One with a side over 65,500 pixels, which no JPEG can have, is brought to that first.
+    """
+    rgb, buffer = image.rgb, io.BytesIO()
+    if max(rgb.size) > _LONGEST_JPEG:
+        rgb = rgb.copy()
+        rgb.thumbnail((_LONGEST_JPEG, _LONGEST_JPEG))
+    rgb.save(buffer, "JPEG", quality=quality, subsampling=2)
+    with Image.open(buffer, formats=["JPEG"]) as saved:
+        again = saved.convert("RGB")
+    return DecodedImage("JPEG", again.width, again.height, again)
+
+
+def _scaled(box: tuple[float, float, float, float], factor: float) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (edge * factor for edge in box)
+    return left, top, right, bottom

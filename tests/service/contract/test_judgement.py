@@ -1,0 +1,192 @@
+"""Framing and judgement: what the model is shown, and which verdict and reasons come of it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.contract.faces import FINDER, Face
+from service.contract.framing import FacePolicy, Look, check_finder, check_mode, frame, looks
+from service.contract.image import DecodedImage, covered
+from service.contract.judgement import REASONS, Judgement, judge
+from service.contract.preparation import Prepared, prepare, recompressed
+from service.contract.spec import SpecError
+
+FAKE, REAL, BETWEEN = (-4.0, 4.0), (4.0, -4.0), (0.0, 0.0)
+LARGE, SMALL = Face(100, 100, 150, 200, 0.9), Face(400, 40, 15, 20, 0.8)
+
+
+@pytest.fixture(scope="module")
+def whole(make_spec):
+    return make_spec(face_margin=1.3, face_finder=FINDER, temperature=1.0)
+
+
+@pytest.fixture(scope="module")
+def cut_out(make_spec):
+    return make_spec(framing="face", face_margin=1.0, face_finder=FINDER)
+
+
+def as_decoded(rgb: Image.Image) -> DecodedImage:
+    return DecodedImage("PNG", rgb.width, rgb.height, rgb)
+
+
+def judged(spec, mode: str, logits, *faces: Face, again=None, min_face: int = 20, size=(500, 400)) -> Judgement:
+    shown = looks(faces, *size, spec.preprocessing, mode)
+    rows = [*logits, *(again or ())]
+    prepared = Prepared(faces, shown, np.zeros((len(rows), 48, 48, 3), np.uint8))
+    policy = FacePolicy(mode, min_face=min_face, check_recompression=again is not None)
+    return judge(np.array(rows, np.float32), prepared, spec, policy)
+
+
+def test_off_is_the_models_verdict_and_nothing_else(whole):
+    found = judged(whole, "off", [FAKE])
+    assert (found.verdict.verdict, found.reasons, found.faces) == ("fake", (), ())
+
+
+def test_no_face_makes_any_verdict_uncertain(whole):
+    found = judged(whole, "report", [FAKE])
+    assert (found.verdict.verdict, found.reasons) == ("uncertain", ("no_face",))
+    assert found.verdict.confidence == max(found.verdict.p_fake, found.verdict.p_real)
+    assert judged(whole, "crop", [FAKE]).reasons == ("no_face",)
+
+
+@pytest.mark.parametrize(("logits", "verdict"), [(FAKE, "fake"), (REAL, "real")])
+def test_a_face_that_is_seen_leaves_the_verdict_as_it_is(whole, logits, verdict):
+    found = judged(whole, "report", [logits], LARGE)
+    assert (found.verdict.verdict, found.reasons) == (verdict, ())
+    assert [(face.face, face.verdict) for face in found.faces] == [(LARGE, None)]
+
+
+def test_between_the_thresholds_is_a_reason(whole):
+    assert judged(whole, "report", [BETWEEN], LARGE).reasons == ("between_thresholds",)
+
+
+def test_a_face_that_the_model_hardly_sees_is_not_judged(whole):
+    found = judged(whole, "report", [FAKE], SMALL)
+    assert (found.verdict.verdict, found.reasons) == ("uncertain", ("face_too_small",))
+
+
+def test_several_faces_are_a_reason_that_leaves_the_verdict(whole):
+    found = judged(whole, "report", [REAL], LARGE, SMALL)
+    assert (found.verdict.verdict, found.reasons) == ("real", ("several_faces",))
+
+
+def test_a_tight_crop_is_a_reason_that_leaves_the_verdict(whole):
+    found = judged(whole, "report", [FAKE], Face(0, 0, 400, 400, 0.5, tight=True), size=(400, 400))
+    assert (found.verdict.verdict, found.reasons) == ("fake", ("tight_crop",))
+
+
+def test_crop_judges_each_face_and_the_picture_by_its_most_fake_one(whole):
+    other = Face(300, 100, 150, 190, 0.9)
+    found = judged(whole, "crop", [REAL, FAKE], LARGE, other)
+    assert [face.verdict.verdict for face in found.faces] == ["real", "fake"]
+    assert found.verdict == found.faces[1].verdict
+    assert found.reasons == ("several_faces",)
+
+
+def test_a_small_face_does_not_decide_while_another_can(whole):
+    found = judged(whole, "crop", [REAL, FAKE], LARGE, SMALL, min_face=30)
+    assert [face.reasons for face in found.faces] == [(), ("face_too_small",)]
+    assert [face.verdict.verdict for face in found.faces] == ["real", "uncertain"]
+    assert (found.verdict.verdict, found.reasons) == ("real", ("several_faces",))
+
+
+def test_small_faces_alone_make_the_picture_uncertain(whole):
+    found = judged(whole, "crop", [FAKE], SMALL, min_face=30)
+    assert (found.verdict.verdict, found.reasons) == ("uncertain", ("face_too_small",))
+
+
+def test_a_verdict_that_does_not_survive_recompression_is_uncertain(whole):
+    stable = judged(whole, "report", [FAKE], LARGE, again=[FAKE])
+    assert (stable.verdict.verdict, stable.reasons) == ("fake", ())
+    flips = judged(whole, "report", [FAKE], LARGE, again=[BETWEEN])
+    assert (flips.verdict.verdict, flips.reasons) == ("uncertain", ("unstable_under_recompression",))
+
+
+def test_recompression_is_checked_face_by_face(whole):
+    other = Face(300, 100, 150, 190, 0.9)
+    found = judged(whole, "crop", [REAL, FAKE], LARGE, other, again=[REAL, REAL])
+    assert [face.reasons for face in found.faces] == [(), ("unstable_under_recompression",)]
+
+
+def test_reasons_come_in_one_order(whole):
+    found = judged(whole, "report", [BETWEEN], LARGE, SMALL, again=[FAKE])
+    assert found.reasons == ("several_faces", "unstable_under_recompression", "between_thresholds")
+    assert list(REASONS).index("several_faces") < list(REASONS).index("between_thresholds")
+
+
+def test_a_face_outside_the_part_that_the_model_sees_is_not_seen(whole):
+    """A tall picture is cut to its middle: a face at its upper end is gone."""
+    (look,) = looks((Face(50, 10, 100, 130, 0.9),), 200, 800, whole.preprocessing, "report")
+    assert look == Look(covered(200, 800, 48, 48, "crop"), Face(50, 10, 100, 130, 0.9), 0.0)
+
+
+def test_what_the_model_sees_of_a_face_is_counted_in_pixels_of_its_input(whole):
+    (look,) = looks((Face(100, 100, 100, 200, 0.9),), 400, 400, whole.preprocessing, "report")
+    assert look.seen == pytest.approx(200 * 48 / 400)
+    (look,) = looks((Face(100, 100, 100, 200, 0.9),), 400, 400, whole.preprocessing, "crop")
+    assert look.seen == pytest.approx(48 / 1.3)
+
+
+def test_enlarging_a_face_adds_no_evidence(whole):
+    (look,) = looks((Face(10, 10, 15, 20, 0.9),), 40, 40, whole.preprocessing, "crop")
+    assert look.seen == pytest.approx(20)
+
+
+def test_a_model_of_cut_out_faces_is_shown_the_largest_unless_each_is_asked_for(cut_out):
+    faces = (LARGE, SMALL)
+    (report,) = looks(faces, 500, 400, cut_out.preprocessing, "report")
+    assert report.box == (75.0, 100.0, 275.0, 300.0)
+    assert [look.face for look in looks(faces, 500, 400, cut_out.preprocessing, "crop")] == [LARGE, SMALL]
+
+
+def test_frame_is_what_a_report_shows(astronaut, whole, cut_out):
+    for spec in (whole, cut_out):
+        shown = prepare(as_decoded(astronaut), spec.preprocessing, FacePolicy("report"))
+        assert frame(astronaut, spec.preprocessing) == shown.looks[0].box
+    blank = Image.new("RGB", (300, 200))
+    assert frame(blank, cut_out.preprocessing) == covered(300, 200, 48, 48, "crop")
+
+
+def test_off_looks_for_no_face(astronaut, whole, monkeypatch):
+    monkeypatch.setattr("service.contract.preparation.face_finder", lambda: 1 / 0)
+    shown = prepare(as_decoded(astronaut), whole.preprocessing, FacePolicy("off"))
+    assert (shown.faces, len(shown.tensors)) == ((), 1)
+
+
+def test_at_most_so_many_faces_are_shown_to_the_model(astronaut, whole):
+    pair = Image.new("RGB", (1024, 512))
+    pair.paste(astronaut, (0, 0))
+    pair.paste(astronaut, (512, 0))
+    assert len(prepare(as_decoded(pair), whole.preprocessing, FacePolicy("crop")).tensors) == 2
+    assert len(prepare(as_decoded(pair), whole.preprocessing, FacePolicy("crop", max_faces=1)).tensors) == 1
+
+
+def test_a_check_of_recompression_shows_every_look_once_more(astronaut, whole):
+    plain = prepare(as_decoded(astronaut), whole.preprocessing, FacePolicy("crop"))
+    both = prepare(as_decoded(astronaut), whole.preprocessing, FacePolicy("crop", check_recompression=True))
+    assert np.array_equal(both.tensors[:1], plain.tensors)
+    difference = np.abs(both.tensors[1].astype(int) - both.tensors[0])
+    assert 0 < difference.mean() < 4
+
+
+def test_a_picture_longer_than_any_jpeg_is_recompressed_all_the_same(whole):
+    longer = as_decoded(Image.new("RGB", (66_000, 33), "gray"))
+    assert recompressed(longer).width == 65_500
+    shown = prepare(longer, whole.preprocessing, FacePolicy(check_recompression=True))
+    assert np.abs(shown.tensors[1].astype(int) - shown.tensors[0]).max() <= 2
+
+
+def test_off_is_refused_for_a_model_of_cut_out_faces(cut_out):
+    with pytest.raises(SpecError, match="'framing': 'face' needs the face finder"):
+        check_mode(cut_out, "off")
+
+
+def test_crop_is_refused_for_a_model_that_knows_no_margin(make_spec):
+    with pytest.raises(SpecError, match="'face_margin': is missing"):
+        check_mode(make_spec(), "crop")
+    check_mode(make_spec(), "report")
+
+
+def test_another_models_finder_is_refused(make_spec):
+    with pytest.raises(SpecError, match=f"'face_finder': 'haar' is not '{FINDER}'"):
+        check_finder(make_spec(face_margin=1.3, face_finder="haar"))
