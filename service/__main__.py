@@ -13,6 +13,8 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from service.app import create_app
+from service.contract.spec import SpecError
+from service.contract.yunet import FinderError
 from service.engine import Engine, ModelFileError, ProviderError
 from service.logs import log_config
 from service.settings import Settings, unknown_variables
@@ -30,13 +32,16 @@ def main() -> None:
     # Before the port is bound: a service that cannot answer must not look as if it could.
     try:
         engine = Engine.load(settings.model, settings.provider, settings.inference_threads)
-    except (ModelFileError, ProviderError) as error:
+        app = create_app(settings, engine)
+    except (ModelFileError, ProviderError, FinderError) as error:
         _refuse(str(error))
+    except SpecError as error:
+        _refuse(f"setting --faces (SERVICE_FACES): {settings.faces} does not go with the model: {error}")
     listener = _listen(settings.host, settings.port)
     # uvicorn drains, then raises the signal that stopped it once more; a clean stop is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = uvicorn.Config(
-        create_app(settings, engine),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,

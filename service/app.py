@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__, logs
+from service.contract.finder import face_finder
+from service.contract.framing import check_mode
 from service.contract.image import ImageError
 from service.engine import Engine, InferenceError
 from service.errors import RequestError, code_for_status, problem
@@ -27,13 +29,21 @@ _log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings, engine: Engine) -> FastAPI:
-    """Build the application around a loaded engine; it is ready from its start-up to its shutdown."""
+    """Build the application around a loaded engine; it is ready from its start-up to its shutdown.
+
+    Raises:
+        SpecError: the model cannot be served with these faces settings.
+        FinderError: faces are to be found, and the finder does not load.
+    """
+    check_mode(engine.spec, settings.faces)
+    if settings.faces != "off":
+        face_finder()
     metrics = Metrics()
     state = State(settings, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        scorer = Scorer(engine, settings.limits, settings.decode_threads)
+        scorer = Scorer(engine, settings.limits, settings.face_policy, settings.decode_threads)
         metrics.model.info(
             {
                 "name": engine.spec.name,

@@ -15,6 +15,7 @@ from service.contract.spec import ModelSpec, SpecError
 from service.processors import processors
 
 Provider = Literal["auto", "cpu", "cuda"]
+_MOST_AT_ONCE = 8
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -117,6 +118,18 @@ class Engine:
         if not np.isfinite(logits).all():
             raise InferenceError("output holds NaN or infinity")
         return logits
+
+    def logits_in_parts(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the model on few images at a time, so that a picture of many faces takes no more memory than one of 8.
+
+        Args:
+            images: as for :meth:`logits`.
+
+        Raises:
+            InferenceError: as :meth:`logits`.
+        """
+        starts = range(0, len(images), _MOST_AT_ONCE)
+        return np.concatenate([self.logits(images[start : start + _MOST_AT_ONCE]) for start in starts])
 
     def warm_up(self) -> None:
         """Run once on zeros of the spec's own size, so that the first request pays nothing extra.

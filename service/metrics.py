@@ -13,7 +13,10 @@ class Metrics:
         requests: answers by path and status.
         refusals: refused requests by error code.
         verdicts: verdicts by name.
-        stages: seconds in each stage of a prediction: decode, queue, inference, total.
+        reasons: reasons by name.
+        faces: faces found in a picture.
+        stages: seconds in each stage of a prediction: decode, find (a part of decode), queue,
+            inference, total.
         in_flight: predictions under way.
         model: name, version and SHA-256 of the loaded model, and its execution provider.
     """
@@ -25,6 +28,10 @@ class Metrics:
             "service_refusals", "Refused requests by error code.", ("code",), registry=self.registry
         )
         self.verdicts = Counter("service_verdicts", "Verdicts by name.", ("verdict",), registry=self.registry)
+        self.reasons = Counter("service_reasons", "Reasons by name.", ("reason",), registry=self.registry)
+        self.faces = Histogram(
+            "service_faces", "Faces found in a picture.", registry=self.registry, buckets=(0, 1, 2, 4, 8, 16, 32)
+        )
         self.stages = Histogram(
             "service_stage_seconds",
             "Seconds in each stage of a prediction.",

@@ -8,11 +8,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from service.contract.faces import FINDER
+from service.contract.judgement import answer
 from service.engine import Engine
 from service.errors import ERROR_CODES, MEDIA_TYPE, RequestError
 from service.intake import FIELD, read_picture
 from service.metrics import Metrics
 from service.schemas import (
+    FaceFacts,
     Health,
     ImageFacts,
     InputFacts,
@@ -20,7 +23,6 @@ from service.schemas import (
     ModelFacts,
     ModelIdentity,
     Prediction,
-    Probabilities,
     Problem,
     Threads,
     ThresholdValues,
@@ -101,6 +103,7 @@ def _state(request: Request) -> State:
 @router.post(
     "/predict",
     response_model=Prediction,
+    response_model_exclude_none=True,
     openapi_extra=_PICTURE_BODY,
     responses=_problems(400, 408, 413, 415, 422, 429, 500, 503),
     summary="Is this face real or AI-generated?",
@@ -112,22 +115,28 @@ async def predict(request: Request) -> Prediction:
     with state.permit():
         payload = await read_picture(request, state.settings.max_bytes, state.settings.body_timeout_s)
         scored = await scorer.score(payload)
-    state.metrics.verdicts.labels(scored.verdict.verdict).inc()
+    _record(state.metrics, scored)
+    return _prediction(scored, scorer)
+
+
+def _record(metrics: Metrics, scored: Scored) -> None:
+    judgement = scored.judgement
+    metrics.verdicts.labels(judgement.verdict.verdict).inc()
+    metrics.faces.observe(len(judgement.faces))
+    for reason in judgement.reasons:
+        metrics.reasons.labels(reason).inc()
     for stage, milliseconds in asdict(scored.timings).items():
-        state.metrics.stages.labels(stage).observe(milliseconds / 1000)
-    return _prediction(scored, scorer.engine)
+        metrics.stages.labels(stage).observe(milliseconds / 1000)
 
 
-def _prediction(scored: Scored, engine: Engine) -> Prediction:
-    verdict = scored.verdict
+def _prediction(scored: Scored, scorer: Scorer) -> Prediction:
+    engine = scorer.engine
     return Prediction(
-        verdict=verdict.verdict,
-        confidence=verdict.confidence,
-        probabilities=Probabilities(real=verdict.p_real, fake=verdict.p_fake),
+        **answer(scored.judgement, scorer.policy),
         thresholds=_thresholds(engine),
         image=ImageFacts.model_validate(asdict(scored.image)),
         model=ModelIdentity(name=engine.spec.name, version=engine.spec.version, sha256=engine.sha256),
-        timings_ms=TimingsMs(**asdict(scored.timings)),
+        timings_ms=TimingsMs.model_validate(scored.timings, from_attributes=True),
     )
 
 
@@ -170,7 +179,9 @@ async def model(request: Request) -> ModelFacts:
             resize_filter=spec.resize_filter,
             resize_fit=spec.resize_fit,
             exif_policy=spec.exif_policy,
+            framing=spec.framing,
         ),
+        faces=FaceFacts(finder=FINDER, margin=spec.face_margin, **asdict(settings.face_policy)),
         temperature=spec.temperature,
         thresholds=_thresholds(engine),
         threshold_rule=spec.threshold_rule,

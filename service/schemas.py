@@ -4,6 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.contract.framing import FaceMode
+from service.contract.judgement import REASONS, Reason
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
@@ -40,12 +43,45 @@ class ModelIdentity(BaseModel):
 
 
 class TimingsMs(BaseModel):
-    """Milliseconds in each stage."""
+    """Milliseconds in each stage; `decode` is bytes to tensor, with the search for faces."""
 
     decode: float
     queue: float
     inference: float
     total: float
+
+
+class Box(BaseModel):
+    """Whole pixels of the picture as shown, after EXIF orientation."""
+
+    left: Annotated[int, Field(ge=0)]
+    top: Annotated[int, Field(ge=0)]
+    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1)]
+
+
+_Verdict = Annotated[
+    Literal["real", "fake", "uncertain"],
+    Field(description="`uncertain` where P(fake) lies between the two thresholds, or a reason forbids a verdict."),
+]
+_Confidence = Annotated[
+    Probability,
+    Field(description="Calibrated probability of the class the verdict names; the larger one for `uncertain`."),
+]
+_REASONS = "What made the verdict uncertain, and what to know beside it. " + " ".join(
+    f"`{name}`: {meaning}" for name, meaning in REASONS.items()
+)
+
+
+class FoundFace(BaseModel):
+    """One face; a verdict on it alone where `SERVICE_FACES` is `crop`."""
+
+    box: Box
+    score: Annotated[Probability, Field(description="How sure the finder is that this is a face.")]
+    verdict: _Verdict | None = None
+    confidence: _Confidence | None = None
+    probabilities: Probabilities | None = None
+    reasons: Annotated[list[Reason] | None, Field(description="As the picture's, of this face alone.")] = None
 
 
 class Prediction(BaseModel):
@@ -58,22 +94,25 @@ class Prediction(BaseModel):
                 "confidence": 0.981,
                 "probabilities": {"real": 0.019, "fake": 0.981},
                 "thresholds": {"real": 0.35, "fake": 0.94},
+                "faces": [{"box": {"left": 230, "top": 180, "width": 560, "height": 750}, "score": 0.93}],
+                "reasons": [],
                 "image": {"format": "JPEG", "width": 1024, "height": 1024, "sha256": "5f" * 32},
                 "model": {"name": "residual-cnn", "version": "0.1.0", "sha256": "0e" * 32},
-                "timings_ms": {"decode": 1.9, "queue": 0.1, "inference": 4.0, "total": 6.0},
+                "timings_ms": {"decode": 3.4, "queue": 0.1, "inference": 4.0, "total": 7.5},
             }
         }
     )
-    verdict: Annotated[
-        Literal["real", "fake", "uncertain"],
-        Field(description="`uncertain` where P(fake) lies between the two thresholds."),
-    ]
-    confidence: Annotated[
-        Probability,
-        Field(description="Calibrated probability of the class the verdict names; the larger one for `uncertain`."),
-    ]
+    verdict: _Verdict
+    confidence: _Confidence
     probabilities: Probabilities
     thresholds: ThresholdValues
+    faces: Annotated[
+        list[FoundFace] | None,
+        Field(description="Faces found, largest first. Not there where `SERVICE_FACES` is `off`."),
+    ] = None
+    reasons: Annotated[
+        list[Reason] | None, Field(description=f"{_REASONS} Not there where `SERVICE_FACES` is `off`.")
+    ] = None
     image: ImageFacts
     model: ModelIdentity
     timings_ms: TimingsMs
@@ -93,6 +132,18 @@ class InputFacts(BaseModel):
     resize_filter: str
     resize_fit: str
     exif_policy: str
+    framing: str
+
+
+class FaceFacts(BaseModel):
+    """What is done about faces, and by which finder; the margin is the model's."""
+
+    mode: FaceMode
+    finder: str
+    margin: float | None
+    min_face: int
+    max_faces: int
+    check_recompression: bool
 
 
 class LimitValues(BaseModel):
@@ -122,6 +173,7 @@ class ModelFacts(BaseModel):
     fake_class: str
     output_kind: str
     input: InputFacts
+    faces: FaceFacts
     temperature: float
     thresholds: ThresholdValues
     threshold_rule: str

@@ -9,16 +9,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.image import Limits, decode, to_tensor
-from service.contract.verdict import Verdict, verdicts
+from service.contract.finder import face_finder
+from service.contract.framing import FacePolicy
+from service.contract.image import Limits, decode
+from service.contract.judgement import Judgement, judge
+from service.contract.preparation import Prepared, prepare
+from service.contract.yunet import FinderError
 from service.engine import Engine, InferenceError
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Milliseconds in each stage; ``queue`` is the wait for a decode and an inference thread."""
+    """Milliseconds in each stage.
+
+    ``decode`` is bytes to tensors, of which ``find`` is the search for faces with all that is cut
+    and resized; ``queue`` is the wait for a decode and an inference thread.
+    """
 
     decode: float
+    find: float
     queue: float
     inference: float
     total: float
@@ -38,7 +47,7 @@ class ImageFacts:
 class Scored:
     """One answered picture."""
 
-    verdict: Verdict
+    judgement: Judgement
     image: ImageFacts
     timings: Timings
 
@@ -49,8 +58,9 @@ class Scorer:
     Inference has one thread, because the engine's own threads already fill the processors.
     """
 
-    def __init__(self, engine: Engine, limits: Limits, decode_threads: int) -> None:
+    def __init__(self, engine: Engine, limits: Limits, policy: FacePolicy, decode_threads: int) -> None:
         self.engine = engine
+        self.policy = policy
         self._limits = limits
         self._decoding = ThreadPoolExecutor(decode_threads, "decode")
         self._inference = ThreadPoolExecutor(1, "inference")
@@ -65,20 +75,20 @@ class Scorer:
         """
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
-        image, tensor, decode_s = await loop.run_in_executor(self._decoding, self._decode, payload)
-        logits, inference_s = await loop.run_in_executor(self._inference, self._infer, tensor)
-        (verdict,) = verdicts(logits, self.engine.spec)
+        image, prepared, decode_s, find_s = await loop.run_in_executor(self._decoding, self._prepare, payload)
+        logits, inference_s = await loop.run_in_executor(self._inference, self._infer, prepared.tensors)
+        judgement = judge(logits, prepared, self.engine.spec, self.policy)
         total_s = time.perf_counter() - start
         queue_s = max(0.0, total_s - decode_s - inference_s)
-        stages = (round(seconds * 1000, 3) for seconds in (decode_s, queue_s, inference_s, total_s))
-        return Scored(verdict, image, Timings(*stages))
+        stages = (round(seconds * 1000, 3) for seconds in (decode_s, find_s, queue_s, inference_s, total_s))
+        return Scored(judgement, image, Timings(*stages))
 
     async def ready(self) -> bool:
         """Return whether the model can answer; runs it once where the last inference failed."""
         if not self._failed:
             return True
         try:
-            await asyncio.get_running_loop().run_in_executor(self._inference, self.engine.warm_up)
+            await asyncio.get_running_loop().run_in_executor(self._inference, self._warm_up)
         except InferenceError:
             return False
         self._failed = False
@@ -89,18 +99,32 @@ class Scorer:
         self._decoding.shutdown()
         self._inference.shutdown()
 
-    def _decode(self, payload: bytes) -> tuple[ImageFacts, NDArray[np.uint8], float]:
+    def _prepare(self, payload: bytes) -> tuple[ImageFacts, Prepared, float, float]:
         start = time.perf_counter()
         spec = self.engine.spec
         image = decode(payload, self._limits, spec.exif_policy)
-        tensor = to_tensor(image, spec.preprocessing)
+        decoded = time.perf_counter()
+        try:
+            prepared = prepare(image, spec.preprocessing, self.policy)
+        except FinderError as error:
+            self._failed = True
+            raise InferenceError(str(error)) from error
         facts = ImageFacts(image.format, image.width, image.height, hashlib.sha256(payload).hexdigest())
-        return facts, tensor, time.perf_counter() - start
+        end = time.perf_counter()
+        return facts, prepared, end - start, end - decoded
 
-    def _infer(self, tensor: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
+    def _warm_up(self) -> None:
+        self.engine.warm_up()
+        if self.policy.mode != "off":
+            try:
+                face_finder().warm_up()
+            except FinderError as error:
+                raise InferenceError(str(error)) from error
+
+    def _infer(self, tensors: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
         start = time.perf_counter()
         try:
-            logits = self.engine.logits(tensor[None])
+            logits = self.engine.logits_in_parts(tensors)
         except InferenceError:
             self._failed = True
             raise

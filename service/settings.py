@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.contract.framing import FacePolicy
 from service.contract.image import Limits
 from service.processors import processors
 
 _LIMITS = Limits()
+_FACES = FacePolicy()
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -68,6 +70,29 @@ class Settings(BaseSettings):
     min_side: Annotated[
         int, Field(ge=1, le=4096, description="Shortest side of a picture, pixels; a shorter one gets 422.")
     ] = _LIMITS.min_side
+    faces: Annotated[
+        Literal["off", "report", "crop"],
+        Field(
+            description="off: faces are not looked for; report: they are, and a picture without one is uncertain; "
+            "crop: each face is judged by itself."
+        ),
+    ] = _FACES.mode
+    min_face: Annotated[
+        int,
+        Field(
+            ge=1, le=4096, description="Longer side of the smallest face that is judged, pixels; else face_too_small."
+        ),
+    ] = _FACES.min_face
+    max_faces: Annotated[
+        int, Field(ge=1, le=1000, description="Most faces that are reported and judged: the largest.")
+    ] = _FACES.max_faces
+    check_recompression: Annotated[
+        bool,
+        Field(
+            description="Also judge each picture saved again as JPEG 75; where the verdict differs it is uncertain: "
+            "unstable_under_recompression."
+        ),
+    ] = _FACES.check_recompression
     body_timeout_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds for a body to arrive; a slower one gets 408.")
     ] = 10.0
@@ -82,6 +107,18 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """What the decoder refuses."""
         return Limits(self.max_bytes, self.max_pixels, self.min_side)
+
+    @property
+    def face_policy(self) -> FacePolicy:
+        """What is done about faces."""
+        return FacePolicy(self.faces, self.min_face, self.max_faces, self.check_recompression)
+
+    @field_validator("check_recompression")
+    @classmethod
+    def _has_a_place_in_the_answer(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("faces") == "off":
+            raise ValueError("needs faces 'report' or 'crop', whose answers hold reasons")
+        return value
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

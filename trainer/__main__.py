@@ -6,6 +6,7 @@ Heavy imports stay inside the commands, so that ``--help`` and ``predict`` start
 import json
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +17,17 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"trainer: {missing.name} is not installed; the extra 'trainer' has it: pip install '.[trainer]'")
 
+from service.contract.faces import MIN_FACE
 from trainer.errors import PeerLost, TrainerError
 from trainer.files import refuse_existing
 from trainer.options import (
     GROUPS_HELP,
     AugmentChoice,
     Data,
+    FaceMargin,
+    FacesChoice,
     FilterChoice,
+    Framing,
     GroupChoice,
     Model,
     Report,
@@ -56,6 +61,8 @@ def audit(
     recipe: Annotated[
         str | None, typer.Option(help="Score again what this recipe's preprocessing leaves, and its weights.")
     ] = None,
+    framing: Framing = None,
+    face_margin: FaceMargin = None,
     groups: Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)] = GroupChoice.LISTED,
 ) -> None:
     """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
@@ -63,10 +70,13 @@ def audit(
     from trainer.audit_page import audit_tables, write_audit
     from trainer.dataset import scan
     from trainer.files import new_folder
+    from trainer.framed import with_faces
     from trainer.groups import grouped
     from trainer.leftover import preprocessed
 
-    chosen = get_recipe(recipe) if recipe else None
+    chosen = get_recipe(recipe, framing=_value(framing), face_margin=face_margin) if recipe else None
+    if not chosen and (framing or face_margin):
+        raise TrainerError("--framing and --face-margin say what a recipe does to pictures: name one with --recipe")
     refuse_existing(report)
     dataset = grouped(scan(data, one_class=True), groups.value)
     _print_left_out(dataset)
@@ -75,7 +85,7 @@ def audit(
         _print(table)
     for sentence in found.findings:
         print(f"- {sentence}")
-    left = preprocessed(dataset.samples, chosen) if chosen else None
+    left = preprocessed(with_faces(dataset, chosen).samples, chosen) if chosen else None
     if left:
         print(f"- {left['sentence']}")
     if report:
@@ -107,6 +117,8 @@ def fit(
     resize_filter: Annotated[
         FilterChoice | None, typer.Option(help="Of the way to the input size, also when served; default: the recipe's.")
     ] = None,
+    framing: Framing = None,
+    face_margin: FaceMargin = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")
     ] = None,
@@ -123,11 +135,13 @@ def fit(
 
     chosen = get_recipe(
         recipe,
-        augmentation=augment.value if augment else None,
+        augmentation=_value(augment),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
-        resize_filter=resize_filter.value if resize_filter else None,
+        resize_filter=_value(resize_filter),
+        framing=_value(framing),
+        face_margin=face_margin,
     )
     published = split is SplitChoice.AS_PUBLISHED
     options = FitOptions(
@@ -229,15 +243,22 @@ def _assess(
 def predict(
     model: Model,
     images: Annotated[list[Path], typer.Argument(help="Pictures.", metavar="IMAGE")],
+    faces: Annotated[FacesChoice, typer.Option(help="As SERVICE_FACES.")] = FacesChoice.REPORT,
+    min_face: Annotated[int, typer.Option(min=1, help="As SERVICE_MIN_FACE.")] = MIN_FACE,
+    check_recompression: Annotated[
+        bool, typer.Option("--check-recompression", help="As SERVICE_CHECK_RECOMPRESSION.")
+    ] = False,
 ) -> None:
     """Print one JSON line a picture: the verdict that the service would give."""
+    from service.contract.framing import FacePolicy
     from service.engine import Engine
     from trainer.predict import predict_file
 
     engine = Engine.load(model, "cpu")
+    policy = FacePolicy(faces.value, min_face=min_face, check_recompression=check_recompression)
     refused = False
     for path in images:
-        answer = predict_file(engine, path)
+        answer = predict_file(engine, path, policy)
         refused |= "error" in answer
         print(json.dumps(answer), flush=True)
     if refused:
@@ -260,6 +281,10 @@ def export(
 
     parity = export_run(Run(run), images or ())
     print(f"{run / 'model.onnx'}: largest logit difference {parity.max_difference:.1e} over {parity.files} files")
+
+
+def _value(choice: StrEnum | None) -> Any:
+    return choice.value if choice else None
 
 
 def _print_left_out(dataset: "Dataset") -> None:
@@ -292,6 +317,7 @@ def main() -> None:
     """Run the command line; a refusal is one line and exit status 1, Ctrl-C is 130."""
     from service.contract.image import ImageError
     from service.contract.spec import SpecError
+    from service.contract.yunet import FinderError
     from service.engine import InferenceError, ModelFileError
 
     try:
@@ -300,7 +326,7 @@ def main() -> None:
         _say(str(error))
         # JAX would wait at exit, for more than a minute, for the process that is gone.
         os._exit(1)
-    except (TrainerError, RecipeError, SpecError, ImageError, ModelFileError, InferenceError) as error:
+    except (TrainerError, RecipeError, SpecError, ImageError, ModelFileError, InferenceError, FinderError) as error:
         _fail(str(error))
     except OSError as error:
         where = f" '{error.filename}'" if error.filename else ""

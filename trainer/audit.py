@@ -19,7 +19,7 @@ class Audit:
     """What an audit found.
 
     Attributes:
-        verdict: ``separable`` where the pooled cheat score is above .6, ``clean``, or ``too few to tell``.
+        verdict: that of the pooled cheat score, see :class:`trainer.cheat.Cheat`.
         findings: the same in words, most important first.
         pooled: cheat score of everything together.
         sources: cheat score of each source: within itself, or against all pictures of the class
@@ -104,13 +104,18 @@ def _kind(one: Sample, other: Sample) -> str:
 
 def _left_out_kind(reason: str) -> str:
     first = reason.split(" ", 1)[0].rstrip(":")
-    return {"duplicate": "exact duplicate", "contradictory": "contradictory label"}.get(first, "unreadable")
+    return {
+        "duplicate": "exact duplicate",
+        "contradictory": "contradictory label",
+        "no_face": "no face",
+    }.get(first, "unreadable")
 
 
 def describe(samples: Sequence[Sample]) -> dict[str, Any]:
     """Return counts and quantiles of one source and class."""
     facts = [sample.facts for sample in samples if sample.facts]
     quality = [fact.quality for fact in facts if fact.quality]
+    margins = [fact.margin for fact in facts if fact.margin]
     return {
         "images": len(facts),
         "file_size": _quantiles([fact.file_size for fact in facts]),
@@ -120,6 +125,8 @@ def describe(samples: Sequence[Sample]) -> dict[str, Any]:
         "subsampling": _shares(Counter(fact.subsampling for fact in facts if fact.subsampling)),
         "sharpness": _quantiles([fact.sharpness for fact in facts]),
         "greyscale": sum(fact.greyscale for fact in facts) / len(facts),
+        "faces": len(margins) / len(facts),
+        "margin": _quantiles(margins) if margins else None,
     }
 
 

@@ -43,7 +43,9 @@ def write_audit(
 
 def audit_tables(found: Audit) -> list[Table]:
     """Return the audit as tables for a terminal."""
-    like = Table("source", "images", "sizes", "format", "JPEG quality", "kB", "sharpness", "greyscale")
+    like = Table(
+        "source", "images", "sizes", "format", "JPEG quality", "kB", "sharpness", "greyscale", "faces", "margin"
+    )
     for name, stratum in found.strata.items():
         quality = stratum["jpeg_quality"]
         like.add_row(
@@ -55,6 +57,8 @@ def audit_tables(found: Audit) -> list[Table]:
             f"{stratum['file_size']['median'] / 1000:.1f}",
             f"{stratum['sharpness']['median']:.2f}",
             percent(stratum["greyscale"]),
+            percent(stratum["faces"]),
+            f"{stratum['margin']['median']:.2f}" if stratum["margin"] else "–",
         )
     scores = Table("cheat score", "real", "fake", "score", "95 %", *CUES)
     for name, cheat in _scores(found):

@@ -2,7 +2,8 @@
 
 ``classic`` is what flatten-cnn-300 defined and never used. ``reencode`` is ours: it takes away
 what gives a class away without being evidence (framing, size, compression), so that the network
-must look at what is left. Every function takes and gives uint8 ``[H, W, 3]``.
+must look at what is left. Every function takes and gives uint8 ``[H, W, 3]``. Recipes whose framing
+is ``face`` also jitter the square around it, whatever else they do.
 """
 
 import io
@@ -12,23 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from trainer.recipes import Recipe, Reencoding
+from service.contract.faces import Face
+from service.contract.image import resize
+from trainer.recipes import FACE_MARGIN, Recipe, Reencoding
 
 Tensor = NDArray[np.uint8]
-# Cached tensor, the same picture as it will be served, generator.
-Augment = Callable[[Tensor, Tensor, np.random.Generator], Tensor]
+# Cached tensor, the same picture as it will be served, generator, the face in the cached tensor.
+Augment = Callable[[Tensor, Tensor, np.random.Generator, Face | None], Tensor]
+Crop = Callable[[Tensor, np.random.Generator, Face], Image.Image]
 Step = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
 
 def make_augment(recipe: Recipe) -> Augment | None:
-    """Return the augmentation of a recipe; None for ``none``."""
-    if recipe.augmentation == "classic":
-        return lambda _, served, rng: classic(served, rng)
+    """Return the augmentation of a recipe; None where it has none."""
+    jitter = Jitter(recipe) if recipe.preprocessing.framing == "face" else None
     if recipe.augmentation == "reencode":
-        return Reencode(recipe.preprocessing.input_height, recipe.reencoding)
-    return None
+        return Reencode(recipe.preprocessing.input_height, recipe.reencoding, jitter)
+    finish = classic if recipe.augmentation == "classic" else None
+    if jitter is None:
+        return finish and (lambda _, served, rng, __=None: finish(served, rng))
+
+    def jittered(image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None) -> Tensor:
+        moved = np.asarray(jitter(image, rng, face), dtype=np.uint8) if face else served
+        return finish(moved, rng) if finish else moved
+
+    return jittered
+
+
+class Jitter:
+    """The square around a face, with a margin and a middle that vary (``Recipe.face_jitter``)."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        how = recipe.preprocessing
+        self._how, self._margin, self._jitter = how, how.face_margin or FACE_MARGIN, recipe.face_jitter
+
+    def __call__(self, image: Tensor, rng: np.random.Generator, face: Face) -> Image.Image:
+        """Return a picture of the input's size.
+
+        Args:
+            image: cached tensor, wide enough for the largest jitter.
+            rng: decides margin and middle.
+            face: in pixels of ``image``.
+        """
+        margin = self._margin * rng.uniform(1 - self._jitter, 1 + self._jitter)
+        right, down = rng.uniform(-self._jitter / 2, self._jitter / 2, 2)
+        region = face.region(margin, shift=(right, down)).inside(image.shape[1], image.shape[0])
+        how = self._how
+        picture = Image.fromarray(image)
+        return resize(picture, how.input_height, how.input_width, how.resize_filter, how.resize_fit, region.box)
 
 
 def classic(image: Tensor, rng: np.random.Generator) -> Tensor:
@@ -75,8 +109,8 @@ class Reencode:
     detector hold elsewhere).
     """
 
-    def __init__(self, side: int, how: Reencoding) -> None:
-        self._side, self._how = side, how
+    def __init__(self, side: int, how: Reencoding, jitter: Crop | None = None) -> None:
+        self._side, self._how, self._jitter = side, how, jitter
         self._steps: tuple[tuple[float, Step], ...] = (
             (how.recompress, self._recompress),
             (how.rescale, _rescale),
@@ -87,15 +121,16 @@ class Reencode:
             (how.mask, _mask),
         )
 
-    def __call__(self, image: Tensor, served: Tensor, rng: np.random.Generator) -> Tensor:
+    def __call__(self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None) -> Tensor:
         """Augment one picture to uint8 ``[side, side, 3]``.
 
         Args:
             image: cached tensor that crops are taken from, at least as large as ``side``.
             served: the same picture as the service will see it, ``[side, side, 3]``.
             rng: decides everything.
+            face: in pixels of ``image``, for framing ``face``.
         """
-        picture = self._crop(image, served, rng)
+        picture = self._crop(image, served, rng, face)
         if rng.random() < self._how.flip:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         for position in rng.permutation(len(self._steps)):
@@ -106,8 +141,8 @@ class Reencode:
             picture = self._recompress(picture, rng)
         return np.asarray(picture, dtype=np.uint8)
 
-    def _crop(self, image: Tensor, served: Tensor, rng: np.random.Generator) -> Image.Image:
-        """Take the picture exactly as served, native pixels at any offset, or a zoomed crop."""
+    def _crop(self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None) -> Image.Image:
+        """Take the picture exactly as served, native pixels at any offset, or a zoomed or jittered crop."""
         draw = rng.random()
         if draw < self._how.whole:
             return Image.fromarray(served)
@@ -115,6 +150,8 @@ class Reencode:
         if draw < self._how.whole + self._how.native:
             top, left = rng.integers(0, height - self._side + 1), rng.integers(0, width - self._side + 1)
             return Image.fromarray(image[top : top + self._side, left : left + self._side])
+        if self._jitter and face:
+            return self._jitter(image, rng, face)
         scale = rng.uniform(*self._how.zoom)
         left, top = rng.uniform(0, width * (1 - scale)), rng.uniform(0, height * (1 - scale))
         box = (left, top, left + width * scale, top + height * scale)

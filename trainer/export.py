@@ -25,7 +25,7 @@ def build_spec(config: dict[str, Any], calibration: Calibration, metrics: dict[s
         class_names=tuple(recipe["class_names"]),
         fake_class="fake",
         output_kind=recipe["output_kind"],
-        **recipe["preprocessing"],
+        **_preprocessing(config),
         **asdict(calibration),
         dataset_fingerprint=config["dataset"]["fingerprint"],
         dataset_counts={key: n for key, n in config["dataset"]["counts"].items() if key.rsplit("/", 1)[0] not in held},
@@ -34,6 +34,14 @@ def build_spec(config: dict[str, Any], calibration: Calibration, metrics: dict[s
         library_versions=config["library_versions"],
         commit=config["commit"],
     )
+
+
+def _preprocessing(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe's, with the margin that the training pictures had where it took them whole."""
+    how, faces = config["recipe"]["preprocessing"], config.get("faces", {})
+    if how.get("face_margin") is None and faces.get("median_margin"):
+        how = {**how, "face_margin": faces["median_margin"], "face_finder": faces["finder"]}
+    return dict(how)
 
 
 def with_metadata(graph: onnx.ModelProto, spec: ModelSpec) -> bytes:

@@ -1,4 +1,4 @@
-"""Facts: what can be said of a picture without looking at the face in it.
+"""Facts: what can be said of a picture without looking at the face in it, but where that is.
 
 These are what the audit's cheat score sees (:mod:`trainer.cheat`), and what near duplicates are
 found by (:mod:`trainer.duplicates`).
@@ -13,6 +13,9 @@ import imagehash
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
+
+from service.contract.faces import Face
+from service.contract.finder import face_finder
 
 HASH_SIDE: Final = 16
 # IJG's luminance table at quality 50 (ITU-T T.81, annex K), in any order: only its scaled sum is used.
@@ -58,6 +61,7 @@ class Facts:
         sharpness: natural logarithm of the variance of the Laplacian, in the central 512 x 512
             pixels at their native size (Pech-Pacheco et al. 2000).
         greyscale: the three channels are as good as equal.
+        face: the largest face, where one was found: its place says how the picture was framed.
         phash: 256-bit perceptual hash (:func:`imagehash.phash`), 32 bytes; empty where not wanted.
     """
 
@@ -72,7 +76,22 @@ class Facts:
     blue: float
     sharpness: float
     greyscale: bool
+    face: Face | None
     phash: bytes
+
+    @property
+    def margin(self) -> float | None:
+        """Shorter side of the picture as a multiple of the face's longer one; None without a face."""
+        return min(self.width, self.height) / self.face.side if self.face else None
+
+    @property
+    def offset(self) -> tuple[float, float] | None:
+        """Middle of the face from the picture's, as a share of the shorter side: right, down; None without a face."""
+        if not self.face:
+            return None
+        right = self.face.left + (self.face.width - self.width) / 2
+        down = self.face.top + (self.face.height - self.height) / 2
+        return right / min(self.width, self.height), down / min(self.width, self.height)
 
 
 def facts_of_file(payload: bytes, rgb: Image.Image) -> Facts:
@@ -89,7 +108,15 @@ def facts_of_file(payload: bytes, rgb: Image.Image) -> Facts:
         subsampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(header), "") if jpeg else ""
     digest = np.packbits(imagehash.phash(rgb, hash_size=HASH_SIDE).hash.ravel()).tobytes()
     return Facts(
-        len(payload), file_format, rgb.width, rgb.height, quality, subsampling, *_colour_and_sharpness(rgb), digest
+        len(payload),
+        file_format,
+        rgb.width,
+        rgb.height,
+        quality,
+        subsampling,
+        *_colour_and_sharpness(rgb),
+        _face(rgb),
+        digest,
     )
 
 
@@ -101,7 +128,11 @@ def facts_of_tensor(tensor: NDArray[np.uint8]) -> Facts:
     """
     rgb, buffer = Image.fromarray(tensor), io.BytesIO()
     rgb.save(buffer, "JPEG", quality=_TENSOR_QUALITY)
-    return Facts(buffer.tell(), "", rgb.width, rgb.height, None, "", *_colour_and_sharpness(rgb), b"")
+    return Facts(buffer.tell(), "", rgb.width, rgb.height, None, "", *_colour_and_sharpness(rgb), _face(rgb), b"")
+
+
+def _face(rgb: Image.Image) -> Face | None:
+    return next(iter(face_finder().find(rgb, 1)), None)
 
 
 def jpeg_quality(tables: dict[int, list[int]]) -> int | None:

@@ -1,6 +1,7 @@
 """Fit: data folders in, a finished run folder out.
 
-scan -> group -> audit -> split -> cache -> fit -> keep the chosen epoch -> :mod:`trainer.finish`.
+scan -> leave out what shows no face (for framing ``face``) -> group -> audit -> split -> cache -> fit -> keep the
+chosen epoch -> :mod:`trainer.finish`.
 """
 
 import os
@@ -21,6 +22,7 @@ from trainer.dataset import Dataset, Sample, scan
 from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
 from trainer.errors import PeerLost
 from trainer.files import atomic_path, write_json
+from trainer.framed import faces_in_tensors, with_faces
 from trainer.groups import grouped
 from trainer.history import write_history
 from trainer.leftover import weigh
@@ -54,6 +56,7 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     if shard.writes or options.resume:
         check_run_folder(options)
     dataset = scan(options.roots, keep_duplicates=options.split_rule == "as-published")
+    dataset = with_faces(dataset, recipe)
     dataset = grouped(dataset, options.groups, one_class=options.one_class_groups)
     parts = split_of(options, dataset)
     agree(shard, identity(options, dataset))
@@ -150,6 +153,7 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
     if recipe.train_preprocessing != recipe.preprocessing:
         larger = cache_tensors(samples, recipe.train_preprocessing, cache, "training, larger")
     weights, left = weigh(samples, tensors, recipe.balance)
+    augment = make_augment(recipe)
     if shard.writes:
         write_json(options.run.config, {**options.run.read_config(), "after_preprocessing": left})
         console.print(left["sentence"], highlight=False)
@@ -158,11 +162,12 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
         one_hot(samples, recipe.class_names),
         recipe.batch_size,
         larger=larger,
+        faces=faces_in_tensors(samples, recipe.train_preprocessing),
         weights=weights,
-        augment=make_augment(recipe),
+        augment=augment,
         seed=options.seed,
         first_epoch=epoch,
-        workers=1 if recipe.augmentation == "none" else _AUGMENT_THREADS,
+        workers=1 if augment is None else _AUGMENT_THREADS,
         shard=shard,
     )
 

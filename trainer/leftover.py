@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.cheat import cheat
+from trainer.cheat import Cheat, cheat
 from trainer.dataset import Sample, is_fake
 from trainer.facts import Facts, facts_of_tensor
 from trainer.progress import track
@@ -62,7 +62,7 @@ def _weigh(
     after = plain if held_out is None else cheat(facts, fake, groups, held_out)
     share = 1.0 if weights is None else effective_share(weights)
     found = {"unweighted": asdict(plain), "weighted": asdict(after), "balance": balance, "effective_share": share}
-    return weights, {**found, "sentence": _sentence(plain.score, after.score, balance, share)}
+    return weights, {**found, "sentence": _sentence(plain, after.score, balance, share)}
 
 
 def _facts(batches: Iterator[NDArray[np.uint8]], count: int) -> list[Facts]:
@@ -74,10 +74,10 @@ def _facts(batches: Iterator[NDArray[np.uint8]], count: int) -> list[Facts]:
     return found
 
 
-def _sentence(before: float | None, after: float | None, balance: Balance, share: float) -> str:
-    if before is None or after is None:
+def _sentence(before: Cheat, after: float | None, balance: Balance, share: float) -> str:
+    if before.score is None or after is None:
         return "after preprocessing: too few pictures for a cheat score"
-    said = f"after preprocessing: cheat score {before:.3f}"
-    if balance == "none":
-        return said
-    return f"{said}, {after:.3f} with weights by {balance} ({share:.0%} of the images in effect)"
+    said = f"after preprocessing: cheat score {before.score:.3f}"
+    if balance != "none":
+        said += f", {after:.3f} with weights by {balance} ({share:.0%} of the images in effect)"
+    return f"{said}; framing alone {before.cues['framing']:.3f}"

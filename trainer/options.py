@@ -25,6 +25,21 @@ class FilterChoice(StrEnum):
     LANCZOS = "lanczos"
 
 
+class FramingChoice(StrEnum):
+    """Values of ``--framing``."""
+
+    WHOLE = "whole"
+    FACE = "face"
+
+
+class FacesChoice(StrEnum):
+    """Values of ``--faces``."""
+
+    OFF = "off"
+    REPORT = "report"
+    CROP = "crop"
+
+
 class AugmentChoice(StrEnum):
     """Values of ``--augment``."""
 
@@ -43,6 +58,16 @@ class GroupChoice(StrEnum):
 GROUPS_HELP = "What stays on one side: near duplicates and lines of groups.csv; 'folders': also pictures of one folder."
 Data = Annotated[
     list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.", metavar="DATA")
+]
+Framing = Annotated[
+    FramingChoice | None,
+    typer.Option(help="What the network sees: whole pictures, or a square around each face; default: the recipe's."),
+]
+FaceMargin = Annotated[
+    float | None,
+    typer.Option(
+        min=0.5, max=8, help="Side of that square, of the face box's longer side; default: the recipe's, or .8."
+    ),
 ]
 Model = Annotated[Path, typer.Argument(help="Model file.", metavar="MODEL.onnx")]
 Report = Annotated[

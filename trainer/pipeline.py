@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.faces import Face
 from trainer.augment import Augment
 from trainer.dataset import Sample
 from trainer.distribute import ALL, Shard
@@ -34,6 +35,7 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         *,
         larger: NDArray[np.uint8] | None = None,
+        faces: Sequence[Face | None] | None = None,
         weights: NDArray[np.float32] | None = None,
         augment: Augment | None = None,
         seed: int | None = None,
@@ -49,6 +51,7 @@ class Batches(keras.utils.PyDataset):
             batch_size: images a step, over all processes.
             larger: uint8 ``[N, H', W', 3]`` of the same pictures, for ``augment`` to crop from;
                 default: ``tensors``.
+            faces: of each picture, in pixels of ``larger``.
             weights: float32 ``[N]``.
             augment: what to do to each image.
             seed: of order and augmentation; None keeps the given order, as validation wants.
@@ -59,6 +62,7 @@ class Batches(keras.utils.PyDataset):
         super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
         self._tensors, self._labels, self._weights = tensors, labels, weights
         self._larger = tensors if larger is None else larger
+        self._faces = faces
         self._batch_size, self._augment, self._seed, self._shard = batch_size, augment, seed, shard
         self._epoch = first_epoch
         self._order = self._shuffled()
@@ -84,7 +88,7 @@ class Batches(keras.utils.PyDataset):
         if self._augment is None:
             return np.asarray(self._tensors[row])
         rng = np.random.default_rng((self._seed or 0, self._epoch, int(row)))
-        return self._augment(self._larger[row], self._tensors[row], rng)
+        return self._augment(self._larger[row], self._tensors[row], rng, self._faces[row] if self._faces else None)
 
     def order_digest(self) -> str:
         """Return a digest of this epoch's order, to show that a resumed run sees the same."""

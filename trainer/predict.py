@@ -3,25 +3,34 @@
 from pathlib import Path
 from typing import Any
 
-from service.contract.image import ImageError, Limits, decode, to_tensor
-from service.contract.verdict import verdicts
+from service.contract.framing import FacePolicy, check_mode
+from service.contract.image import ImageError, Limits, decode
+from service.contract.judgement import answer, judge
+from service.contract.preparation import prepare
 from service.engine import Engine
 from trainer.files import read_bounded
 
 
-def predict_file(engine: Engine, path: Path) -> dict[str, Any]:
-    """Return the verdict on one file, or ``error`` where it is refused; never raises for the file."""
-    limits = Limits()
+def predict_file(engine: Engine, path: Path, policy: FacePolicy | None = None) -> dict[str, Any]:
+    """Return the answer on one file, or ``error`` where it is refused; never raises for the file.
+
+    Args:
+        engine: with the model.
+        path: of the picture.
+        policy: what is done about faces; default: the service's.
+
+    Raises:
+        SpecError: the model cannot be served by this policy.
+        FinderError: faces are to be found, and the finder does not load.
+    """
+    limits, policy = Limits(), policy or FacePolicy()
+    check_mode(engine.spec, policy.mode)
     try:
         image = decode(read_bounded(path, limits.max_bytes), limits, engine.spec.exif_policy)
     except ImageError as error:
         return {"path": str(path), "error": {"code": error.code, "detail": str(error)}}
     except OSError as error:
         return {"path": str(path), "error": {"code": "unreadable", "detail": error.strerror}}
-    (verdict,) = verdicts(engine.logits(to_tensor(image, engine.spec.preprocessing)[None]), engine.spec)
-    return {
-        "path": str(path),
-        "verdict": verdict.verdict,
-        "confidence": verdict.confidence,
-        "probabilities": {"real": verdict.p_real, "fake": verdict.p_fake},
-    }
+    prepared = prepare(image, engine.spec.preprocessing, policy)
+    judgement = judge(engine.logits_in_parts(prepared.tensors), prepared, engine.spec, policy)
+    return {"path": str(path), **answer(judgement, policy)}

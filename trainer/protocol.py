@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from sklearn.metrics import roc_auc_score
 
+from service.contract.framing import frame
 from service.contract.image import DecodedImage, Limits, decode, to_tensor
 from service.contract.spec import ModelSpec
 from service.engine import Engine
@@ -160,10 +161,9 @@ def _scores(engine: Engine, samples: Sequence[Sample]) -> NDArray[np.float64]:
     def variants(sample: Sample) -> NDArray[np.uint8]:
         rgb = decode(sample.path.read_bytes(), SCAN_LIMITS, engine.spec.exif_policy).rgb
         seed = int(sample.sha256[:8], 16)
+        how = engine.spec.preprocessing
         pictures = (degrade(rgb, condition, seed) for condition in CONDITIONS)
-        return np.stack(
-            [to_tensor(DecodedImage("", p.width, p.height, p), engine.spec.preprocessing) for p in pictures]
-        )
+        return np.stack([to_tensor(DecodedImage("", p.width, p.height, p), how, frame(p, how)) for p in pictures])
 
     columns = []
     chunks = [samples[start : start + _CHUNK] for start in range(0, len(samples), _CHUNK)]

@@ -4,14 +4,19 @@
 ``residual-cnn`` is ours.
 """
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from service.contract.spec import OutputKind, Preprocessing, ResizeFilter
+from service.contract.faces import FINDER
+from service.contract.spec import Framing, OutputKind, Preprocessing, ResizeFilter
 
 Augmentation = Literal["none", "classic", "reencode"]
 Select = Literal["last", "val_accuracy", "val_loss"]
 Balance = Literal["none", "source", "cues"]
+# Inside the box of a face, where even pictures that cut the face off look like the others: on hardfake framing alone
+# tells the classes apart with an AUC of .94 at margin 1, and .76 at .8.
+FACE_MARGIN = 0.8
 
 
 class RecipeError(ValueError):
@@ -68,7 +73,10 @@ class Recipe:
         select: which epoch becomes the model: the last, or the best of a validation figure.
         augmentation: see :mod:`trainer.augment`.
         reencoding: how ``reencode`` augments.
-        cache_side: side of the training tensors that ``reencode`` crops from, pixels.
+        cache_side: side of the training tensors that crops are taken from, pixels; 0 for what the
+            input needs.
+        face_jitter: with framing ``face``, in training: the margin varies by up to this share of
+            itself, and the middle by up to half of it, as a share of the face's side.
         balance: weights of the training images, see :mod:`trainer.weights`. ``source`` halves
             sources that hold one class only; ``cues`` weighs so that what the cheat score sees no
             longer tells the classes apart. Both give the classes the same total.
@@ -90,12 +98,17 @@ class Recipe:
     cosine_decay: bool = False
     weight_decay: float = 0.0
     cache_side: int = 0
+    face_jitter: float = 0.1
     balance: Balance = "none"
     published_seed: int = 42
 
     @property
     def train_preprocessing(self) -> Preprocessing:
-        """Picture to the tensor that ``reencode`` crops from: as served, but at ``cache_side``."""
+        """Picture to the tensor that training crops from: as served, but larger, and with room for the jitter."""
+        margin, room = self.preprocessing.face_margin, 1 + 2 * self.face_jitter
+        if self.preprocessing.framing == "face" and margin is not None:
+            side = max(self.cache_side, math.ceil(self.preprocessing.input_height * room))
+            return replace(self.preprocessing, input_height=side, input_width=side, face_margin=margin * room)
         if self.augmentation != "reencode":
             return self.preprocessing
         side = max(self.cache_side, self.preprocessing.input_height)
@@ -106,8 +119,8 @@ class Recipe:
         return asdict(self)
 
 
-def _square(side: int, resize_filter: Any, fit: Any) -> Preprocessing:
-    return Preprocessing(side, side, resize_filter, fit, "apply")
+def _square(side: int, resize_filter: Any, fit: Any, framing: Framing) -> Preprocessing:
+    return Preprocessing(side, side, resize_filter, fit, "apply", framing)
 
 
 RECIPES: dict[str, Recipe] = {
@@ -115,7 +128,7 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             name="flatten-cnn-300",
-            preprocessing=_square(300, "nearest", "stretch"),
+            preprocessing=_square(300, "nearest", "stretch", "whole"),
             class_names=("fake", "real"),
             output_kind="softmax",
             loss="categorical_crossentropy",
@@ -127,7 +140,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="dilated-cnn-128",
-            preprocessing=_square(128, "nearest", "stretch"),
+            preprocessing=_square(128, "nearest", "stretch", "whole"),
             class_names=("real", "fake"),
             output_kind="sigmoid",
             loss="binary_crossentropy",
@@ -140,7 +153,7 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="residual-cnn",
-            preprocessing=_square(128, "bicubic", "crop"),
+            preprocessing=_square(128, "bicubic", "crop", "whole"),
             class_names=("real", "fake"),
             output_kind="softmax",
             loss="categorical_crossentropy",
@@ -159,20 +172,35 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def get_recipe(name: str, *, resize_filter: ResizeFilter | None = None, **overrides: Any) -> Recipe:
+def get_recipe(
+    name: str,
+    *,
+    resize_filter: ResizeFilter | None = None,
+    framing: Framing | None = None,
+    face_margin: float | None = None,
+    **overrides: Any,
+) -> Recipe:
     """Return a recipe by name, with the given fields replaced where they are not None.
 
     Args:
         name: one of :data:`RECIPES`.
         resize_filter: how pictures are brought to the input size, in training and when served.
+        framing: ``whole``, or ``face`` with a margin of .8 unless another is given.
+        face_margin: side of the square around a face, as a multiple of its box's longer side.
         overrides: fields of :class:`Recipe`.
 
     Raises:
-        RecipeError: no recipe has that name.
+        RecipeError: no recipe has that name, or a margin is given without a face to apply it to.
     """
     if name not in RECIPES:
         raise RecipeError(f"recipe '{name}' is not one of {', '.join(RECIPES)}")
     recipe = RECIPES[name]
-    if resize_filter is not None:
-        recipe = replace(recipe, preprocessing=replace(recipe.preprocessing, resize_filter=resize_filter))
-    return replace(recipe, **{key: value for key, value in overrides.items() if value is not None})
+    how = recipe.preprocessing
+    how = replace(how, resize_filter=resize_filter or how.resize_filter, framing=framing or how.framing)
+    if how.framing == "face":
+        how = replace(how, face_margin=face_margin or how.face_margin or FACE_MARGIN, face_finder=FINDER)
+    elif face_margin is not None:
+        raise RecipeError(
+            f"face margin {face_margin:g} needs the framing 'face', and recipe '{name}' has '{how.framing}'"
+        )
+    return replace(recipe, preprocessing=how, **{key: value for key, value in overrides.items() if value is not None})

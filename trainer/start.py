@@ -14,6 +14,7 @@ from trainer.audit_page import write_audit
 from trainer.dataset import Dataset
 from trainer.errors import TrainerError
 from trainer.files import new_folder, remove_partial, write_json
+from trainer.framed import framing_facts
 from trainer.groups import GroupRule
 from trainer.provenance import commit, library_versions
 from trainer.recipes import Recipe
@@ -103,7 +104,7 @@ def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audi
     with new_folder(run.folder) as folder:
         unfinished = Run(folder)
         unfinished.checkpoints.mkdir()
-        config = _config(options, dataset)
+        config = _config(options, dataset) | {"faces": framing_facts(parts.train)}
         write_json(unfinished.config, config | ({"audit": found.summary()} if found else {}))
         write_split(unfinished.split, dataset, parts)
         if found:

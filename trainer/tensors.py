@@ -14,7 +14,8 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from service.contract import image
+from service.contract import finder, framing, image
+from service.contract.framing import frame
 from service.contract.image import decode, to_tensor
 from service.contract.spec import Preprocessing
 from trainer.dataset import SCAN_LIMITS, Sample
@@ -31,8 +32,10 @@ def load_tensor(path: Path, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     Raises:
         ImageError: the picture is refused.
         OSError: the file cannot be read.
+        FinderError: the framing is ``face``, and the face finder does not load.
     """
-    return to_tensor(decode(path.read_bytes(), SCAN_LIMITS, preprocessing.exif_policy), preprocessing)
+    picture = decode(path.read_bytes(), SCAN_LIMITS, preprocessing.exif_policy)
+    return to_tensor(picture, preprocessing, frame(picture.rgb, preprocessing))
 
 
 def tensor_batches(
@@ -54,7 +57,8 @@ def cache_tensors(
     and of every sample's content in order, so a cache of anything else is never taken for this one.
     """
     key = hashlib.sha256(repr((sorted(asdict(preprocessing).items()), PIL.__version__)).encode())
-    key.update(Path(image.__file__).read_bytes())
+    for module in (image, framing, finder):
+        key.update(Path(module.__file__).read_bytes())
     for sample in samples:
         key.update(sample.sha256.encode())
     path = folder / f"tensors-{key.hexdigest()[:32]}.npy"

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from trainer.cheat import SEPARABLE, Cheat
+from trainer.cheat import SEPARABLE, Cheat, tells
 from trainer.dataset import Sample
 from trainer.facts import Facts
 
@@ -22,7 +22,7 @@ def sentences(
     left_out: Sequence[dict[str, str]],
 ) -> list[str]:
     """Return the findings in words, most important first."""
-    found = [_overall(pooled), *(cue_sentences(samples, pooled) if (pooled.score or 0) > SEPARABLE else [])]
+    found = [_overall(pooled), *(cue_sentences(samples, pooled) if pooled.verdict == "separable" else [])]
     if len(sources) > 1:
         for name, score in sources.items():
             found += _of_source(name, score, [s for s in samples if s.source == name])
@@ -47,20 +47,22 @@ def _overall(pooled: Cheat) -> str:
             f"The classes can be told apart without looking at a face: cheat score {_short(pooled.score)} "
             f"(.5 is nothing, above {_short(SEPARABLE)} a network may learn the collection instead).{caution}"
         )
+    if pooled.verdict == "separable":
+        return f"The classes can be told apart by how their pictures are framed; cheat score {_short(pooled.score)}."
     return f"What the audit can see does not give the classes away: cheat score {_short(pooled.score)}."
 
 
 def _of_source(name: str, score: Cheat, samples: Sequence[Sample]) -> list[str]:
     labels = sorted({sample.label for sample in samples})
     if len(labels) == 1:
-        telling = ", ".join(cue for cue, auc in score.cues.items() if auc >= SEPARABLE)
+        telling = ", ".join(cue for cue, auc in score.cues.items() if tells(cue, auc))
         against = (
             f" (cheat score {_short(score.score)} against the others' other class" if score.score is not None else ""
         )
         against += f", by {telling})" if against and telling else ")" if against else ""
         return [f"{name} holds {labels[0]} pictures only, so whatever marks it marks that class{against}."]
-    if score.score is not None and score.score > SEPARABLE:
-        best = " and ".join(cue for cue, auc in score.cues.items() if auc >= SEPARABLE) or "no single cue"
+    if score.score is not None and score.verdict == "separable":
+        best = " and ".join(cue for cue, auc in score.cues.items() if tells(cue, auc)) or "no single cue"
         cues = cue_sentences(samples, score)
         return [f"{name} by itself: cheat score {_short(score.score)}, by {best}. " + " ".join(cues)]
     return []
@@ -70,7 +72,7 @@ def cue_sentences(samples: Sequence[Sample], score: Cheat) -> list[str]:
     """Return a sentence for each cue that tells the classes apart by itself."""
     real = [s.facts for s in samples if s.facts and s.label == "real"]
     fake = [s.facts for s in samples if s.facts and s.label == "fake"]
-    telling = [(cue, auc) for cue, auc in score.cues.items() if auc >= SEPARABLE][:_MOST_CUES]
+    telling = [(cue, auc) for cue, auc in score.cues.items() if tells(cue, auc)][:_MOST_CUES]
     found = [
         f"{cue[0].upper() + cue[1:]} gives it away (AUC {_short(auc)} alone): {_how(cue, real, fake)}."
         for cue, auc in telling
@@ -83,7 +85,8 @@ def cue_sentences(samples: Sequence[Sample], score: Cheat) -> list[str]:
 
 def _how(cue: str, real: Sequence[Facts], fake: Sequence[Facts]) -> str:
     def median(name: str) -> tuple[float, float]:
-        return tuple(float(np.median([getattr(fact, name) for fact in facts])) for facts in (real, fake))  # type: ignore[return-value]
+        values = ([getattr(fact, name) for fact in facts] for facts in (real, fake))
+        return tuple(float(np.median([v for v in of_class if v is not None])) for of_class in values)  # type: ignore[return-value]
 
     def most(values: list[list[str]]) -> str:
         named = [Counter(of_class).most_common(1)[0] for of_class in values]
@@ -108,6 +111,11 @@ def _how(cue: str, real: Sequence[Facts], fake: Sequence[Facts]) -> str:
     if cue == "greyscale":
         one, other = (float(np.mean([fact.greyscale for fact in facts])) for facts in both)
         return f"{one:.0%} of reals are greyscale, {other:.0%} of fakes"
+    if cue == "framing":
+        if any(all(fact.margin is None for fact in facts) for facts in both):
+            return "in one class no face is found"
+        one, other = median("margin")
+        return f"a real picture is {one:.2f} times as wide as its face, a fake one {other:.2f} times"
     if cue == "dimensions":
         return most([[f"{fact.width} x {fact.height}" for fact in facts] for facts in both])
     if cue == "format":

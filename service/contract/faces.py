@@ -5,6 +5,9 @@ from typing import Final
 
 # Whose boxes are meant wherever a margin is stated.
 FINDER: Final = "yunet-2023mar"
+# Fewest pixels (longer side of the box) of a face that is judged. Of fakes shrunk to 48 pixels the default passes 14 %
+# as real, to 40 pixels 28 %, to 32 pixels 56 %, and at their own size 4 %.
+MIN_FACE: Final = 48
 
 
 @dataclass(frozen=True, slots=True)

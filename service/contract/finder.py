@@ -45,14 +45,20 @@ class FaceFinder:
         options.intra_op_num_threads = 1  # pictures are searched side by side, not one by several threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
+        content = yunet.for_side(yunet.weights(), SIDE)
         try:
-            content = yunet.for_side(yunet.weights(), SIDE)
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            self.find(Image.new("RGB", (SIDE, SIDE)))
-        except FinderError:
-            raise
         except Exception as error:  # onnxruntime raises a different class for each status code
-            raise FinderError(f"the face finder does not run: {error}") from None
+            raise FinderError(f"the face finder does not load: {error}") from None
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Search a blank picture.
+
+        Raises:
+            FinderError: it does not run.
+        """
+        self.find(Image.new("RGB", (SIDE, SIDE)))
 
     def find(self, rgb: Image.Image, most: int | None = None) -> tuple[Face, ...]:
         """Return the faces of a picture, largest first.
@@ -64,6 +70,9 @@ class FaceFinder:
         Args:
             rgb: mode RGB, upright.
             most: at most so many faces, the largest; default: all.
+
+        Raises:
+            FinderError: the network does not run.
         """
         faces = self._search(rgb, SIDE, MIN_SCORE)
         if not faces and max(rgb.size) <= _CROP_ASPECT * min(rgb.size):
@@ -76,12 +85,17 @@ class FaceFinder:
         """Search a copy whose longest side is at most ``longest``, in the middle of the canvas."""
         scale = min(1.0, longest / max(rgb.size))
         width, height = max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))
-        small = rgb if scale == 1 else rgb.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        # The gap of 1 averages whole pixels first: less than half the time of exact antialiasing from 1024 pixels.
+        small = rgb if scale == 1 else rgb.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1.0)
         left, top = (SIDE - width) // 2, (SIDE - height) // 2
         canvas = np.full((1, 3, SIDE, SIDE), 0 if longest == SIDE else _TIGHT_GREY, np.float32)
-        blue_first = np.asarray(small)[:, :, ::-1].transpose(2, 0, 1)
-        canvas[0, :, top : top + height, left : left + width] = blue_first
-        boxes, scores = _decode(self._session.run(_OUTPUTS, {"input": canvas}), min_score)
+        for channel, band in zip((2, 1, 0), small.split(), strict=True):  # blue first
+            canvas[0, channel, top : top + height, left : left + width] = np.asarray(band)
+        try:
+            outputs = self._session.run(_OUTPUTS, {"input": canvas})
+        except Exception as error:  # onnxruntime raises a different class for each status code
+            raise FinderError(f"the face finder does not run: {error}") from error
+        boxes, scores = _decode(outputs, min_score)
         boxes = (boxes - (left, top, left, top)) * np.tile((rgb.width / width, rgb.height / height), 2)
         found = (_clipped(box, score, rgb.size) for box, score in zip(boxes.tolist(), scores, strict=True))
         return sorted((face for face in found if face), key=lambda face: (-face.side, -face.score))

@@ -1,16 +1,19 @@
 """Framing: which parts of a picture the model looks at, and which face each is about."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from PIL import Image
 
-from service.contract.faces import FINDER, Face
+from service.contract.faces import FINDER, MIN_FACE, Face
 from service.contract.finder import face_finder
 from service.contract.image import Box, covered
 from service.contract.spec import ModelSpec, Preprocessing, SpecError
 
 FaceMode = Literal["off", "report", "crop"]
+# The share that a face must span of what it spanned in training. Further out a network judges the surroundings: the
+# default calls 21 % of fakes real at .93 of the span, 71 % at .85, and all at .67.
+MIN_SPAN: Final = 0.86
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,13 @@ class FacePolicy:
     Attributes:
         mode: ``off`` does not look for any; ``report`` tells where they are; ``crop`` also judges
             each by itself.
-        min_face: a face of which the model sees fewer pixels (``Look.seen``) is not judged.
+        min_face: a face whose box's longer side has fewer pixels is not judged.
         max_faces: at most so many are reported and judged, the largest.
         check_recompression: also judge the picture as it is after another JPEG compression.
     """
 
     mode: FaceMode = "report"
-    min_face: int = 32
+    min_face: int = MIN_FACE
     max_faces: int = 32
     check_recompression: bool = False
 
@@ -38,13 +41,12 @@ class Look:
     Attributes:
         box: left, top, right and bottom, pixels; may be the whole picture.
         face: the face that it is about; None where none was found, or none looked for.
-        seen: longer side of what the model sees of that face, pixels of its input, and no more than
-            it has in the picture: enlarging adds no evidence.
+        wide: a whole picture, in which the face spans too little for a verdict to be about the face.
     """
 
     box: Box
     face: Face | None = None
-    seen: float = 0.0
+    wide: bool = False
 
 
 def frame(rgb: Image.Image, preprocessing: Preprocessing) -> Box:
@@ -80,10 +82,10 @@ def looks(
     whole = _whole(width, height, preprocessing)
     if mode == "off" or not faces:
         return (Look(whole),)
-    if mode == "report":
-        box = whole if preprocessing.framing == "whole" else _around(faces[0], (width, height), preprocessing)
-        return (_look(box, faces[0], preprocessing),)
-    return tuple(_look(_around(face, (width, height), preprocessing), face, preprocessing) for face in faces)
+    if mode == "report" and preprocessing.framing == "whole":
+        return (Look(whole, faces[0], _wide(whole, faces[0], preprocessing)),)
+    shown = faces if mode == "crop" else faces[:1]
+    return tuple(Look(_around(face, (width, height), preprocessing), face) for face in shown)
 
 
 def check_mode(spec: ModelSpec, mode: FaceMode) -> None:
@@ -119,11 +121,16 @@ def _around(face: Face, size: tuple[int, int], preprocessing: Preprocessing) -> 
     return face.region(preprocessing.face_margin).inside(*size).box
 
 
-def _look(box: Box, face: Face, preprocessing: Preprocessing) -> Look:
-    """Measure what the model sees of a face: the part of it inside the box, at the scale of the input."""
+def _wide(box: Box, face: Face, preprocessing: Preprocessing) -> bool:
+    """Return whether a face spans far less of what the model sees than it did in training.
+
+    A model that does not know its margin is asked for as many pixels of its input as a face must have.
+    """
     across = max(0.0, min(box[2], face.left + face.width) - max(box[0], face.left))
     down = max(0.0, min(box[3], face.top + face.height) - max(box[1], face.top))
-    scale_x, scale_y = preprocessing.input_width / (box[2] - box[0]), preprocessing.input_height / (box[3] - box[1])
-    seen = max(across * min(1.0, scale_x), down * min(1.0, scale_y))
     # Half a face counts as one of half the size, however long its remaining strip is.
-    return Look(box, face, seen * across * down / (face.width * face.height))
+    inside = across * down / (face.width * face.height)
+    shares = across / (box[2] - box[0]), down / (box[3] - box[1])
+    if preprocessing.face_margin is not None:
+        return max(shares) * inside * preprocessing.face_margin < MIN_SPAN
+    return max(shares[0] * preprocessing.input_width, shares[1] * preprocessing.input_height) * inside < MIN_FACE

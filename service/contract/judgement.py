@@ -1,7 +1,7 @@
 """Judgement: from the logits of every look to one verdict on the picture, and the reasons for it."""
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from service.contract.verdict import Verdict, verdicts
 Reason = Literal[
     "no_face",
     "face_too_small",
+    "framed_too_wide",
     "tight_crop",
     "several_faces",
     "unstable_under_recompression",
@@ -22,7 +23,9 @@ Reason = Literal[
 ]
 REASONS: Final[dict[Reason, str]] = {
     "no_face": "No face was found; the verdict is `uncertain`.",
-    "face_too_small": "The model sees less than `SERVICE_MIN_FACE` pixels of the face; the verdict is `uncertain`.",
+    "face_too_small": "The face has under `SERVICE_MIN_FACE` pixels; the verdict is `uncertain`.",
+    "framed_too_wide": "The picture is judged whole, and the face spans too little of it: cut it out, or use "
+    "`SERVICE_FACES=crop`; the verdict is `uncertain`.",
     "tight_crop": "The face fills the picture or is cut by it, and was only found at a second look.",
     "several_faces": "There is more than one face.",
     "unstable_under_recompression": "Saved again as JPEG 75 the verdict would differ; it is `uncertain`.",
@@ -78,9 +81,9 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
     if policy.mode == "off":
         return Judgement(every[0], (), ())
     pairs = zip(every[:count], every[-count:], prepared.looks, strict=True)
-    judged = [_judge(plain, again, look, policy.min_face) for plain, again, look in pairs]
+    judged = [_judge(plain, again, look, policy) for plain, again, look in pairs]
     # A face that is too small is not judged, so it does not decide while another can.
-    able = [item for item in judged if "face_too_small" not in item[1]] or judged
+    able = [item for item, look in zip(judged, prepared.looks, strict=True) if not _small(look, policy)] or judged
     verdict, reasons = max(able, key=lambda item: item[0].p_fake)
     if len(prepared.faces) > 1:
         reasons = _ordered((*reasons, "several_faces"))
@@ -91,18 +94,54 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
     return Judgement(verdict, reasons, tuple(each))
 
 
-def _judge(plain: Verdict, again: Verdict, look: Look, min_face: float) -> tuple[Verdict, tuple[Reason, ...]]:
+def answer(judgement: Judgement, policy: FacePolicy) -> dict[str, Any]:
+    """Return a judgement as JSON values, under the names that ``POST /predict`` answers with.
+
+    ``faces`` and ``reasons`` are there unless faces are ``off``; by ``crop`` each face has a verdict
+    of its own. Boxes are whole pixels of the picture as shown.
+    """
+    found = _verdict_fields(judgement.verdict)
+    if policy.mode == "off":
+        return found
+    return found | {"faces": [_face_fields(face) for face in judgement.faces], "reasons": list(judgement.reasons)}
+
+
+def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "verdict": verdict.verdict,
+        "confidence": verdict.confidence,
+        "probabilities": {"real": verdict.p_real, "fake": verdict.p_fake},
+    }
+
+
+def _face_fields(judged: FaceJudgement) -> dict[str, Any]:
+    face = judged.face
+    left, top = round(face.left), round(face.top)
+    width, height = round(face.left + face.width) - left, round(face.top + face.height) - top
+    fields = {"box": {"left": left, "top": top, "width": width, "height": height}, "score": round(face.score, 4)}
+    if judged.verdict is None:
+        return fields
+    return fields | _verdict_fields(judged.verdict) | {"reasons": list(judged.reasons)}
+
+
+def _judge(plain: Verdict, again: Verdict, look: Look, policy: FacePolicy) -> tuple[Verdict, tuple[Reason, ...]]:
     """Hold one look's verdict against what is known of its face."""
     if look.face is None:
         return _uncertain(plain), ("no_face",)
     reasons: list[Reason] = ["tight_crop"] if look.face.tight else []
-    if look.seen < min_face:
-        return _uncertain(plain), _ordered((*reasons, "face_too_small"))
+    if _small(look, policy) or look.wide:
+        reasons += ["face_too_small"] if _small(look, policy) else []
+        reasons += ["framed_too_wide"] if look.wide else []
+        return _uncertain(plain), _ordered(tuple(reasons))
     if plain.verdict == "uncertain":
         reasons.append("between_thresholds")
     if again.verdict != plain.verdict:
         return _uncertain(plain), _ordered((*reasons, "unstable_under_recompression"))
     return plain, tuple(reasons)
+
+
+def _small(look: Look, policy: FacePolicy) -> bool:
+    return look.face is not None and look.face.side < policy.min_face
 
 
 def _uncertain(verdict: Verdict) -> Verdict:

@@ -1,8 +1,10 @@
 """Run every benchmark and print its table."""
 
-from tests.bench import export_time, pipeline_rate, request_cost
+from tests.bench import export_time, faces_cost, finder_rates, pipeline_rate, request_cost
 
 if __name__ == "__main__":
     request_cost.main()
+    faces_cost.main()
+    finder_rates.main([])
     export_time.main()
     pipeline_rate.main()

@@ -42,6 +42,15 @@ def test_model_tells_what_is_loaded_and_where_it_runs(client, tiny_engine):
         "resize_filter": "bicubic",
         "resize_fit": "crop",
         "exif_policy": "apply",
+        "framing": "whole",
+    }
+    assert facts["faces"] == {
+        "mode": "report",
+        "finder": "yunet-2023mar",
+        "margin": None,
+        "min_face": 48,
+        "max_faces": 32,
+        "check_recompression": False,
     }
     assert facts["limits"]["max_pixels"] == Settings().max_pixels
     assert facts["threads"]["inference"] == 1
@@ -55,6 +64,8 @@ def test_metrics_count_answers_refusals_and_verdicts(client, astronaut, encode):
     assert 'service_refusals_total{code="unsupported_format"} 1.0' in text
     assert "service_verdicts_total{" in text
     assert 'service_stage_seconds_count{stage="inference"} 1.0' in text
+    assert 'service_stage_seconds_count{stage="find"} 1.0' in text
+    assert 'service_faces_bucket{le="1.0"} 1.0' in text
     assert 'execution_provider="CPUExecutionProvider"' in text
 
 
@@ -101,7 +112,7 @@ def test_openapi_documents_both_bodies_and_every_code_of_predict(client):
 
 def test_the_documented_example_is_an_answer_that_could_be():
     example = Prediction.model_config["json_schema_extra"]["example"]
-    assert Prediction.model_validate(example).model_dump() == example
+    assert Prediction.model_validate(example).model_dump(exclude_none=True) == example
 
 
 def test_docs_answer(client):

@@ -26,8 +26,8 @@ def refused(response, code: str) -> dict:
     return problem
 
 
-def test_the_answer_has_exactly_the_promised_fields(client, jpeg):
-    answer = client.post("/predict", files={"file": jpeg}).json()
+def test_the_answer_has_exactly_the_promised_fields(make_client, jpeg):
+    answer = make_client(faces="off").post("/predict", files={"file": jpeg}).json()
     assert set(answer) == {
         "verdict",
         "confidence",
@@ -58,9 +58,9 @@ def test_multipart_and_raw_body_get_the_same_verdict(client, jpeg):
 
 
 @pytest.mark.parametrize(("grey", "verdict"), [(10, "real"), (127, "uncertain"), (250, "fake")])
-def test_the_verdict_follows_the_model(client, encode, grey, verdict):
+def test_the_verdict_follows_the_model(make_client, encode, grey, verdict):
     picture = encode(Image.new("RGB", (60, 60), (grey,) * 3), "PNG")
-    assert client.post("/predict", files={"file": picture}).json()["verdict"] == verdict
+    assert make_client(faces="off").post("/predict", files={"file": picture}).json()["verdict"] == verdict
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP"])

@@ -158,6 +158,8 @@ def test_known_answers_on_the_shared_sets(faces_data, source, low, high, cue, ar
     assert low < found.score < high
     assert found.verdict == ("separable" if low > 0.6 else "clean")
     assert found.cues[cue] == pytest.approx(area, abs=0.02)
+    assert (found.cues["framing"] > 0.99) == (source == "hardfake")
+    assert found.cues["framing"] < 0.75 or source == "hardfake"
     if source == "hardfake":
         grey = {label: np.mean([s.facts.greyscale for s in samples if s.label == label]) for label in ("real", "fake")}
         assert grey["real"] == pytest.approx(0.19, abs=0.015)

@@ -129,14 +129,29 @@ def test_the_model_file_says_what_the_run_was(fitted):
     assert spec.metrics["test_accuracy"] == metrics["test"]["pooled"]["accuracy"]
 
 
-def test_the_service_answers_as_trainer_predict_does(fitted, faces, trainer, capsys):
+@pytest.mark.parametrize("mode", ["off", "report", "crop"])
+def test_the_service_answers_as_trainer_predict_does(fitted, faces, trainer, capsys, mode):
     picture = faces / "fake" / "000.jpg"
-    assert trainer("predict", fitted / "model.onnx", picture) == 0
+    assert trainer("predict", fitted / "model.onnx", picture, "--faces", mode) == 0
     predicted = json.loads(capsys.readouterr().out)
-    with TestClient(create_app(Settings(), Engine.load(fitted / "model.onnx", "cpu"))) as client:
+    with TestClient(create_app(Settings(faces=mode), Engine.load(fitted / "model.onnx", "cpu"))) as client:
         served = client.post("/predict", files={"file": picture.read_bytes()}).json()
-    assert served["verdict"] == predicted["verdict"]
-    assert served["probabilities"] == pytest.approx(predicted["probabilities"], abs=1e-6)
+    assert predicted.pop("path") == str(picture)
+    assert served.pop("probabilities") == pytest.approx(predicted.pop("probabilities"), abs=1e-6)
+    assert served.pop("confidence") == pytest.approx(predicted.pop("confidence"), abs=1e-6)
+    assert {key: served[key] for key in predicted if key != "faces"} == {
+        key: value for key, value in predicted.items() if key != "faces"
+    }
+    boxes = [[face["box"] for face in answer.get("faces", ())] for answer in (served, predicted)]
+    assert boxes[0] == boxes[1]
+
+
+def test_a_fit_on_whole_pictures_records_the_margin_that_they_had(fitted):
+    spec = Engine.load(fitted / "model.onnx", "cpu").spec
+    recorded = json.loads((fitted / "config.json").read_text())["faces"]
+    assert spec.framing == "whole"
+    assert spec.face_margin == recorded["median_margin"] > 1
+    assert spec.face_finder == recorded["finder"]
 
 
 def test_evaluate_gives_the_figures_that_fit_reported(fitted, trainer, capsys, tmp_path):

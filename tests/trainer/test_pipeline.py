@@ -218,7 +218,7 @@ def test_validation_keeps_its_order(make_batches):
 
 
 def test_epochs_differ_and_a_resumed_run_sees_the_same_data(make_batches):
-    def noisy(image, _, rng):
+    def noisy(image, _, rng, __):
         return image + rng.integers(0, 50, dtype=np.uint8)
 
     whole = make_batches(seed=9, augment=noisy)

@@ -29,7 +29,7 @@ def test_by_source_gives_both_classes_one_weight_and_one_class_sources_half(writ
 def facts_that_differ(count: int, shift: float) -> tuple[list[Facts], np.ndarray]:
     """Make facts whose sharpness is ``shift`` standard deviations higher for fakes."""
     rng = np.random.default_rng(0)
-    plain = Facts(1000, "", 128, 128, None, "", 120.0, 110.0, 100.0, 5.0, False, b"")
+    plain = Facts(1000, "", 128, 128, None, "", 120.0, 110.0, 100.0, 5.0, False, None, b"")
     fake = np.arange(count) % 2 == 1
     return [replace(plain, sharpness=float(rng.normal(5 + shift * is_fake))) for is_fake in fake], fake
 

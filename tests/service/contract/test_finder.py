@@ -172,9 +172,12 @@ def test_missing_weights_are_refused_with_the_packages_name(monkeypatch):
 
 
 def test_weights_that_do_not_run_are_refused(monkeypatch):
-    monkeypatch.setattr(yunet, "for_side", lambda content, side: content[: len(content) // 2])
-    with pytest.raises(FinderError, match="does not run"):
+    whole = yunet.for_side(yunet.weights(), SIDE)
+    monkeypatch.setattr(yunet, "for_side", lambda *_: whole[: len(whole) // 2])
+    with pytest.raises(FinderError, match="does not load"):
         FaceFinder()
+    monkeypatch.setattr(yunet, "for_side", lambda *_: yunet.weights())  # of another size than it is given
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from service.contract.preparation import Prepared, prepare, recompressed
 from service.contract.spec import SpecError
 
 FAKE, REAL, BETWEEN = (-4.0, 4.0), (4.0, -4.0), (0.0, 0.0)
-LARGE, SMALL = Face(100, 100, 150, 200, 0.9), Face(400, 40, 15, 20, 0.8)
+LARGE, SMALL = Face(100, 100, 150, 200, 0.9), Face(300, 40, 15, 20, 0.8)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def as_decoded(rgb: Image.Image) -> DecodedImage:
     return DecodedImage("PNG", rgb.width, rgb.height, rgb)
 
 
-def judged(spec, mode: str, logits, *faces: Face, again=None, min_face: int = 20, size=(500, 400)) -> Judgement:
+def judged(spec, mode: str, logits, *faces: Face, again=None, min_face: int = 20, size=(460, 300)) -> Judgement:
     shown = looks(faces, *size, spec.preprocessing, mode)
     rows = [*logits, *(again or ())]
     prepared = Prepared(faces, shown, np.zeros((len(rows), 48, 48, 3), np.uint8))
@@ -60,9 +60,11 @@ def test_between_the_thresholds_is_a_reason(whole):
     assert judged(whole, "report", [BETWEEN], LARGE).reasons == ("between_thresholds",)
 
 
-def test_a_face_that_the_model_hardly_sees_is_not_judged(whole):
-    found = judged(whole, "report", [FAKE], SMALL)
-    assert (found.verdict.verdict, found.reasons) == ("uncertain", ("face_too_small",))
+def test_a_face_of_few_pixels_is_not_judged(whole):
+    for mode, reasons in (("report", ("face_too_small", "framed_too_wide")), ("crop", ("face_too_small",))):
+        found = judged(whole, mode, [FAKE], SMALL, min_face=21)
+        assert (found.verdict.verdict, found.reasons) == ("uncertain", reasons)
+    assert judged(whole, "crop", [FAKE], SMALL, min_face=20).verdict.verdict == "fake"
 
 
 def test_several_faces_are_a_reason_that_leaves_the_verdict(whole):
@@ -114,22 +116,28 @@ def test_reasons_come_in_one_order(whole):
     assert list(REASONS).index("several_faces") < list(REASONS).index("between_thresholds")
 
 
-def test_a_face_outside_the_part_that_the_model_sees_is_not_seen(whole):
+def test_a_face_outside_the_part_that_the_model_sees_is_not_judged(whole):
     """A tall picture is cut to its middle: a face at its upper end is gone."""
-    (look,) = looks((Face(50, 10, 100, 130, 0.9),), 200, 800, whole.preprocessing, "report")
-    assert look == Look(covered(200, 800, 48, 48, "crop"), Face(50, 10, 100, 130, 0.9), 0.0)
+    face = Face(50, 10, 100, 130, 0.9)
+    (look,) = looks((face,), 200, 800, whole.preprocessing, "report")
+    assert look == Look(covered(200, 800, 48, 48, "crop"), face, wide=True)
+    assert judged(whole, "report", [FAKE], face, size=(200, 800)).reasons == ("framed_too_wide",)
+    assert judged(whole, "crop", [FAKE], face, size=(200, 800)).verdict.verdict == "fake"
 
 
-def test_what_the_model_sees_of_a_face_is_counted_in_pixels_of_its_input(whole):
-    (look,) = looks((Face(100, 100, 100, 200, 0.9),), 400, 400, whole.preprocessing, "report")
-    assert look.seen == pytest.approx(200 * 48 / 400)
-    (look,) = looks((Face(100, 100, 100, 200, 0.9),), 400, 400, whole.preprocessing, "crop")
-    assert look.seen == pytest.approx(48 / 1.3)
+def test_a_picture_framed_far_wider_than_those_of_training_is_not_judged(whole):
+    face = Face(100, 100, 90, 200, 0.9)  # in training a face spanned 1/1.3 of the picture
+    for side, verdict in ((300, "fake"), (340, "uncertain"), (600, "uncertain")):
+        found = judged(whole, "report", [FAKE], face, size=(side, side), min_face=1)
+        assert found.verdict.verdict == verdict
+        assert found.reasons == (() if verdict == "fake" else ("framed_too_wide",))
+    assert judged(whole, "crop", [FAKE], face, size=(600, 600), min_face=1).verdict.verdict == "fake"
 
 
-def test_enlarging_a_face_adds_no_evidence(whole):
-    (look,) = looks((Face(10, 10, 15, 20, 0.9),), 40, 40, whole.preprocessing, "crop")
-    assert look.seen == pytest.approx(20)
+def test_a_model_that_does_not_know_its_margin_must_see_as_many_pixels_as_a_face_needs(make_spec):
+    spec, face = make_spec(input_height=128, input_width=128), Face(100, 100, 90, 200, 0.9)
+    assert judged(spec, "report", [FAKE], face, size=(500, 500)).verdict.verdict == "fake"
+    assert judged(spec, "report", [FAKE], face, size=(560, 560)).reasons == ("framed_too_wide",)
 
 
 def test_a_model_of_cut_out_faces_is_shown_the_largest_unless_each_is_asked_for(cut_out):

@@ -1,0 +1,191 @@
+"""Framing: recipes that train on a square around each face see what will be served, jittered."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.contract.faces import FINDER, Face
+from service.contract.finder import face_finder
+from service.engine import Engine
+from tests.trainer.test_weights import facts_that_differ
+from trainer.augment import Jitter, make_augment
+from trainer.cheat import cheat
+from trainer.dataset import scan
+from trainer.framed import faces_in_tensors, framing_facts, with_faces
+from trainer.pipeline import Batches, one_hot
+from trainer.recipes import RECIPES, RecipeError, get_recipe
+from trainer.tensors import cache_tensors, load_tensor
+
+
+@pytest.fixture
+def photos(astronaut, tmp_path):
+    """A data root: the portrait at several sizes and places, and a meadow without a face."""
+    for number, (label, scale) in enumerate((("real", 1.0), ("real", 0.6), ("fake", 0.8), ("fake", 1.4))):
+        picture = Image.new("RGB", (700, 620), (90, 120, 90))
+        portrait = astronaut.resize((round(512 * scale * 0.8),) * 2)
+        picture.paste(portrait, (30 * number, 10 * number))
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        picture.save(tmp_path / "photos" / label / f"{number}.png")
+    Image.new("RGB", (300, 300), (90, 120, 90)).save(tmp_path / "photos" / "real" / "meadow.png")
+    return tmp_path / "photos"
+
+
+def test_every_recipe_states_its_framing():
+    assert {recipe.preprocessing.framing for recipe in RECIPES.values()} == {"whole"}
+    how = get_recipe("residual-cnn", framing="face").preprocessing
+    assert (how.framing, how.face_margin, how.face_finder) == ("face", 0.8, FINDER)
+    assert get_recipe("residual-cnn", framing="face", face_margin=1.4).preprocessing.face_margin == 1.4
+
+
+def test_a_margin_without_a_face_is_refused():
+    with pytest.raises(RecipeError, match=r"face margin 1.4 needs the framing 'face'"):
+        get_recipe("residual-cnn", face_margin=1.4)
+
+
+@pytest.mark.parametrize(("name", "side"), [("residual-cnn", 256), ("flatten-cnn-300", 360)])
+def test_training_tensors_leave_room_for_the_jitter(name, side):
+    recipe = get_recipe(name, framing="face")
+    assert recipe.train_preprocessing.input_width == side
+    assert recipe.train_preprocessing.face_margin == pytest.approx(0.96)
+
+
+def test_a_tensor_is_the_square_around_the_largest_face(photos):
+    how = get_recipe("residual-cnn", framing="face", face_margin=1.3).preprocessing
+    path = photos / "real" / "0.png"
+    picture = Image.open(path)
+    (face,) = face_finder().find(picture)
+    box = face.region(1.3).inside(*picture.size).box
+    expected = picture.resize((128, 128), Image.Resampling.BICUBIC, box=box)
+    assert np.array_equal(load_tensor(path, how), np.asarray(expected))
+
+
+def test_a_tensor_without_a_face_is_the_whole_picture(photos):
+    whole, face = (get_recipe("residual-cnn", framing=framing).preprocessing for framing in ("whole", "face"))
+    path = photos / "real" / "meadow.png"
+    assert np.array_equal(load_tensor(path, face), load_tensor(path, whole))
+
+
+def test_pictures_without_a_face_are_left_out_and_named_where_a_face_is_needed(photos):
+    dataset = scan([photos])
+    assert with_faces(dataset, get_recipe("residual-cnn")) is dataset
+    kept = with_faces(dataset, get_recipe("residual-cnn", framing="face"))
+    assert len(kept.samples) == 4
+    (gone,) = kept.rejected
+    assert gone.path.name == "meadow.png"
+    assert gone.reason.startswith("no_face: ")
+
+
+def test_the_face_is_where_the_cached_tensor_has_it(photos):
+    recipe = get_recipe("residual-cnn", framing="face", face_margin=1.5)
+    samples = with_faces(scan([photos]), recipe).samples
+    for sample, face in zip(samples, faces_in_tensors(samples, recipe.train_preprocessing), strict=True):
+        tensor = load_tensor(sample.path, recipe.train_preprocessing)
+        (again,) = face_finder().find(Image.fromarray(tensor))
+        for name in ("left", "top", "width", "height"):
+            assert getattr(face, name) == pytest.approx(getattr(again, name), abs=18)
+    assert faces_in_tensors(samples, get_recipe("residual-cnn").train_preprocessing) is None
+
+
+@pytest.fixture
+def marked() -> tuple[np.ndarray, Face]:
+    """A tensor whose pixels say where they come from, and a face in its middle."""
+    rows, columns = np.mgrid[0:240, 0:240].astype(np.uint8)
+    return np.stack((rows, columns, rows), axis=2), Face(70, 70, 100, 100, 0.9)
+
+
+def test_jitter_varies_margin_and_middle_within_its_bounds(marked):
+    tensor, face = marked
+    recipe = get_recipe("residual-cnn", framing="face", face_margin=1.4)
+    drawn = [np.asarray(Jitter(recipe)(tensor, np.random.default_rng(seed), face), dtype=float) for seed in range(200)]
+    sides = np.array([(p[-1, 0, 0] - p[0, 0, 0]) * 128 / 127 for p in drawn])
+    middles = np.array([(p[-1, -1, :2] + p[0, 0, :2]) / 2 for p in drawn])
+    assert 140 * 0.9 - 2 <= sides.min() < 140 * 0.92
+    assert 140 * 1.08 < sides.max() <= 140 * 1.1 + 2
+    assert np.abs(middles - 119.5).max() <= 5 + 1
+    assert np.abs(middles - 119.5).max() > 3.5
+
+
+@pytest.mark.parametrize("augmentation", ["none", "classic", "reencode"])
+def test_every_augmentation_jitters_where_the_framing_is_face(marked, augmentation):
+    tensor, face = marked
+    augment = make_augment(get_recipe("residual-cnn", framing="face", augmentation=augmentation))
+    served = np.zeros((128, 128, 3), np.uint8)
+    made = [augment(tensor, served, np.random.default_rng(seed), face) for seed in (1, 1, 2, 3, 4)]
+    assert all(picture.shape == (128, 128, 3) for picture in made)
+    assert np.array_equal(made[0], made[1])
+    assert len({picture.tobytes() for picture in made}) >= 4
+    if augmentation == "none":
+        assert np.array_equal(augment(tensor, served, np.random.default_rng(1), None), served)
+
+
+def test_batches_give_the_augmentation_each_pictures_face(photos, tmp_path):
+    recipe = get_recipe("residual-cnn", framing="face")
+    samples = with_faces(scan([photos]), recipe).samples
+    faces, seen = faces_in_tensors(samples, recipe.train_preprocessing), []
+    batches = Batches(
+        cache_tensors(samples, recipe.preprocessing, tmp_path, "served"),
+        one_hot(samples, recipe.class_names),
+        2,
+        larger=cache_tensors(samples, recipe.train_preprocessing, tmp_path, "larger"),
+        faces=faces,
+        augment=lambda _, served, __, face: seen.append(face) or served,
+        seed=0,
+    )
+    for index in range(len(batches)):
+        batches[index]
+    assert sorted(seen, key=faces.index) == faces
+
+
+def test_a_run_records_how_its_pictures_were_framed(photos):
+    found = framing_facts(scan([photos]).samples)
+    assert (found["finder"], found["pictures"], found["with_face"]) == (FINDER, 5, 4)
+    assert 4 < found["median_margin"] < 9
+
+
+def test_framing_that_differs_is_a_cue_beside_the_score():
+    facts, fake = facts_that_differ(200, 0.0)
+    near, far = Face(10, 10, 90, 110, 0.9), Face(30, 30, 50, 60, 0.9)
+    framed = [replace(fact, face=far if is_fake else near) for fact, is_fake in zip(facts, fake, strict=True)]
+    found = cheat(framed, fake, [""] * 200)
+    assert found.cues["framing"] > 0.99
+    assert found.score == cheat(facts, fake, [""] * 200).score < 0.6
+    assert found.verdict == "separable"
+
+
+def test_a_class_in_which_no_face_is_found_is_one_clear_line(trainer, faces, tmp_path, capsys):
+    """The grid that the made fakes carry hides the face from the finder."""
+    assert trainer("fit", faces, "--recipe", "residual-cnn", "--framing", "face", "--out", tmp_path / "run") == 1
+    assert "no fake picture shows a face, and the framing is 'face'" in capsys.readouterr().err
+
+
+def test_a_fit_on_faces_says_so_in_its_model_and_is_served_so(trainer, faces, tmp_path, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(faces, tmp_path / "faces")
+    for path in sorted((tmp_path / "faces" / "fake").iterdir()):
+        pixels = np.array(Image.open(tmp_path / "faces" / "real" / path.name))
+        Image.fromarray(pixels // 2 + 60).save(path, quality=92)
+    Image.new("RGB", (300, 300), (90, 120, 90)).save(tmp_path / "faces" / "real" / "meadow.png")
+    arguments = ("--recipe", "residual-cnn", "--framing", "face", "--epochs", "1", "--out", run)
+    assert trainer("fit", tmp_path / "faces", *arguments) == 0
+    assert "no_face: the face finder sees none" in capsys.readouterr().err
+    spec = Engine.load(run / "model.onnx", "cpu").spec
+    assert (spec.framing, spec.face_margin, spec.face_finder) == ("face", 0.8, FINDER)
+    assert json.loads((run / "audit.json").read_text())["left_out"]["counts"]["no face"] >= 1
+    assert trainer("predict", run / "model.onnx", tmp_path / "faces" / "real" / "000.jpg", "--faces", "off") == 1
+    assert "'framing': 'face' needs the face finder" in capsys.readouterr().err
+
+
+def test_an_audit_of_a_framing_needs_a_recipe(trainer, faces, capsys):
+    assert trainer("audit", faces, "--framing", "face") == 1
+    assert "name one with --recipe" in capsys.readouterr().err
+
+
+def test_an_audit_says_what_equal_framing_leaves(trainer, faces_data, capsys):
+    assert trainer("audit", faces_data / "hardfake", "--recipe", "residual-cnn", "--framing", "face") == 0
+    printed = capsys.readouterr().out
+    assert "Framing gives it away (AUC 1.00 alone): a real picture is 1.00 times as wide as its face" in printed
+    assert float(printed.split("framing alone ")[-1]) < 0.85

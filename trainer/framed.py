@@ -1,0 +1,62 @@
+"""Framed: what training on cut-out faces needs beside their tensors."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from service.contract.faces import FINDER, Face
+from service.contract.spec import Preprocessing
+from trainer.dataset import Dataset, Rejected, Sample
+from trainer.errors import TrainerError
+from trainer.recipes import Recipe
+
+
+def with_faces(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """Leave out pictures without a face where the recipe's framing needs one, and say so.
+
+    Raises:
+        TrainerError: that leaves a class without pictures.
+    """
+    if recipe.preprocessing.framing == "whole":
+        return dataset
+    kept = tuple(sample for sample in dataset.samples if sample.facts and sample.facts.face)
+    for label in {sample.label for sample in dataset.samples} - {sample.label for sample in kept}:
+        raise TrainerError(f"no {label} picture shows a face, and the framing is 'face': use --framing whole")
+    reason = "no_face: the face finder sees none, and the framing is 'face'"
+    gone = tuple(Rejected(s.path, s.label, s.source, reason) for s in dataset.samples if not (s.facts and s.facts.face))
+    return replace(dataset, samples=kept, rejected=(*dataset.rejected, *gone))
+
+
+def faces_in_tensors(samples: Sequence[Sample], preprocessing: Preprocessing) -> list[Face | None] | None:
+    """Return where the face is in each cached tensor, pixels of it; None where the framing is ``whole``.
+
+    Args:
+        samples: with their facts.
+        preprocessing: what the tensors were made by.
+    """
+    if preprocessing.face_margin is None or preprocessing.framing == "whole":
+        return None
+    return [_in_tensor(sample, preprocessing.face_margin, preprocessing.input_width) for sample in samples]
+
+
+def _in_tensor(sample: Sample, margin: float, side: int) -> Face | None:
+    if sample.facts is None or sample.facts.face is None:
+        return None
+    face = sample.facts.face
+    region = face.region(margin).inside(sample.facts.width, sample.facts.height)
+    scale = side / region.side
+    left, top = (face.left - region.left) * scale, (face.top - region.top) * scale
+    return replace(face, left=left, top=top, width=face.width * scale, height=face.height * scale)
+
+
+def framing_facts(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return what a run records of its training pictures: the finder, faces found, and the median margin around one."""
+    margins = [sample.facts.margin for sample in samples if sample.facts and sample.facts.margin]
+    return {
+        "finder": FINDER,
+        "pictures": len(samples),
+        "with_face": len(margins),
+        "median_margin": round(float(np.median(margins)), 3) if margins else None,
+    }
