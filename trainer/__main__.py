@@ -35,14 +35,12 @@ from trainer.options import (
     SplitChoice,
     UnseenBy,
 )
+from trainer.printing import print_left_out, print_robustness, print_table
 from trainer.progress import console
 from trainer.recipes import RECIPES, RecipeError, get_recipe
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from trainer.assess import Assessment
-    from trainer.dataset import Dataset
 
 app = typer.Typer(
     help="Fit, evaluate and export detectors of AI-generated faces.",
@@ -79,10 +77,10 @@ def audit(
         raise TrainerError("--framing and --face-margin say what a recipe does to pictures: name one with --recipe")
     refuse_existing(report)
     dataset = grouped(scan(data, one_class=True), groups.value)
-    _print_left_out(dataset)
+    print_left_out(dataset)
     found = run_audit(dataset)
     for table in audit_tables(found):
-        _print(table)
+        print_table(table)
     for sentence in found.findings:
         print(f"- {sentence}")
     left = preprocessed(with_faces(dataset, chosen).samples, chosen) if chosen else None
@@ -166,7 +164,7 @@ def fit(
     if metrics:
         from trainer.evaluation_page import evaluation_table
 
-        _print(evaluation_table(metrics["test"]))
+        print_table(evaluation_table(metrics["test"]))
         parity = metrics["parity"]
         console.print(f"parity: largest logit difference {parity['max_difference']:.1e} over {parity['files']} files")
     console.print(f"written: {out}", highlight=False)
@@ -188,8 +186,8 @@ def evaluate(
     if json_output:
         print(json.dumps(found.result, indent=2))
         return
-    _print(evaluation_table(found.result))
-    _print_robustness(found.result)
+    print_table(evaluation_table(found.result))
+    print_robustness(found.result)
 
 
 @app.command()
@@ -213,7 +211,7 @@ def compare(
     if json_output:
         print(json.dumps({assessment.name: assessment.result for assessment in found}, indent=2))
         return
-    _print(comparison_table(found))
+    print_table(comparison_table(found))
 
 
 def _assess(
@@ -227,7 +225,7 @@ def _assess(
     refuse_existing(report)
     engines = load_models(models)
     dataset = scan(data, one_class=True, facts=bool(unseen_by))
-    _print_left_out(dataset)
+    print_left_out(dataset)
     if unseen_by:
         before, dataset = len(dataset.samples), without(dataset, unseen_by)
         console.print(f"{before - len(dataset.samples)} pictures left out that the runs have seen", highlight=False)
@@ -285,32 +283,6 @@ def export(
 
 def _value(choice: StrEnum | None) -> Any:
     return choice.value if choice else None
-
-
-def _print_left_out(dataset: "Dataset") -> None:
-    for left_out in dataset.rejected:
-        console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _print(table: "Table") -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _print_robustness(result: dict[str, Any]) -> None:
-    if not result["robustness"]:
-        return
-    from rich.table import Table
-
-    table = Table("tier", "ROC AUC", "real called fake", "fake called real", "uncertain", "verdict changed")
-    keys = ("roc_auc", "real_called_fake", "fake_called_real", "uncertain", "flipped")
-    for row in result["robustness"]["conditions"]:
-        if row["kind"] == "tier":
-            table.add_row(row["name"], *("–" if row[key] is None else f"{row[key]:.3f}" for key in keys))
-    _print(table)
-    flips = result["robustness"]["flips"]
-    print(f"verdicts that change over JPEG 50, 70, 90 x scale .5, 1, 2: {100 * flips['rate']:.1f} %")
 
 
 def main() -> None:

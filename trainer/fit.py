@@ -28,6 +28,7 @@ from trainer.history import write_history
 from trainer.leftover import weigh
 from trainer.networks import compiled_network
 from trainer.pipeline import Batches, one_hot
+from trainer.printing import print_left_out
 from trainer.progress import console
 from trainer.recipes import Recipe
 from trainer.run import Run
@@ -101,8 +102,7 @@ def _follow(options: FitOptions, parts: Split, shard: Shard) -> None:
 def _announce(dataset: Dataset, parts: Split, findings: Sequence[str]) -> None:
     for source, count in dataset.counts().items():
         console.print(f"{source}: {count} images", highlight=False)
-    for left_out in dataset.rejected:
-        console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
+    print_left_out(dataset)
     sizes = f"train {len(parts.train)}, validation {len(parts.validation)}, "
     sizes += f"calibration {len(parts.calibration)}, test {len(parts.test)}, held out {len(parts.holdout)}"
     console.print(f"{len(dataset.rejected)} files left out; {sizes}", highlight=False)
