@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trainer.audit import Audit
-from trainer.cheat import CUES, SEPARABLE, Cheat
+from trainer.cheat import CUES, FRAMING_SEPARABLE, SEPARABLE, Cheat, tells
 from trainer.dataset import Dataset, Sample
 from trainer.duplicates import MAX_DISTANCE
 from trainer.files import write_json
@@ -32,6 +32,8 @@ def write_audit(
         audit=found,
         images=len(dataset.samples),
         threshold=SEPARABLE,
+        framing_threshold=FRAMING_SEPARABLE,
+        tells=tells,
         cues=tuple(CUES),
         scores=_scores(found),
         grids=_grids(dataset, seed),

@@ -50,6 +50,7 @@ class Face:
         width, height: of its box, from the middle of the forehead to the chin; clipped to the picture.
         score: the finder's confidence, in [0, 1].
         tight: the picture is so tight a crop that the face was only found at a second look.
+        turned: it is on its side or upside down.
     """
 
     left: float
@@ -58,6 +59,7 @@ class Face:
     height: float
     score: float
     tight: bool = False
+    turned: bool = False
 
     @property
     def side(self) -> float:

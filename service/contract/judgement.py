@@ -15,6 +15,7 @@ from service.contract.verdict import Verdict, verdicts
 Reason = Literal[
     "no_face",
     "face_too_small",
+    "face_turned",
     "framed_too_wide",
     "tight_crop",
     "several_faces",
@@ -24,6 +25,7 @@ Reason = Literal[
 REASONS: Final[dict[Reason, str]] = {
     "no_face": "No face was found; the verdict is `uncertain`.",
     "face_too_small": "The face has under `SERVICE_MIN_FACE` pixels; the verdict is `uncertain`.",
+    "face_turned": "The face is on its side or upside down: turn the picture; the verdict is `uncertain`.",
     "framed_too_wide": "The picture is judged whole, and the face spans too little of it: cut it out, or use "
     "`SERVICE_FACES=crop`; the verdict is `uncertain`.",
     "tight_crop": "The face fills the picture or is cut by it, and was only found at a second look.",
@@ -82,8 +84,8 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
         return Judgement(every[0], (), ())
     pairs = zip(every[:count], every[-count:], prepared.looks, strict=True)
     judged = [_judge(plain, again, look, policy) for plain, again, look in pairs]
-    # A face that is too small is not judged, so it does not decide while another can.
-    able = [item for item, look in zip(judged, prepared.looks, strict=True) if not _small(look, policy)] or judged
+    # A face that is not judged by itself does not decide while another can.
+    able = [item for item, look in zip(judged, prepared.looks, strict=True) if not _forbids(look, policy)] or judged
     verdict, reasons = max(able, key=lambda item: item[0].p_fake)
     if len(prepared.faces) > 1:
         reasons = _ordered((*reasons, "several_faces"))
@@ -126,13 +128,9 @@ def _face_fields(judged: FaceJudgement) -> dict[str, Any]:
 
 def _judge(plain: Verdict, again: Verdict, look: Look, policy: FacePolicy) -> tuple[Verdict, tuple[Reason, ...]]:
     """Hold one look's verdict against what is known of its face."""
-    if look.face is None:
-        return _uncertain(plain), ("no_face",)
-    reasons: list[Reason] = ["tight_crop"] if look.face.tight else []
-    if _small(look, policy) or look.wide:
-        reasons += ["face_too_small"] if _small(look, policy) else []
-        reasons += ["framed_too_wide"] if look.wide else []
-        return _uncertain(plain), _ordered(tuple(reasons))
+    reasons: list[Reason] = ["tight_crop"] if look.face and look.face.tight else []
+    if forbidden := _forbids(look, policy):
+        return _uncertain(plain), _ordered((*reasons, *forbidden))
     if plain.verdict == "uncertain":
         reasons.append("between_thresholds")
     if again.verdict != plain.verdict:
@@ -140,8 +138,16 @@ def _judge(plain: Verdict, again: Verdict, look: Look, policy: FacePolicy) -> tu
     return plain, tuple(reasons)
 
 
-def _small(look: Look, policy: FacePolicy) -> bool:
-    return look.face is not None and look.face.side < policy.min_face
+def _forbids(look: Look, policy: FacePolicy) -> tuple[Reason, ...]:
+    """Return the reasons for which a look has no verdict, whatever the model says."""
+    if look.face is None:
+        return ("no_face",)
+    found: dict[Reason, bool] = {
+        "face_too_small": look.face.side < policy.min_face,
+        "face_turned": look.face.turned,
+        "framed_too_wide": look.wide,
+    }
+    return tuple(reason for reason, holds in found.items() if holds)
 
 
 def _uncertain(verdict: Verdict) -> Verdict:

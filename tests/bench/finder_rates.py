@@ -16,7 +16,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from service.contract.finder import MIN_SCORE, SIDE, face_finder
+from service.contract.detector import SIDE
+from service.contract.finder import MIN_SCORE, face_finder
 from service.contract.image import ImageError, Limits, decode
 from tests.conftest import FACES, PUBLIC_DOMAIN
 

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from service.contract import yunet
+from service.contract.detector import SIDE
 from service.contract.faces import Face
-from service.contract.finder import SIDE, FaceFinder, face_finder
+from service.contract.finder import FaceFinder, face_finder
 from service.contract.image import Limits, decode
 from service.contract.yunet import FinderError
 from tests.conftest import PUBLIC_DOMAIN
@@ -66,9 +67,32 @@ def test_an_exif_orientation_is_undone_before_the_search(find, astronaut, encode
     assert all(abs(f.left - face.left) > 50 for f in find(decode(payload, Limits(), "ignore").rgb))
 
 
-@pytest.mark.parametrize("degrees", [-30, 30, 180])
-def test_a_tilted_face_and_one_upside_down_are_found(find, astronaut, degrees):
-    assert len(find(astronaut.rotate(degrees))) == 1
+@pytest.mark.parametrize(("degrees", "turned"), [(-30, False), (0, False), (30, False), (180, True)])
+def test_a_tilted_face_is_a_face_and_one_upside_down_is_said_to_be_turned(find, astronaut, degrees, turned):
+    (face,) = find(astronaut.rotate(degrees))
+    assert face.turned == turned
+
+
+def test_a_turned_face_beside_an_upright_one_is_the_one_that_is_named(find, astronaut):
+    portrait = astronaut.crop((140, 30, 300, 190))
+    pair = Image.new("RGB", (320, 170), "gray")
+    pair.paste(portrait, (0, 5))
+    pair.paste(portrait.rotate(180), (160, 5))
+    upright, turned = sorted(find(pair), key=lambda face: face.left)
+    assert (upright.turned, turned.turned) == (False, True)
+
+
+@pytest.mark.parametrize("folder", ["ffhq-stylegan1/real", "stylegan2-512/fake", "lfw/real", "hardfake/real"])
+def test_turned_faces_are_known_on_real_pictures(find, faces_data, folder):
+    paths = sorted(path for path in (faces_data / folder).iterdir() if path.stat().st_size)
+    for quarters, share in ((0, 0.02), (1, 0.95), (2, 0.95)):
+        found = [
+            face
+            for path in random.Random(1).sample(paths, 60)
+            for face in find(decode(path.read_bytes(), Limits(), "apply").rgb.rotate(90 * quarters, expand=True), 1)
+        ]
+        turned = np.mean([face.turned for face in found])
+        assert turned >= share if quarters else turned <= share
 
 
 def test_a_face_at_the_border_is_clipped_to_the_picture(find, astronaut, face):

@@ -67,6 +67,14 @@ def test_a_face_of_few_pixels_is_not_judged(whole):
     assert judged(whole, "crop", [FAKE], SMALL, min_face=20).verdict.verdict == "fake"
 
 
+def test_a_turned_face_is_not_judged(whole):
+    turned = Face(100, 100, 150, 200, 0.9, turned=True)
+    found = judged(whole, "report", [FAKE], turned)
+    assert (found.verdict.verdict, found.reasons) == ("uncertain", ("face_turned",))
+    found = judged(whole, "crop", [FAKE, REAL], turned, Face(300, 100, 90, 120, 0.9))
+    assert (found.verdict.verdict, found.reasons) == ("real", ("several_faces",))
+
+
 def test_several_faces_are_a_reason_that_leaves_the_verdict(whole):
     found = judged(whole, "report", [REAL], LARGE, SMALL)
     assert (found.verdict.verdict, found.reasons) == ("real", ("several_faces",))
