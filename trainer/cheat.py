@@ -54,8 +54,8 @@ class Cheat:
             has fewer than 20 pictures.
         interval: 95 % interval of the score (Hanley and McNeil 1982).
         cues: cross-validated AUC of each cue by itself, best first.
-        verdict: ``separable`` where the score is above .6 or framing alone above .75, else ``clean``;
-            ``too few to tell`` where a class has fewer than 20 pictures, groups are too few, or
+        verdict: ``separable`` where the score is above .6, or framing alone above .75 and surely
+            above .6, else ``clean``; ``too few to tell`` where a class has fewer than 20 pictures, groups are too few, or
             chance alone may explain a score above .6.
     """
 
@@ -102,7 +102,8 @@ def cheat(
     verdict: CheatVerdict = "separable" if score > SEPARABLE else "clean"
     if verdict == "separable" and interval[0] <= 0.5:
         verdict = "too few to tell"
-    if ranked["framing"] > FRAMING_SEPARABLE:
+    framing = auc_interval(ranked["framing"], _effective(weight[~truth]), _effective(weight[truth]))
+    if ranked["framing"] > FRAMING_SEPARABLE and framing[0] > SEPARABLE:
         verdict = "separable"
     return Cheat(real, fakes, score, interval, ranked, verdict)
 
