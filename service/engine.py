@@ -31,6 +31,11 @@ class InferenceError(Exception):
     """The model ran and failed, or gave an answer of the wrong shape, NaN or infinity."""
 
 
+def parts(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Return ``images`` cut into runs of at most 8."""
+    return [images[start : start + _MOST_AT_ONCE] for start in range(0, len(images), _MOST_AT_ONCE)]
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A loaded model. Thread-safe: ONNX Runtime sessions may run from several threads at once.
@@ -128,8 +133,7 @@ class Engine:
         Raises:
             InferenceError: as :meth:`logits`.
         """
-        starts = range(0, len(images), _MOST_AT_ONCE)
-        return np.concatenate([self.logits(images[start : start + _MOST_AT_ONCE]) for start in starts])
+        return np.concatenate([self.logits(part) for part in parts(images)])
 
     def warm_up(self) -> None:
         """Run once on zeros of the spec's own size, so that the first request pays nothing extra.

@@ -15,7 +15,7 @@ from service.contract.image import Limits, decode
 from service.contract.judgement import Judgement, judge
 from service.contract.preparation import Prepared, prepare
 from service.contract.yunet import FinderError
-from service.engine import Engine, InferenceError
+from service.engine import Engine, InferenceError, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,10 @@ class Scorer:
         loop = asyncio.get_running_loop()
         start = time.perf_counter()
         image, prepared, decode_s, find_s = await loop.run_in_executor(self._decoding, self._prepare, payload)
-        logits, inference_s = await loop.run_in_executor(self._inference, self._infer, prepared.tensors)
+        # Each part is a job of its own, so that one picture of many faces does not keep all others waiting.
+        runs = [await loop.run_in_executor(self._inference, self._infer, part) for part in parts(prepared.tensors)]
+        inference_s = sum(seconds for _, seconds in runs)
+        logits = np.concatenate([rows for rows, _ in runs])
         judgement = judge(logits, prepared, self.engine.spec, self.policy)
         total_s = time.perf_counter() - start
         queue_s = max(0.0, total_s - decode_s - inference_s)
@@ -124,7 +127,7 @@ class Scorer:
     def _infer(self, tensors: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
         start = time.perf_counter()
         try:
-            logits = self.engine.logits_in_parts(tensors)
+            logits = self.engine.logits(tensors)
         except InferenceError:
             self._failed = True
             raise

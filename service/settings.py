@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         ),
     ] = _FACES.min_face
     max_faces: Annotated[
-        int, Field(ge=1, le=1000, description="Most faces that are reported and judged: the largest.")
+        int, Field(ge=1, le=256, description="Most faces that are reported and judged: the largest.")
     ] = _FACES.max_faces
     check_recompression: Annotated[
         bool,

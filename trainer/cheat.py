@@ -55,8 +55,8 @@ class Cheat:
         interval: 95 % interval of the score (Hanley and McNeil 1982).
         cues: cross-validated AUC of each cue by itself, best first.
         verdict: ``separable`` where the score is above .6, or framing alone above .75 and surely
-            above .6, else ``clean``; ``too few to tell`` where a class has fewer than 20 pictures, groups are too few, or
-            chance alone may explain a score above .6.
+            above .6, else ``clean``; ``too few to tell`` where a class has fewer than 20 pictures,
+            groups are too few, or chance alone may explain a score above .6.
     """
 
     real: int
@@ -110,7 +110,7 @@ def cheat(
 
 def tells(cue: str, auc: float) -> bool:
     """Return whether a cue by itself tells the classes apart."""
-    return auc >= (FRAMING_SEPARABLE if cue == "framing" else SEPARABLE)
+    return auc > (FRAMING_SEPARABLE if cue == "framing" else SEPARABLE)
 
 
 def _some(fake: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import onnx
 
-from service.contract.spec import ModelSpec
+from service.contract.spec import ModelSpec, SpecError, check_field
 from service.engine import Engine
 from trainer.calibrate import Calibration
 from trainer.files import atomic_path
@@ -39,8 +39,14 @@ def build_spec(config: dict[str, Any], calibration: Calibration, metrics: dict[s
 def _preprocessing(config: dict[str, Any]) -> dict[str, Any]:
     """Return the recipe's, with the margin that the training pictures had where it took them whole."""
     how, faces = config["recipe"]["preprocessing"], config.get("faces", {})
-    if how.get("face_margin") is None and faces.get("median_margin"):
-        how = {**how, "face_margin": faces["median_margin"], "face_finder": faces["finder"]}
+    margin = faces.get("median_margin")
+    # Where few pictures show a face, or it is lost in them, there is no margin to cut faces out with.
+    if how.get("face_margin") is None and margin and faces["with_face"] >= 0.5 * faces["pictures"]:
+        try:
+            check_field("face_margin", margin)
+        except SpecError:
+            return dict(how)
+        return {**how, "face_margin": margin, "face_finder": faces["finder"]}
     return dict(how)
 
 

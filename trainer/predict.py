@@ -8,6 +8,7 @@ from service.contract.image import ImageError, Limits, decode
 from service.contract.judgement import answer, judge
 from service.contract.preparation import prepare
 from service.engine import Engine
+from trainer.errors import TrainerError
 from trainer.files import read_bounded
 
 
@@ -20,10 +21,13 @@ def predict_file(engine: Engine, path: Path, policy: FacePolicy | None = None) -
         policy: what is done about faces; default: the service's.
 
     Raises:
+        TrainerError: recompression is to be checked, and faces are ``off``.
         SpecError: the model cannot be served by this policy.
         FinderError: faces are to be found, and the finder does not load.
     """
     limits, policy = Limits(), policy or FacePolicy()
+    if policy.check_recompression and policy.mode == "off":
+        raise TrainerError("--check-recompression needs --faces report or crop, whose answers hold reasons")
     check_mode(engine.spec, policy.mode)
     try:
         image = decode(read_bounded(path, limits.max_bytes), limits, engine.spec.exif_policy)

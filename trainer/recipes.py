@@ -17,6 +17,7 @@ Balance = Literal["none", "source", "cues"]
 # Inside the box of a face, where even pictures that cut the face off look like the others: on hardfake framing alone
 # tells the classes apart with an AUC of .94 at margin 1, and .76 at .8.
 FACE_MARGIN = 0.8
+FACE_JITTER = 0.1
 
 
 class RecipeError(ValueError):
@@ -30,7 +31,7 @@ class Reencoding:
     Attributes:
         whole: taken exactly as served; ``native``: cut from the cached tensor pixel by pixel, at
             any offset; the rest: a crop of ``zoom`` (share of each side), brought to size by one of
-            four kernels.
+            four kernels, or, with framing ``face``, the jittered square by the recipe's own filter.
         flip: mirrored.
         recompress: saved as JPEG (4:4:4 or 4:2:0), or for a share ``webp`` of them as WebP, at a
             ``quality`` in this range; ``recompress_again``: once more, after everything else.
@@ -98,17 +99,18 @@ class Recipe:
     cosine_decay: bool = False
     weight_decay: float = 0.0
     cache_side: int = 0
-    face_jitter: float = 0.1
+    face_jitter: float = FACE_JITTER
     balance: Balance = "none"
     published_seed: int = 42
 
     @property
     def train_preprocessing(self) -> Preprocessing:
         """Picture to the tensor that training crops from: as served, but larger, and with room for the jitter."""
-        margin, room = self.preprocessing.face_margin, 1 + 2 * self.face_jitter
+        margin = self.preprocessing.face_margin
         if self.preprocessing.framing == "face" and margin is not None:
-            side = max(self.cache_side, math.ceil(self.preprocessing.input_height * room))
-            return replace(self.preprocessing, input_height=side, input_width=side, face_margin=margin * room)
+            wide = margin * (1 + self.face_jitter) + self.face_jitter  # the widest square, shifted to either side
+            side = max(self.cache_side, math.ceil(self.preprocessing.input_height * wide / margin))
+            return replace(self.preprocessing, input_height=side, input_width=side, face_margin=wide)
         if self.augmentation != "reencode":
             return self.preprocessing
         side = max(self.cache_side, self.preprocessing.input_height)

@@ -17,9 +17,11 @@ from trainer.files import new_folder, remove_partial, write_json
 from trainer.framed import framing_facts
 from trainer.groups import GroupRule
 from trainer.provenance import commit, library_versions
-from trainer.recipes import Recipe
+from trainer.recipes import FACE_JITTER, Recipe
 from trainer.run import Run
 from trainer.splits import Split, SplitRule, read_split, relocate, split, write_split
+
+_DEFAULT_FRAMING = {"framing": "whole", "face_margin": None, "face_finder": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audi
         remove_partial(run.folder)
         began, version = run.read_config(), options.version
         kept = {"recipe": options.recipe.settings(), "version": version or began["version"]}
-        write_json(run.config, {**began, **kept})
+        write_json(run.config, {"faces": framing_facts(parts.train), **began, **kept})
         write_split(run.split, dataset, parts)
         return
     # A kill in the middle must leave no folder that is neither new nor a run.
@@ -137,6 +139,9 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
     A cosine decay is laid over the number of epochs, so there that must stay too.
     """
     recipe = config["recipe"]
+    # What a run from before a setting existed did is that setting's default.
+    how = {**_DEFAULT_FRAMING, **recipe["preprocessing"]}
+    recipe = {"face_jitter": FACE_JITTER, **recipe, "preprocessing": how}
     kept = {"recipe " + key: value for key, value in json.loads(json.dumps(recipe)).items()}
     if not recipe["cosine_decay"]:
         del kept["recipe epochs"]

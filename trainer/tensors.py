@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from service.contract import detector, finder, framing, image
+from service.contract import detector, faces, finder, framing, image, yunet
 from service.contract.framing import frame
 from service.contract.image import decode, to_tensor
 from service.contract.spec import Preprocessing
@@ -57,7 +57,7 @@ def cache_tensors(
     and of every sample's content in order, so a cache of anything else is never taken for this one.
     """
     key = hashlib.sha256(repr((sorted(asdict(preprocessing).items()), PIL.__version__)).encode())
-    for module in (image, framing, finder, detector):
+    for module in (image,) if preprocessing.framing == "whole" else (image, framing, faces, finder, detector, yunet):
         key.update(Path(module.__file__).read_bytes())
     for sample in samples:
         key.update(sample.sha256.encode())

@@ -68,7 +68,7 @@ class FaceFinder:
         if not faces and max(rgb.size) <= _CROP_ASPECT * min(rgb.size):
             doubtful = self._search(rgb, _TIGHT_SIDE, _TIGHT_SCORE)
             large = [face for face in doubtful if face.side >= _TIGHT_SHARE * min(rgb.size)]
-            faces = [replace(face, tight=True) for face in large[:1]]
+            faces = [replace(face, tight=True, cut=0.0) for face in large[:1]]
         return tuple(faces[:most])
 
     def _search(self, rgb: Image.Image, longest: int, min_score: float) -> list[Face]:
@@ -127,4 +127,5 @@ def _clipped(box: list[float], score: float, turned: bool, size: tuple[int, int]
     top, bottom = (min(max(edge, 0.0), float(size[1])) for edge in box[1::2])
     if right - left < 1 or bottom - top < 1:
         return None
-    return Face(left, top, right - left, bottom - top, score, turned=turned)
+    cut = 1 - (right - left) * (bottom - top) / ((box[2] - box[0]) * (box[3] - box[1]))
+    return Face(left, top, right - left, bottom - top, score, turned=turned, cut=max(0.0, cut))

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.faces import Face
+from service.contract.faces import MAX_CUT, Face
 from service.contract.framing import FacePolicy, Look
 from service.contract.preparation import Prepared
 from service.contract.spec import ModelSpec
@@ -16,6 +16,7 @@ Reason = Literal[
     "no_face",
     "face_too_small",
     "face_turned",
+    "face_cut",
     "framed_too_wide",
     "tight_crop",
     "several_faces",
@@ -24,10 +25,11 @@ Reason = Literal[
 ]
 REASONS: Final[dict[Reason, str]] = {
     "no_face": "No face was found; the verdict is `uncertain`.",
-    "face_too_small": "The face has under `SERVICE_MIN_FACE` pixels; the verdict is `uncertain`.",
-    "face_turned": "The face is on its side or upside down: turn the picture; the verdict is `uncertain`.",
-    "framed_too_wide": "The picture is judged whole, and the face spans too little of it: cut it out, or use "
-    "`SERVICE_FACES=crop`; the verdict is `uncertain`.",
+    "face_too_small": "A face has under `SERVICE_MIN_FACE` pixels: it is not judged.",
+    "face_turned": "A face is on its side or upside down: it is not judged. Turn the picture.",
+    "face_cut": "The border cuts off a good part of a face: it is not judged.",
+    "framed_too_wide": "The picture is judged whole, and the face spans too little of it: it is not judged. Cut the "
+    "face out, or use `SERVICE_FACES=crop`.",
     "tight_crop": "The face fills the picture or is cut by it, and was only found at a second look.",
     "several_faces": "There is more than one face.",
     "unstable_under_recompression": "Saved again as JPEG 75 the verdict would differ; it is `uncertain`.",
@@ -57,7 +59,8 @@ class Judgement:
 
     Attributes:
         verdict: of its most fake face where each was looked at, else of the one look.
-        reasons: what made it ``uncertain``, and what should be known beside it.
+        reasons: what made it ``uncertain``, what other faces were not judged for, and what should be
+            known beside it.
         faces: largest first.
     """
 
@@ -84,11 +87,12 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
         return Judgement(every[0], (), ())
     pairs = zip(every[:count], every[-count:], prepared.looks, strict=True)
     judged = [_judge(plain, again, look, policy) for plain, again, look in pairs]
-    # A face that is not judged by itself does not decide while another can.
+    # A face that is not judged does not decide while another can, but the picture says that it is there.
     able = [item for item, look in zip(judged, prepared.looks, strict=True) if not _forbids(look, policy)] or judged
     verdict, reasons = max(able, key=lambda item: item[0].p_fake)
     if len(prepared.faces) > 1:
-        reasons = _ordered((*reasons, "several_faces"))
+        skipped = [reason for look in prepared.looks for reason in _forbids(look, policy)]
+        reasons = _ordered((*reasons, *skipped, "several_faces"))
     if policy.mode == "crop" and prepared.faces:
         each = [FaceJudgement(face, *item) for face, item in zip(prepared.faces, judged, strict=True)]
     else:
@@ -119,7 +123,10 @@ def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
 def _face_fields(judged: FaceJudgement) -> dict[str, Any]:
     face = judged.face
     left, top = round(face.left), round(face.top)
-    width, height = round(face.left + face.width) - left, round(face.top + face.height) - top
+    width, height = (
+        max(1, round(face.left + face.width) - left),
+        max(1, round(face.top + face.height) - top),
+    )
     fields = {"box": {"left": left, "top": top, "width": width, "height": height}, "score": round(face.score, 4)}
     if judged.verdict is None:
         return fields
@@ -145,6 +152,7 @@ def _forbids(look: Look, policy: FacePolicy) -> tuple[Reason, ...]:
     found: dict[Reason, bool] = {
         "face_too_small": look.face.side < policy.min_face,
         "face_turned": look.face.turned,
+        "face_cut": look.face.cut > MAX_CUT,
         "framed_too_wide": look.wide,
     }
     return tuple(reason for reason, holds in found.items() if holds)

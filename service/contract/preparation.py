@@ -11,7 +11,7 @@ from PIL import Image
 from service.contract.faces import Face
 from service.contract.finder import face_finder
 from service.contract.framing import FacePolicy, Look, looks
-from service.contract.image import DecodedImage, to_tensor
+from service.contract.image import Box, DecodedImage, to_tensor
 from service.contract.spec import Preprocessing
 
 RECOMPRESSION_QUALITY: Final = 75
@@ -26,7 +26,7 @@ class Prepared:
         faces: all that were found, largest first; empty where none were looked for.
         looks: what the model is shown.
         tensors: uint8 ``[n, H, W, 3]`` RGB: one for every look, and, where recompression is to be
-            checked, as many again, of the recompressed picture.
+            checked and there are faces, as many again, of the recompressed picture.
     """
 
     faces: tuple[Face, ...]
@@ -43,9 +43,10 @@ def prepare(image: DecodedImage, preprocessing: Preprocessing, policy: FacePolic
     faces = () if policy.mode == "off" else face_finder().find(image.rgb, policy.max_faces)
     shown = looks(faces, image.width, image.height, preprocessing, policy.mode)
     tensors = [to_tensor(image, preprocessing, look.box) for look in shown]
-    if policy.check_recompression:
+    if policy.check_recompression and faces:
         again = recompressed(image)
-        tensors += [to_tensor(again, preprocessing, _scaled(look.box, again.width / image.width)) for look in shown]
+        scale = again.width / image.width, again.height / image.height
+        tensors += [to_tensor(again, preprocessing, _scaled(look.box, *scale)) for look in shown]
     return Prepared(faces, shown, np.stack(tensors))
 
 
@@ -64,6 +65,5 @@ def recompressed(image: DecodedImage, quality: int = RECOMPRESSION_QUALITY) -> D
     return DecodedImage("JPEG", again.width, again.height, again)
 
 
-def _scaled(box: tuple[float, float, float, float], factor: float) -> tuple[float, float, float, float]:
-    left, top, right, bottom = (edge * factor for edge in box)
-    return left, top, right, bottom
+def _scaled(box: Box, across: float, down: float) -> Box:
+    return box[0] * across, box[1] * down, box[2] * across, box[3] * down

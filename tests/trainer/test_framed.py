@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,12 +12,18 @@ from service.contract.faces import FINDER, Face
 from service.contract.finder import face_finder
 from service.engine import Engine
 from tests.trainer.test_weights import facts_that_differ
+from trainer import fit
 from trainer.augment import Jitter, make_augment
 from trainer.cheat import cheat
 from trainer.dataset import scan
+from trainer.distribute import Shard
+from trainer.export import _preprocessing
 from trainer.framed import faces_in_tensors, framing_facts, with_faces
 from trainer.pipeline import Batches, one_hot
-from trainer.recipes import RECIPES, RecipeError, get_recipe
+from trainer.protocol import robustness
+from trainer.recipes import RECIPES, RecipeError, Reencoding, get_recipe
+from trainer.run import Run
+from trainer.start import FitOptions, _config, _identity, identity
 from trainer.tensors import cache_tensors, load_tensor
 
 
@@ -46,11 +52,11 @@ def test_a_margin_without_a_face_is_refused():
         get_recipe("residual-cnn", face_margin=1.4)
 
 
-@pytest.mark.parametrize(("name", "side"), [("residual-cnn", 256), ("flatten-cnn-300", 360)])
+@pytest.mark.parametrize(("name", "side"), [("residual-cnn", 256), ("flatten-cnn-300", 368)])
 def test_training_tensors_leave_room_for_the_jitter(name, side):
     recipe = get_recipe(name, framing="face")
     assert recipe.train_preprocessing.input_width == side
-    assert recipe.train_preprocessing.face_margin == pytest.approx(0.96)
+    assert recipe.train_preprocessing.face_margin == pytest.approx(0.98)
 
 
 def test_a_tensor_is_the_square_around_the_largest_face(photos):
@@ -90,6 +96,70 @@ def test_the_face_is_where_the_cached_tensor_has_it(photos):
     assert faces_in_tensors(samples, get_recipe("residual-cnn").train_preprocessing) is None
 
 
+def test_a_face_at_the_border_is_where_the_cached_tensor_has_it(astronaut, tmp_path):
+    (tmp_path / "real").mkdir()
+    astronaut.crop((150, 40, 400, 290)).save(tmp_path / "real" / "0.png")
+    recipe = get_recipe("residual-cnn", framing="face", face_margin=2.0)
+    samples = scan([tmp_path], one_class=True).samples
+    (face,) = faces_in_tensors(samples, recipe.train_preprocessing)
+    (again,) = face_finder().find(Image.fromarray(load_tensor(samples[0].path, recipe.train_preprocessing)))
+    assert (face.left, face.top) == pytest.approx((again.left, again.top), abs=10)
+
+
+def test_a_fit_gives_its_batches_the_faces(photos, tmp_path, monkeypatch):
+    recipe = get_recipe("residual-cnn", framing="face")
+    samples = with_faces(scan([photos]), recipe).samples
+    given = {}
+    monkeypatch.setattr(fit, "Batches", lambda *_, **options: given.update(options))
+    monkeypatch.setattr(fit, "weigh", lambda *_: (None, {"sentence": ""}))
+    options = FitOptions([photos], recipe, Run(tmp_path / "run"), seed=0, split_rule="stratified")
+    fit._batches(options, samples, tmp_path / "cache", 0, Shard(process=1))
+    assert given["faces"] == faces_in_tensors(samples, recipe.train_preprocessing)
+    assert given["larger"].shape[1] == 256
+    assert given["augment"] is not None
+
+
+def test_robustness_of_a_model_of_faces_looks_at_faces(photos, make_model, make_spec, monkeypatch):
+    engine = Engine.from_bytes(make_model(make_spec(framing="face", face_margin=1.0, face_finder=FINDER)), "cpu", 1)
+    shown = []
+    good = Engine.logits
+    monkeypatch.setattr(Engine, "logits", lambda self, images: shown.append(images) or good(self, images))
+    (sample,) = [s for s in scan([photos]).samples if s.path.name == "0.png"]
+    robustness(engine, [sample])
+    assert np.array_equal(shown[0][0], load_tensor(sample.path, engine.spec.preprocessing))
+
+
+def test_a_margin_that_no_model_can_state_is_left_out():
+    config = {"recipe": {"preprocessing": {"framing": "whole", "face_margin": None, "face_finder": ""}}}
+    for margin, found, kept in ((1.4, 60, 1.4), (12.4, 60, None), (1.4, 3, None), (None, 0, None)):
+        config["faces"] = {"finder": FINDER, "pictures": 100, "with_face": found, "median_margin": margin}
+        how = _preprocessing(config)
+        assert (how["face_margin"], how["face_finder"]) == (kept, FINDER if kept else "")
+
+
+def test_a_run_from_before_framing_is_the_same_run(faces):
+    options = FitOptions([faces], get_recipe("residual-cnn"), Run(faces), seed=0, split_rule="stratified")
+    now = identity(options, scan([faces]))
+    config = _config(options, scan([faces]))
+    before = json.loads(json.dumps(config))
+    del before["recipe"]["face_jitter"]
+    for key in ("framing", "face_margin", "face_finder"):
+        del before["recipe"]["preprocessing"][key]
+    assert _identity(before) == now
+
+
+def test_a_changed_square_voids_a_cache_of_faces_and_not_one_of_whole_pictures(photos, tmp_path, monkeypatch):
+    samples = scan([photos]).samples
+    for framing in ("face", "whole"):
+        cache_tensors(samples, get_recipe("residual-cnn", framing=framing).preprocessing, tmp_path, "test")
+    elsewhere = tmp_path / "faces.py"
+    elsewhere.write_text("# another way to place the square")
+    monkeypatch.setattr("service.contract.faces.__file__", str(elsewhere))
+    for framing, files in (("whole", 2), ("face", 3)):
+        cache_tensors(samples, get_recipe("residual-cnn", framing=framing).preprocessing, tmp_path, "test")
+        assert len(list(tmp_path.glob("*.npy"))) == files
+
+
 @pytest.fixture
 def marked() -> tuple[np.ndarray, Face]:
     """A tensor whose pixels say where they come from, and a face in its middle."""
@@ -107,6 +177,17 @@ def test_jitter_varies_margin_and_middle_within_its_bounds(marked):
     assert 140 * 1.08 < sides.max() <= 140 * 1.1 + 2
     assert np.abs(middles - 119.5).max() <= 5 + 1
     assert np.abs(middles - 119.5).max() > 3.5
+
+
+def test_reencode_jitters_instead_of_zooming(marked):
+    """Without any other step, no crop is wider than the jitter allows; a zoomed one would be."""
+    tensor, face = marked
+    none = {item.name: 0.0 for item in fields(Reencoding) if item.name not in ("zoom", "quality")}
+    augment = make_augment(replace(get_recipe("residual-cnn", framing="face"), reencoding=Reencoding(**none)))
+    served = np.zeros((128, 128, 3), np.uint8)
+    drawn = [augment(tensor, served, np.random.default_rng(seed), face).astype(float) for seed in range(60)]
+    sides = np.array([(p[-1, 0, 0] - p[0, 0, 0]) * 128 / 127 for p in drawn])
+    assert 80 * 0.9 - 2 <= sides.min() <= sides.max() <= 80 * 1.1 + 2
 
 
 @pytest.mark.parametrize("augmentation", ["none", "classic", "reencode"])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from service.contract.faces import Face
 from trainer.cheat import cheat
 from trainer.dataset import scan
 from trainer.facts import Facts
@@ -68,3 +69,10 @@ def test_by_cues_copes_with_few_pictures_and_rare_cues(count):
     assert np.isfinite(weights).all()
     assert (weights >= 0).all()
     assert weights.mean() == pytest.approx(1.0, rel=1e-4)
+
+
+def test_by_cues_leaves_framing_alone():
+    facts, fake = facts_that_differ(200, 0.5)
+    near, far = Face(10, 10, 90, 110, 0.9), Face(30, 30, 50, 60, 0.9)
+    framed = [replace(fact, face=far if is_fake else near) for fact, is_fake in zip(facts, fake, strict=True)]
+    assert np.array_equal(by_cues(framed, fake), by_cues(facts, fake))

@@ -100,6 +100,8 @@ def test_a_face_at_the_border_is_clipped_to_the_picture(find, astronaut, face):
     (found,) = find(cut)
     assert found.left == 0
     assert found.width < face.width * 0.8
+    assert found.cut > 0.2
+    assert face.cut == 0
 
 
 def test_a_greyscale_face_is_a_face(find, astronaut):
@@ -200,8 +202,12 @@ def test_weights_that_do_not_run_are_refused(monkeypatch):
     monkeypatch.setattr(yunet, "for_side", lambda *_: whole[: len(whole) // 2])
     with pytest.raises(FinderError, match="does not load"):
         FaceFinder()
-    monkeypatch.setattr(yunet, "for_side", lambda *_: yunet.weights())  # of another size than it is given
-    monkeypatch.undo()
+
+
+def test_a_network_that_does_not_run_is_refused(monkeypatch):
+    monkeypatch.setattr(yunet, "for_side", lambda *_: yunet.weights())  # declared for another size than it is given
+    with pytest.raises(FinderError, match="does not run"):
+        FaceFinder()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Framing and judgement: what the model is shown, and which verdict and reasons come of it."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from service.contract.faces import FINDER, Face
+from service.contract.finder import FaceFinder
 from service.contract.framing import FacePolicy, Look, check_finder, check_mode, frame, looks
 from service.contract.image import DecodedImage, covered
 from service.contract.judgement import REASONS, Judgement, judge
@@ -72,7 +75,13 @@ def test_a_turned_face_is_not_judged(whole):
     found = judged(whole, "report", [FAKE], turned)
     assert (found.verdict.verdict, found.reasons) == ("uncertain", ("face_turned",))
     found = judged(whole, "crop", [FAKE, REAL], turned, Face(300, 100, 90, 120, 0.9))
-    assert (found.verdict.verdict, found.reasons) == ("real", ("several_faces",))
+    assert (found.verdict.verdict, found.reasons) == ("real", ("face_turned", "several_faces"))
+
+
+def test_a_face_that_the_border_cuts_is_not_judged(whole):
+    for cut, verdict in ((0.19, "fake"), (0.21, "uncertain")):
+        found = judged(whole, "crop", [FAKE], Face(0, 50, 150, 200, 0.9, cut=cut))
+        assert (found.verdict.verdict, found.reasons) == (verdict, ("face_cut",) if cut > 0.2 else ())
 
 
 def test_several_faces_are_a_reason_that_leaves_the_verdict(whole):
@@ -97,7 +106,7 @@ def test_a_small_face_does_not_decide_while_another_can(whole):
     found = judged(whole, "crop", [REAL, FAKE], LARGE, SMALL, min_face=30)
     assert [face.reasons for face in found.faces] == [(), ("face_too_small",)]
     assert [face.verdict.verdict for face in found.faces] == ["real", "uncertain"]
-    assert (found.verdict.verdict, found.reasons) == ("real", ("several_faces",))
+    assert (found.verdict.verdict, found.reasons) == ("real", ("face_too_small", "several_faces"))
 
 
 def test_small_faces_alone_make_the_picture_uncertain(whole):
@@ -185,11 +194,24 @@ def test_a_check_of_recompression_shows_every_look_once_more(astronaut, whole):
     assert 0 < difference.mean() < 4
 
 
-def test_a_picture_longer_than_any_jpeg_is_recompressed_all_the_same(whole):
-    longer = as_decoded(Image.new("RGB", (66_000, 33), "gray"))
-    assert recompressed(longer).width == 65_500
-    shown = prepare(longer, whole.preprocessing, FacePolicy(check_recompression=True))
+def test_a_picture_longer_than_any_jpeg_is_recompressed_all_the_same(whole, monkeypatch):
+    ramp = np.linspace(0, 255, 70_000).astype(np.uint8)[:, None, None].repeat(39, axis=1).repeat(3, axis=2)
+    longer = as_decoded(Image.fromarray(ramp))
+    assert (recompressed(longer).width, recompressed(longer).height) == (36, 65_500)
+    monkeypatch.setattr(FaceFinder, "find", lambda *_: (Face(0, 39_900, 39, 60, 0.9),))
+    shown = prepare(longer, whole.preprocessing, FacePolicy("crop", check_recompression=True))
     assert np.abs(shown.tensors[1].astype(int) - shown.tensors[0]).max() <= 2
+
+
+def test_a_picture_without_a_face_is_not_recompressed(whole):
+    blank = as_decoded(Image.new("RGB", (300, 300), "gray"))
+    assert len(prepare(blank, whole.preprocessing, FacePolicy(check_recompression=True)).tensors) == 1
+
+
+def test_recompression_is_that_of_a_jpeg_of_quality_75(astronaut):
+    buffer = io.BytesIO()
+    astronaut.save(buffer, "JPEG", quality=75, subsampling=2)
+    assert np.array_equal(np.asarray(recompressed(as_decoded(astronaut)).rgb), np.asarray(Image.open(buffer)))
 
 
 def test_off_is_refused_for_a_model_of_cut_out_faces(cut_out):
