@@ -83,9 +83,13 @@ def audit(
         print_table(table)
     for sentence in found.findings:
         print(f"- {sentence}")
-    left = preprocessed(with_faces(dataset, chosen).samples, chosen) if chosen else None
-    if left:
-        print(f"- {left['sentence']}")
+    left = None
+    if chosen:
+        try:
+            left = preprocessed(with_faces(dataset, chosen).samples, chosen)
+            print(f"- {left['sentence']}")
+        except TrainerError as error:  # a class without a face is a finding, and the report is still wanted
+            print(f"- {error}")
     if report:
         with new_folder(report) as folder:
             write_audit(found, dataset, folder / "audit.json", folder / "audit.html", left)

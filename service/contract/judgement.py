@@ -89,7 +89,7 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
     judged = [_judge(plain, again, look, policy) for plain, again, look in pairs]
     # A face that is not judged does not decide while another can, but the picture says that it is there.
     able = [item for item, look in zip(judged, prepared.looks, strict=True) if not _forbids(look, policy)] or judged
-    verdict, reasons = max(able, key=lambda item: item[0].p_fake)
+    verdict, reasons = max(able, key=lambda item: (item[0].verdict == "fake", item[0].p_fake))
     if len(prepared.faces) > 1:
         skipped = [reason for look in prepared.looks for reason in _forbids(look, policy)]
         reasons = _ordered((*reasons, *skipped, "several_faces"))

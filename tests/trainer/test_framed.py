@@ -260,6 +260,13 @@ def test_a_fit_on_faces_says_so_in_its_model_and_is_served_so(trainer, faces, tm
     assert "'framing': 'face' needs the face finder" in capsys.readouterr().err
 
 
+def test_an_audit_of_a_class_without_a_face_still_reports(trainer, faces, tmp_path, capsys):
+    arguments = ("--recipe", "residual-cnn", "--framing", "face", "--report", tmp_path / "audit")
+    assert trainer("audit", faces, *arguments) == 0
+    assert "- no fake picture shows a face" in capsys.readouterr().out
+    assert (tmp_path / "audit" / "audit.html").is_file()
+
+
 def test_an_audit_of_a_framing_needs_a_recipe(trainer, faces, capsys):
     assert trainer("audit", faces, "--framing", "face") == 1
     assert "name one with --recipe" in capsys.readouterr().err

@@ -127,6 +127,13 @@ def test_recompression_is_checked_face_by_face(whole):
     assert [face.reasons for face in found.faces] == [(), ("unstable_under_recompression",)]
 
 
+def test_an_unstable_face_does_not_hide_a_fake_one(whole):
+    other = Face(300, 100, 150, 190, 0.9)
+    found = judged(whole, "crop", [(-6.0, 6.0), FAKE], LARGE, other, again=[BETWEEN, FAKE])
+    assert [face.verdict.verdict for face in found.faces] == ["uncertain", "fake"]
+    assert (found.verdict.verdict, found.reasons) == ("fake", ("several_faces",))
+
+
 def test_reasons_come_in_one_order(whole):
     found = judged(whole, "report", [BETWEEN], LARGE, SMALL, again=[FAKE])
     assert found.reasons == ("several_faces", "unstable_under_recompression", "between_thresholds")
