@@ -2,7 +2,7 @@
 PYTHON ?= python3
 SERVICE := .venv-service/bin/python
 DEV := .venv/bin/python
-# --no-deps, because a lock is whole, and leaves out what no lock needs (see UV_COMPILE).
+# --no-deps, because a lock is whole, but for the OpenCV that it leaves out on purpose (see the target lock).
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help

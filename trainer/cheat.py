@@ -1,7 +1,7 @@
 """Cheat score: how well a classifier that sees no face tells the classes apart.
 
-It sees file size, dimensions, format, JPEG quality, mean colour, sharpness, whether the picture is
-greyscale; and, as a cue beside the score, its framing: where in it the face is, and how large. A high
+It sees file size, dimensions, format, JPEG quality, mean colour, sharpness and whether the picture is
+greyscale, and, as a cue beside the score, its framing: where in it the face is, and how large. A high
 score says that a network trained on these pictures may learn the collection instead of the faces
 ("shortcut learning", Geirhos et al. 2020, arXiv:2004.07780; for this field Grommelt et al. 2024,
 arXiv:2403.17608).

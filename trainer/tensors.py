@@ -15,6 +15,7 @@ import PIL
 from numpy.typing import NDArray
 
 from service.contract import detector, faces, finder, framing, image, yunet
+from service.contract.faces import Face
 from service.contract.framing import frame
 from service.contract.image import decode, to_tensor
 from service.contract.spec import Preprocessing
@@ -26,8 +27,13 @@ _DECODE_THREADS = 4
 _CHUNK = 64
 
 
-def load_tensor(path: Path, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def load_tensor(path: Path, preprocessing: Preprocessing, found: tuple[Face, ...] | None = None) -> NDArray[np.uint8]:
     """Return one file as uint8 ``[H, W, 3]``, through the same code that serves requests.
+
+    Args:
+        path: of the picture.
+        preprocessing: of the model.
+        found: its faces as the service would find them, where they are known; default: they are looked for.
 
     Raises:
         ImageError: the picture is refused.
@@ -35,7 +41,7 @@ def load_tensor(path: Path, preprocessing: Preprocessing) -> NDArray[np.uint8]:
         FinderError: the framing is ``face``, and the face finder does not load.
     """
     picture = decode(path.read_bytes(), SCAN_LIMITS, preprocessing.exif_policy)
-    return to_tensor(picture, preprocessing, frame(picture.rgb, preprocessing))
+    return to_tensor(picture, preprocessing, frame(picture.rgb, preprocessing, found))
 
 
 def tensor_batches(
@@ -45,7 +51,16 @@ def tensor_batches(
     remaining = iter(samples)
     with ThreadPoolExecutor(_DECODE_THREADS) as pool:
         while chunk := list(islice(remaining, batch)):
-            yield np.stack(list(pool.map(lambda sample: load_tensor(sample.path, preprocessing), chunk)))
+            yield np.stack(
+                list(pool.map(lambda s: load_tensor(s.path, preprocessing, _found(s, preprocessing)), chunk))
+            )
+
+
+def _found(sample: Sample, preprocessing: Preprocessing) -> tuple[Face, ...] | None:
+    """Return what the scan found, which saw the picture upright, so that no picture is searched twice."""
+    if sample.facts is None or preprocessing.exif_policy != "apply":
+        return None
+    return (sample.facts.face,) if sample.facts.face else ()
 
 
 def cache_tensors(

@@ -49,11 +49,16 @@ class Look:
     wide: bool = False
 
 
-def frame(rgb: Image.Image, preprocessing: Preprocessing) -> Box:
+def frame(rgb: Image.Image, preprocessing: Preprocessing, faces: tuple[Face, ...] | None = None) -> Box:
     """Return the part of a picture that a model is trained on, and is shown unless each face is asked for.
 
     By the framing that the recipe states: what :func:`~service.contract.image.covered` says, or the
     square around the largest face (the former where none is found).
+
+    Args:
+        rgb: mode RGB, as decoded.
+        preprocessing: of the model.
+        faces: largest first, where they are known; default: they are looked for.
 
     Raises:
         FinderError: the framing needs the face finder, and it does not load.
@@ -61,7 +66,8 @@ def frame(rgb: Image.Image, preprocessing: Preprocessing) -> Box:
     whole = _whole(rgb.width, rgb.height, preprocessing)
     if preprocessing.framing == "whole":
         return whole
-    faces = face_finder().find(rgb, 1)
+    if faces is None:
+        faces = face_finder().find(rgb, 1)
     return _around(faces[0], rgb.size, preprocessing) if faces else whole
 
 

@@ -69,6 +69,15 @@ def test_a_tensor_is_the_square_around_the_largest_face(photos):
     assert np.array_equal(load_tensor(path, how), np.asarray(expected))
 
 
+def test_a_picture_is_searched_once_in_the_scan_and_never_for_its_tensors(photos, tmp_path, monkeypatch):
+    recipe = get_recipe("residual-cnn", framing="face")
+    samples = scan([photos]).samples
+    expected = [load_tensor(sample.path, recipe.preprocessing) for sample in samples]
+    monkeypatch.setattr("service.contract.finder.FaceFinder.find", lambda *_: 1 / 0)
+    assert np.array_equal(cache_tensors(samples, recipe.preprocessing, tmp_path, "served"), expected)
+    assert len(cache_tensors(samples, recipe.train_preprocessing, tmp_path, "larger")) == len(samples)
+
+
 def test_a_tensor_without_a_face_is_the_whole_picture(photos):
     whole, face = (get_recipe("residual-cnn", framing=framing).preprocessing for framing in ("whole", "face"))
     path = photos / "real" / "meadow.png"
