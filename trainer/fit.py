@@ -25,6 +25,7 @@ from trainer.files import atomic_path, write_json
 from trainer.framed import faces_in_tensors, with_faces
 from trainer.groups import grouped
 from trainer.history import write_history
+from trainer.interrupt import between_batches
 from trainer.leftover import weigh
 from trainer.networks import compiled_network
 from trainer.pipeline import Batches, one_hot
@@ -125,15 +126,16 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
     model = _model(run, recipe, state, len(train))
     checkpoints = Checkpoints(run, recipe.select, recipe.epochs, state, train.order_digest)
     try:
-        model.fit(
-            train,
-            validation_data=validation,
-            initial_epoch=state.epoch,
-            epochs=recipe.epochs,
-            callbacks=[Reseed(options.seed), checkpoints if shard.writes else Follow()],
-            verbose=(1 if console.is_terminal else 2) if shard.writes else 0,
-            shuffle=False,
-        )
+        with between_batches() as interrupt:
+            model.fit(
+                train,
+                validation_data=validation,
+                initial_epoch=state.epoch,
+                epochs=recipe.epochs,
+                callbacks=[Reseed(options.seed), checkpoints if shard.writes else Follow(), interrupt],
+                verbose=(1 if console.is_terminal else 2) if shard.writes else 0,
+                shuffle=False,
+            )
     except (RuntimeError, ValueError) as error:
         if shard.processes == 1 or not any(sign in str(error) for sign in PEER_GONE):
             raise
