@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contract.framing import FaceMode
+from service.contract.faces import FaceMode
 from service.contract.judgement import REASONS, Reason
 
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.contract.faces import FaceMode
 from service.contract.framing import FacePolicy
 from service.contract.image import Limits
 from service.processors import processors
@@ -71,7 +72,7 @@ class Settings(BaseSettings):
         int, Field(ge=1, le=4096, description="Shortest side of a picture, pixels; a shorter one gets 422.")
     ] = _LIMITS.min_side
     faces: Annotated[
-        Literal["off", "report", "crop"],
+        FaceMode,
         Field(
             description="off: faces are not looked for; report: they are, and a picture without one is uncertain; "
             "crop: each face is judged by itself."

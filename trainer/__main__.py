@@ -6,9 +6,8 @@ Heavy imports stay inside the commands, so that ``--help`` and ``predict`` start
 import json
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # quiets most of TensorFlow's start-up notes
 
@@ -17,17 +16,15 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"trainer: {missing.name} is not installed; the extra 'trainer' has it: pip install '.[trainer]'")
 
-from service.contract.faces import MIN_FACE
+from service.contract.faces import MIN_FACE, FaceMode
+from service.contract.spec import ResizeFilter
 from trainer.errors import PeerLost, TrainerError
 from trainer.files import refuse_existing
 from trainer.options import (
     GROUPS_HELP,
-    AugmentChoice,
     Data,
-    FaceMargin,
-    FacesChoice,
-    FilterChoice,
-    Framing,
+    FaceMarginOption,
+    FramingOption,
     GroupChoice,
     Model,
     Report,
@@ -37,7 +34,7 @@ from trainer.options import (
 )
 from trainer.printing import print_left_out, print_robustness, print_table
 from trainer.progress import console
-from trainer.recipes import RECIPES, RecipeError, get_recipe
+from trainer.recipes import RECIPES, Augmentation, RecipeError, get_recipe
 
 if TYPE_CHECKING:
     from trainer.assess import Assessment
@@ -59,8 +56,8 @@ def audit(
     recipe: Annotated[
         str | None, typer.Option(help="Score again what this recipe's preprocessing leaves, and its weights.")
     ] = None,
-    framing: Framing = None,
-    face_margin: FaceMargin = None,
+    framing: FramingOption = None,
+    face_margin: FaceMarginOption = None,
     groups: Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)] = GroupChoice.LISTED,
 ) -> None:
     """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
@@ -72,7 +69,7 @@ def audit(
     from trainer.groups import grouped
     from trainer.leftover import preprocessed
 
-    chosen = get_recipe(recipe, framing=_value(framing), face_margin=face_margin) if recipe else None
+    chosen = get_recipe(recipe, framing=framing, face_margin=face_margin) if recipe else None
     if not chosen and (framing or face_margin):
         raise TrainerError("--framing and --face-margin say what a recipe does to pictures: name one with --recipe")
     refuse_existing(report)
@@ -112,15 +109,15 @@ def fit(
         list[str] | None,
         typer.Option(help="Source to leave out and score at the end; may be repeated.", metavar="NAME"),
     ] = None,
-    augment: Annotated[AugmentChoice | None, typer.Option(help="Default: the recipe's own.")] = None,
+    augment: Annotated[Augmentation | None, typer.Option(help="Default: the recipe's own.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=1e-9, max=1.0, help="Default: the recipe's own.")] = None,
     resize_filter: Annotated[
-        FilterChoice | None, typer.Option(help="Of the way to the input size, also when served; default: the recipe's.")
+        ResizeFilter | None, typer.Option(help="Of the way to the input size, also when served; default: the recipe's.")
     ] = None,
-    framing: Framing = None,
-    face_margin: FaceMargin = None,
+    framing: FramingOption = None,
+    face_margin: FaceMarginOption = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")
     ] = None,
@@ -137,12 +134,12 @@ def fit(
 
     chosen = get_recipe(
         recipe,
-        augmentation=_value(augment),
+        augmentation=augment,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
-        resize_filter=_value(resize_filter),
-        framing=_value(framing),
+        resize_filter=resize_filter,
+        framing=framing,
         face_margin=face_margin,
     )
     published = split is SplitChoice.AS_PUBLISHED
@@ -245,7 +242,7 @@ def _assess(
 def predict(
     model: Model,
     images: Annotated[list[Path], typer.Argument(help="Pictures.", metavar="IMAGE")],
-    faces: Annotated[FacesChoice, typer.Option(help="As SERVICE_FACES.")] = FacesChoice.REPORT,
+    faces: Annotated[FaceMode, typer.Option(help="As SERVICE_FACES.")] = "report",
     min_face: Annotated[int, typer.Option(min=1, help="As SERVICE_MIN_FACE.")] = MIN_FACE,
     check_recompression: Annotated[
         bool, typer.Option("--check-recompression", help="As SERVICE_CHECK_RECOMPRESSION.")
@@ -257,7 +254,7 @@ def predict(
     from trainer.predict import predict_file
 
     engine = Engine.load(model, "cpu")
-    policy = FacePolicy(faces.value, min_face=min_face, check_recompression=check_recompression)
+    policy = FacePolicy(faces, min_face=min_face, check_recompression=check_recompression)
     refused = False
     for path in images:
         answer = predict_file(engine, path, policy)
@@ -283,10 +280,6 @@ def export(
 
     parity = export_run(Run(run), images or ())
     print(f"{run / 'model.onnx'}: largest logit difference {parity.max_difference:.1e} over {parity.files} files")
-
-
-def _value(choice: StrEnum | None) -> Any:
-    return choice.value if choice else None
 
 
 def main() -> None:

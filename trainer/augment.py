@@ -32,14 +32,14 @@ def make_augment(recipe: Recipe) -> Augment | None:
     if recipe.augmentation == "reencode":
         return Reencode(recipe.preprocessing.input_height, recipe.reencoding, jitter)
     finish = classic if recipe.augmentation == "classic" else None
-    if jitter is None:
-        return finish and (lambda _, served, rng, __=None: finish(served, rng))
+    if not (jitter or finish):
+        return None
 
-    def jittered(image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None) -> Tensor:
-        moved = np.asarray(jitter(image, rng, face), dtype=np.uint8) if face else served
-        return finish(moved, rng) if finish else moved
+    def augmented(image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None) -> Tensor:
+        picture = np.asarray(jitter(image, rng, face), dtype=np.uint8) if jitter and face else served
+        return finish(picture, rng) if finish else picture
 
-    return jittered
+    return augmented
 
 
 class Jitter:

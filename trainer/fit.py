@@ -43,7 +43,7 @@ _AUGMENT_THREADS = 2
 def fit(options: FitOptions) -> dict[str, Any] | None:
     """Run every step and return what ``metrics.json`` holds.
 
-    Ctrl-C during training ends it there and goes on with the best epoch so far; the run can still
+    Ctrl-C during training ends it before the next batch and goes on with the best epoch so far; the run can still
     be resumed. Files are written whole or not at all. On a Keras backend that cannot export, the
     run ends with ``model.keras`` and None; ``trainer export`` finishes it where TensorFlow is. Of
     several processes (:mod:`trainer.distribute`), the first alone writes the run folder.

@@ -1,4 +1,4 @@
-"""Options of the command line: choices and arguments that several commands share."""
+"""Options of the command line: arguments that several commands share, and choices whose own modules load slowly."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,46 +6,14 @@ from typing import Annotated
 
 import typer
 
+from service.contract.spec import Framing
+
 
 class SplitChoice(StrEnum):
     """Values of ``--split``."""
 
     STRATIFIED = "stratified"
     AS_PUBLISHED = "as-published"
-
-
-class FilterChoice(StrEnum):
-    """Values of ``--resize-filter``."""
-
-    NEAREST = "nearest"
-    BOX = "box"
-    BILINEAR = "bilinear"
-    HAMMING = "hamming"
-    BICUBIC = "bicubic"
-    LANCZOS = "lanczos"
-
-
-class FramingChoice(StrEnum):
-    """Values of ``--framing``."""
-
-    WHOLE = "whole"
-    FACE = "face"
-
-
-class FacesChoice(StrEnum):
-    """Values of ``--faces``."""
-
-    OFF = "off"
-    REPORT = "report"
-    CROP = "crop"
-
-
-class AugmentChoice(StrEnum):
-    """Values of ``--augment``."""
-
-    NONE = "none"
-    CLASSIC = "classic"
-    REENCODE = "reencode"
 
 
 class GroupChoice(StrEnum):
@@ -59,11 +27,11 @@ GROUPS_HELP = "What stays on one side: near duplicates and lines of groups.csv; 
 Data = Annotated[
     list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.", metavar="DATA")
 ]
-Framing = Annotated[
-    FramingChoice | None,
+FramingOption = Annotated[
+    Framing | None,
     typer.Option(help="What the network sees: whole pictures, or a square around each face; default: the recipe's."),
 ]
-FaceMargin = Annotated[
+FaceMarginOption = Annotated[
     float | None,
     typer.Option(
         min=0.5, max=8, help="Side of that square, of the face box's longer side; default: the recipe's, or .8."

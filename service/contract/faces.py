@@ -1,8 +1,10 @@
 """Faces: where they are in a picture, and the square around one that a model looks at."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
+# ``off`` does not look for faces; ``report`` tells where they are; ``crop`` also judges each by itself.
+FaceMode = Literal["off", "report", "crop"]
 # Whose boxes are meant wherever a margin is stated.
 FINDER: Final = "yunet-2023mar"
 # Fewest pixels (longer side of the box) of a face that is judged. Of StyleGAN1 fakes shrunk to 48 pixels the default

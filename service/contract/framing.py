@@ -1,16 +1,15 @@
 """Framing: which parts of a picture the model looks at, and which face each is about."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from PIL import Image
 
-from service.contract.faces import FINDER, MIN_FACE, Face
+from service.contract.faces import FINDER, MIN_FACE, Face, FaceMode
 from service.contract.finder import face_finder
 from service.contract.image import Box, covered
 from service.contract.spec import ModelSpec, Preprocessing, SpecError
 
-FaceMode = Literal["off", "report", "crop"]
 # The share that a face must span of what it spanned in training. Further out a network judges the surroundings: the
 # default calls 21 % of fakes real at .93 of the span, 71 % at .85, and all at .67.
 MIN_SPAN: Final = 0.86
@@ -21,8 +20,7 @@ class FacePolicy:
     """What is done about faces.
 
     Attributes:
-        mode: ``off`` does not look for any; ``report`` tells where they are; ``crop`` also judges
-            each by itself.
+        mode: see :data:`service.contract.faces.FaceMode`.
         min_face: a face whose box's longer side has fewer pixels is not judged.
         max_faces: at most so many are reported and judged, the largest.
         check_recompression: also judge the picture as it is after another JPEG compression.
@@ -83,7 +81,7 @@ def looks(
         width: of the picture, pixels.
         height: of the picture, pixels.
         preprocessing: of the model; for ``crop`` it has a margin (:func:`check_mode`).
-        mode: see :data:`FaceMode`.
+        mode: see :data:`service.contract.faces.FaceMode`.
     """
     whole = _whole(width, height, preprocessing)
     if mode == "off" or not faces:
