@@ -10,14 +10,23 @@ import keras
 from keras import layers
 
 from service.contract.spec import OutputKind
+from trainer.efficientnet import features, load_imagenet
+from trainer.pretrained import imagenet_weights
 from trainer.recipes import Recipe
 
 LOGITS = "logits"
 
 
 def build_network(recipe: Recipe) -> keras.Model:
-    """Build the untrained network of a recipe; initial weights follow Keras's global seed."""
-    return _BUILDERS[recipe.name](recipe)
+    """Build the untrained network of a recipe; initial weights follow Keras's global seed, or are those of ImageNet.
+
+    Raises:
+        TrainerError: the package with the ImageNet weights is missing.
+    """
+    model = _BUILDERS[recipe.name](recipe)
+    if recipe.initial_weights == "imagenet":
+        load_imagenet(model, imagenet_weights())
+    return model
 
 
 def compiled_network(recipe: Recipe, steps: int) -> keras.Model:
@@ -90,12 +99,7 @@ def _dilated_cnn(recipe: Recipe) -> keras.Model:
 
 
 def _residual_cnn(recipe: Recipe) -> keras.Model:
-    """Residual stages (He et al. 2016, arXiv:1603.05027) over RGB and high-pass channels.
-
-    The head is ``1x1 convolution -> global average pooling``: the map before pooling is exact
-    evidence per region, its mean is the logits (class activation maps, Zhou et al. 2016,
-    arXiv:1512.04150).
-    """
+    """Residual stages (He et al. 2016, arXiv:1603.05027) over RGB and high-pass channels."""
     inputs = _input(recipe)
     rgb = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
     # What a 3x3 mean leaves over: up-sampling artefacts live there, and it is small, hence the gain.
@@ -108,7 +112,21 @@ def _residual_cnn(recipe: Recipe) -> keras.Model:
         x = layers.Conv2D(filters, 3, strides=2, padding="same", use_bias=False)(x)
         for _ in range(blocks):
             x = _residual_block(x, filters)
-    x = _normalised(x)
+    return _evidence_head(recipe, inputs, _normalised(x))
+
+
+def _efficientnet_lite(recipe: Recipe) -> keras.Model:
+    """EfficientNet-Lite0 up to a stride of 16 (:mod:`trainer.efficientnet`), and the same head."""
+    inputs = _input(recipe)
+    return _evidence_head(recipe, inputs, features(inputs))
+
+
+def _evidence_head(recipe: Recipe, inputs: keras.KerasTensor, x: keras.KerasTensor) -> keras.Model:
+    """End in ``1x1 convolution -> global average pooling``.
+
+    The map before pooling is exact evidence per region, its mean is the logits (class activation maps, Zhou et al.
+    2016, arXiv:1512.04150).
+    """
     x = layers.Dropout(0.2)(x)
     evidence = layers.Conv2D(2, 1, name="evidence", dtype="float32")(x)
     return _model(recipe, inputs, layers.GlobalAveragePooling2D(name=LOGITS, dtype="float32")(evidence))
@@ -128,4 +146,5 @@ _BUILDERS = {
     "flatten-cnn-300": _flatten_cnn,
     "dilated-cnn-128": _dilated_cnn,
     "residual-cnn": _residual_cnn,
+    "efficientnet-lite": _efficientnet_lite,
 }

@@ -1,7 +1,7 @@
 """Recipes: everything that decides how a network is built, fitted and chosen.
 
 ``flatten-cnn-300`` and ``dilated-cnn-128`` are two published student systems, kept exact;
-``residual-cnn`` is ours.
+``residual-cnn`` and ``efficientnet-lite`` are ours.
 """
 
 import math
@@ -14,6 +14,7 @@ from service.contract.spec import Framing, OutputKind, Preprocessing, ResizeFilt
 Augmentation = Literal["none", "classic", "reencode"]
 Select = Literal["last", "val_accuracy", "val_loss"]
 Balance = Literal["none", "source", "cues"]
+InitialWeights = Literal["random", "imagenet"]
 # Inside the box of a face, where even pictures that cut the face off look like the others: on hardfake framing alone
 # tells the classes apart with an AUC of .94 at margin 1, and .76 at .8.
 FACE_MARGIN = 0.8
@@ -81,6 +82,7 @@ class Recipe:
         balance: weights of the training images, see :mod:`trainer.weights`. ``source`` halves
             sources that hold one class only; ``cues`` weighs so that what the cheat score sees no
             longer tells the classes apart. Both give the classes the same total.
+        initial_weights: ``imagenet`` begins with those of :mod:`trainer.pretrained`.
         published_seed: seed of the published 80/20 split.
     """
 
@@ -101,6 +103,7 @@ class Recipe:
     cache_side: int = 0
     face_jitter: float = FACE_JITTER
     balance: Balance = "none"
+    initial_weights: InitialWeights = "random"
     published_seed: int = 42
 
     @property
@@ -169,6 +172,23 @@ RECIPES: dict[str, Recipe] = {
             augmentation="reencode",
             cache_side=256,
             balance="cues",
+        ),
+        Recipe(
+            name="efficientnet-lite",
+            preprocessing=replace(_square(160, "bicubic", "crop", "face"), face_margin=0.9, face_finder=FINDER),
+            class_names=("real", "fake"),
+            output_kind="softmax",
+            loss="categorical_crossentropy",
+            optimizer="adamw",
+            learning_rate=1e-3,
+            cosine_decay=True,
+            weight_decay=1e-2,
+            batch_size=48,
+            epochs=12,
+            select="val_loss",
+            augmentation="reencode",
+            balance="source",
+            initial_weights="imagenet",
         ),
     )
 }

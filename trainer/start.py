@@ -141,7 +141,7 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
     recipe = config["recipe"]
     # What a run from before a setting existed did is that setting's default.
     how = {**_DEFAULT_FRAMING, **recipe["preprocessing"]}
-    recipe = {"face_jitter": FACE_JITTER, **recipe, "preprocessing": how}
+    recipe = {"face_jitter": FACE_JITTER, "initial_weights": "random", **recipe, "preprocessing": how}
     kept = {"recipe " + key: value for key, value in json.loads(json.dumps(recipe)).items()}
     if not recipe["cosine_decay"]:
         del kept["recipe epochs"]
