@@ -98,6 +98,20 @@ def _dilated_cnn(recipe: Recipe) -> keras.Model:
     return _model(recipe, inputs, layers.Dense(2, name=LOGITS)(x))
 
 
+def _meso_4(recipe: Recipe) -> keras.Model:
+    """Meso-4 (Afchar et al. 2018, arXiv:1809.00888), with a second output beside its one."""
+    inputs = _input(recipe)
+    x = layers.Rescaling(1 / 255)(inputs)
+    for filters, kernel, pool in ((8, 3, 2), (8, 5, 2), (16, 5, 2), (16, 5, 4)):
+        x = layers.Conv2D(filters, kernel, padding="same", activation="relu")(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(pool, padding="same")(x)
+    x = layers.Dropout(0.5)(layers.Flatten()(x))
+    x = layers.LeakyReLU(0.1)(layers.Dense(16)(x))
+    x = layers.Dropout(0.5)(x)
+    return _model(recipe, inputs, layers.Dense(2, name=LOGITS)(x))
+
+
 def _residual_cnn(recipe: Recipe) -> keras.Model:
     """Residual stages (He et al. 2016, arXiv:1603.05027) over RGB and high-pass channels."""
     inputs = _input(recipe)
@@ -145,6 +159,7 @@ def _residual_block(x: keras.KerasTensor, filters: int) -> keras.KerasTensor:
 _BUILDERS = {
     "flatten-cnn-300": _flatten_cnn,
     "dilated-cnn-128": _dilated_cnn,
+    "meso-4": _meso_4,
     "residual-cnn": _residual_cnn,
     "efficientnet-lite": _efficientnet_lite,
 }

@@ -1,6 +1,7 @@
 """Recipes: everything that decides how a network is built, fitted and chosen.
 
-``flatten-cnn-300`` and ``dilated-cnn-128`` are two published student systems, kept exact;
+``flatten-cnn-300`` and ``dilated-cnn-128`` are two published student systems, kept exact. ``meso-4`` is the classic
+small detector, with the loss, rate, batch and input of its authors and a cosine in place of their steps.
 ``residual-cnn`` and ``efficientnet-lite`` are ours.
 """
 
@@ -90,7 +91,7 @@ class Recipe:
     preprocessing: Preprocessing
     class_names: tuple[str, str]
     output_kind: OutputKind
-    loss: Literal["categorical_crossentropy", "binary_crossentropy"]
+    loss: Literal["categorical_crossentropy", "binary_crossentropy", "mean_squared_error"]
     optimizer: Literal["adam", "adamw"]
     learning_rate: float
     batch_size: int
@@ -155,6 +156,20 @@ RECIPES: dict[str, Recipe] = {
             epochs=100,
             select="val_accuracy",
             published_seed=5,
+        ),
+        Recipe(
+            name="meso-4",
+            preprocessing=replace(_square(256, "bicubic", "crop", "face"), face_margin=1.0, face_finder=FINDER),
+            class_names=("real", "fake"),
+            output_kind="sigmoid",
+            loss="mean_squared_error",
+            optimizer="adam",
+            learning_rate=1e-3,
+            cosine_decay=True,
+            batch_size=75,
+            epochs=30,
+            select="val_loss",
+            augmentation="classic",
         ),
         Recipe(
             name="residual-cnn",

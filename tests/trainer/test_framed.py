@@ -41,7 +41,13 @@ def photos(astronaut, tmp_path):
 
 
 def test_every_recipe_states_its_framing():
-    assert {recipe.preprocessing.framing for recipe in RECIPES.values()} == {"whole"}
+    assert {name: recipe.preprocessing.framing for name, recipe in RECIPES.items()} == {
+        "flatten-cnn-300": "whole",
+        "dilated-cnn-128": "whole",
+        "meso-4": "face",
+        "residual-cnn": "whole",
+        "efficientnet-lite": "face",
+    }
     how = get_recipe("residual-cnn", framing="face").preprocessing
     assert (how.framing, how.face_margin, how.face_finder) == ("face", 0.8, FINDER)
     assert get_recipe("residual-cnn", framing="face", face_margin=1.4).preprocessing.face_margin == 1.4

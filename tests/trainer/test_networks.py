@@ -47,6 +47,16 @@ def test_dilated_has_the_published_layers(networks):
     assert network.layers[-1].activation is keras.activations.sigmoid
 
 
+def test_meso_4_has_the_published_layers_and_a_second_output(networks):
+    network = networks["meso-4"]
+    block = ["Conv2D", "BatchNormalization", "MaxPooling2D"]
+    head = ["Flatten", "Dropout", "Dense", "LeakyReLU", "Dropout", "Dense", "Activation"]
+    assert kinds(network) == ["InputLayer", "Rescaling", *block * 4, *head]
+    trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+    assert trainable == 27_977 + 17
+    assert network.layers[-1].activation is keras.activations.sigmoid
+
+
 @pytest.mark.parametrize(
     ("name", "optimizer", "rate", "loss", "batch", "epochs", "classes", "select"),
     [
@@ -110,7 +120,7 @@ def test_the_evidence_map_averages_to_the_logits(networks):
 
 
 def test_an_unknown_recipe_names_the_known_ones():
-    with pytest.raises(RecipeError, match="'resnet' is not one of flatten-cnn-300, dilated-cnn-128, residual-cnn"):
+    with pytest.raises(RecipeError, match="'resnet' is not one of flatten-cnn-300, dilated-cnn-128, meso-4"):
         get_recipe("resnet")
 
 
