@@ -1,0 +1,90 @@
+"""``trainer fit``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.contract.spec import ResizeFilter
+from trainer.errors import PeerLost
+from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice, SplitChoice
+from trainer.printing import print_table
+from trainer.progress import console
+from trainer.recipes import RECIPES, Augmentation, get_recipe
+
+
+def fit(
+    data: Data,
+    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")],
+    out: Annotated[Path, typer.Option(help="Run folder to create, or to go on with.", metavar="RUN")],
+    split: Annotated[
+        SplitChoice, typer.Option(help="70/10/10/10 by source and class, or the published single 80/20 cut.")
+    ] = SplitChoice.STRATIFIED,
+    groups: Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)] = GroupChoice.LISTED,
+    one_class_groups: Annotated[
+        bool, typer.Option("--one-class-groups", help="Refuse a group that holds real and fake pictures.")
+    ] = False,
+    holdout_source: Annotated[
+        list[str] | None,
+        typer.Option(help="Source to leave out and score at the end; may be repeated.", metavar="NAME"),
+    ] = None,
+    augment: Annotated[Augmentation | None, typer.Option(help="Default: the recipe's own.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=1e-9, max=1.0, help="Default: the recipe's own.")] = None,
+    resize_filter: Annotated[
+        ResizeFilter | None, typer.Option(help="Of the way to the input size, also when served; default: the recipe's.")
+    ] = None,
+    framing: FramingOption = None,
+    face_margin: FaceMarginOption = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after RUN's last finished epoch.")] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Keep decoded tensors here; default: in RUN, removed at the end.")
+    ] = None,
+    model_version: Annotated[str | None, typer.Option(help="Version of the model; default: today's date.")] = None,
+) -> None:
+    """Fit a recipe on folders of faces; write RUN with the model, its figures and plots."""
+    from trainer.fit import fit as run_fit
+    from trainer.run import Run
+    from trainer.start import FitOptions
+
+    chosen = get_recipe(
+        recipe,
+        augmentation=augment,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        resize_filter=resize_filter,
+        framing=framing,
+        face_margin=face_margin,
+    )
+    published = split is SplitChoice.AS_PUBLISHED
+    options = FitOptions(
+        roots=data,
+        recipe=chosen,
+        run=Run(out),
+        seed=(chosen.published_seed if published else 42) if seed is None else seed,
+        split_rule=split.value,
+        groups=groups.value,
+        one_class_groups=one_class_groups,
+        holdout=tuple(holdout_source or ()),
+        resume=resume,
+        cache=cache,
+        version=model_version,
+    )
+    try:
+        metrics = run_fit(options)
+    except (OSError, PeerLost, KeyboardInterrupt):
+        if options.run.checkpoints.is_dir():
+            console.print("the run can go on after its last finished epoch: the same command and --resume")
+        raise
+    if metrics:
+        from trainer.evaluation_page import evaluation_table
+
+        print_table(evaluation_table(metrics["test"]))
+        parity = metrics["parity"]
+        console.print(f"parity: largest logit difference {parity['max_difference']:.1e} over {parity['files']} files")
+    console.print(f"written: {out}", highlight=False)

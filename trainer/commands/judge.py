@@ -1,0 +1,107 @@
+"""``trainer evaluate``, ``compare`` and ``predict``: what a model file says of pictures."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.contract.faces import MIN_FACE, FaceMode
+from trainer.errors import TrainerError
+from trainer.files import refuse_existing
+from trainer.options import Data, Model, Report, Robustness, UnseenBy
+from trainer.printing import print_left_out, print_robustness, print_table
+from trainer.progress import console
+
+if TYPE_CHECKING:
+    from trainer.assess import Assessment
+
+
+def evaluate(
+    model: Model,
+    data: Data,
+    report: Report = None,
+    robustness: Robustness = 100,
+    unseen_by: UnseenBy = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score labelled folders with a model file, through the service's own engine."""
+    from trainer.evaluation_page import evaluation_table
+
+    (found,) = _assess([model], data, report, robustness, unseen_by)
+    if json_output:
+        print(json.dumps(found.result, indent=2))
+        return
+    print_table(evaluation_table(found.result))
+    print_robustness(found.result)
+
+
+def compare(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Two or more model files, then data folders.", metavar="MODEL.onnx... DATA...")
+    ],
+    report: Report = None,
+    robustness: Robustness = 100,
+    unseen_by: UnseenBy = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score the same labelled folders with several model files, side by side."""
+    from trainer.evaluation_page import comparison_table
+
+    models = [path for path in paths if path.suffix == ".onnx" or path.is_file()]
+    data = [path for path in paths if path not in models]
+    if len(models) < 2 or not data:
+        raise TrainerError(f"{len(models)} model files and {len(data)} data folders: needs at least two and one")
+    found = _assess(models, data, report, robustness, unseen_by)
+    if json_output:
+        print(json.dumps({assessment.name: assessment.result for assessment in found}, indent=2))
+        return
+    print_table(comparison_table(found))
+
+
+def _assess(
+    models: list[Path], data: list[Path], report: Path | None, robust: int, unseen_by: list[Path] | None
+) -> "list[Assessment]":
+    from trainer.assess import assess, load_models, without
+    from trainer.dataset import scan
+    from trainer.evaluation_page import write_report
+    from trainer.files import new_folder
+
+    refuse_existing(report)
+    engines = load_models(models)
+    dataset = scan(data, one_class=True, facts=bool(unseen_by))
+    print_left_out(dataset)
+    if unseen_by:
+        before, dataset = len(dataset.samples), without(dataset, unseen_by)
+        console.print(f"{before - len(dataset.samples)} pictures left out that the runs have seen", highlight=False)
+    found = [assess(name, path, engine, dataset, robust) for name, (path, engine) in engines.items()]
+    if report:
+        with new_folder(report) as folder:
+            write_report(found, folder)
+        console.print(f"written: {report / 'report.html'}", highlight=False)
+    return found
+
+
+def predict(
+    model: Model,
+    images: Annotated[list[Path], typer.Argument(help="Pictures.", metavar="IMAGE")],
+    faces: Annotated[FaceMode, typer.Option(help="As SERVICE_FACES.")] = "report",
+    min_face: Annotated[int, typer.Option(min=1, help="As SERVICE_MIN_FACE.")] = MIN_FACE,
+    check_recompression: Annotated[
+        bool, typer.Option("--check-recompression", help="As SERVICE_CHECK_RECOMPRESSION.")
+    ] = False,
+) -> None:
+    """Print one JSON line a picture: the verdict that the service would give."""
+    from service.contract.framing import FacePolicy
+    from service.engine import Engine
+    from trainer.predict import predict_file
+
+    engine = Engine.load(model, "cpu")
+    policy = FacePolicy(faces, min_face=min_face, check_recompression=check_recompression)
+    refused = False
+    for path in images:
+        answer = predict_file(engine, path, policy)
+        refused |= "error" in answer
+        print(json.dumps(answer), flush=True)
+    if refused:
+        raise typer.Exit(1)
