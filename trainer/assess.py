@@ -15,7 +15,7 @@ from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
 from trainer.history import read_history
 from trainer.progress import track
-from trainer.protocol import robustness, some
+from trainer.protocol import CONDITIONS, Condition, robustness, some
 from trainer.run import HISTORY, METRICS, read_json
 from trainer.splits import PARTS, read_split
 from trainer.stats import expected_calibration_error
@@ -69,7 +69,14 @@ def load_models(paths: Sequence[Path]) -> dict[str, tuple[Path, Engine]]:
     return found
 
 
-def assess(name: str, path: Path, engine: Engine, dataset: Dataset, robust: int) -> Assessment:
+def assess(
+    name: str,
+    path: Path,
+    engine: Engine,
+    dataset: Dataset,
+    robust: int,
+    conditions: Sequence[Condition] = CONDITIONS,
+) -> Assessment:
     """Score a dataset with one model.
 
     Args:
@@ -78,6 +85,7 @@ def assess(name: str, path: Path, engine: Engine, dataset: Dataset, robust: int)
         engine: the same, loaded.
         dataset: scanned pictures, of one class or both.
         robust: pictures of each source and class for the robustness figures; 0 for none.
+        conditions: of those figures.
     """
     samples = dataset.samples
     logits = engine_logits(engine, samples, f"score with {name}")
@@ -96,7 +104,7 @@ def assess(name: str, path: Path, engine: Engine, dataset: Dataset, robust: int)
         },
         **evaluation(samples, p_fake, engine.spec),
         "ece_before_calibration": expected_calibration_error(truth, before) if both else None,
-        "robustness": robustness(engine, some(samples, robust)) if robust else None,
+        "robustness": robustness(engine, some(samples, robust), conditions) if robust else None,
     }
     return Assessment(name, engine, samples, p_fake, before, result, _history(path))
 

@@ -48,3 +48,4 @@ UnseenBy = Annotated[
     list[Path] | None,
     typer.Option(help="Leave out what this run was fitted, chosen or calibrated on; may be repeated.", metavar="RUN"),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -42,9 +42,20 @@ _ENVIRONMENT = Environment(
 _ENVIRONMENT.filters.update(percent=percent, figure3=figure3)
 
 
+_TEXT_ENVIRONMENT = _ENVIRONMENT.overlay(autoescape=False)
+
+
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template of ``trainer/templates`` and write it whole or not at all."""
-    content = _ENVIRONMENT.get_template(template).render(**values)
+    _write(path, _ENVIRONMENT.get_template(template).render(**values))
+
+
+def write_text(path: Path, template: str, **values: Any) -> None:
+    """Render a template that is not HTML, such as Markdown, and write it whole or not at all."""
+    _write(path, _TEXT_ENVIRONMENT.get_template(template).render(**values))
+
+
+def _write(path: Path, content: str) -> None:
     with atomic_path(path) as temporary:
         temporary.write_text(content, encoding="utf-8", errors="replace")  # a file name may be no UTF-8
 

@@ -73,6 +73,8 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         for scale in SCALES
     ),
 )
+# What a release is held to: the tiers, and the grid for the flips.
+RELEASE: Final = tuple(condition for condition in CONDITIONS if condition.kind in ("tier", "grid"))
 
 
 def degrade(rgb: Image.Image, condition: Condition, seed: int = 0) -> Image.Image:
@@ -115,15 +117,22 @@ def some(samples: Sequence[Sample], most: int) -> list[Sample]:
     return [sample for _, stratum in sorted(strata.items()) for sample in stratum[:most]]
 
 
-def robustness(engine: Engine, samples: Sequence[Sample]) -> dict[str, Any]:
+def robustness(
+    engine: Engine, samples: Sequence[Sample], conditions: Sequence[Condition] = CONDITIONS
+) -> dict[str, Any]:
     """Score every sample under every condition.
+
+    Args:
+        engine: the model.
+        samples: pictures.
+        conditions: the first does nothing; those of the grid are among them.
 
     Returns:
         ``images``; ``conditions``, each with its figures pooled and the AUC of every source;
         ``flips``: the share of verdicts that differ from the untouched picture's, by quality and
         scale, and over the whole grid with its interval.
     """
-    p_fake = _scores(engine, samples)
+    p_fake = scores(engine, samples, conditions)
     truth, spec = is_fake(samples), engine.spec
     verdict = _verdicts(p_fake, spec)
     sources = np.array([sample.source for sample in samples])
@@ -135,9 +144,9 @@ def robustness(engine: Engine, samples: Sequence[Sample]) -> dict[str, Any]:
             "flipped": float((verdict[column] != verdict[0]).mean()),
             "sources": {str(s): _auc(truth[sources == s], p_fake[column][sources == s]) for s in sorted(set(sources))},
         }
-        for column, condition in enumerate(CONDITIONS)
+        for column, condition in enumerate(conditions)
     ]
-    grid = [column for column, condition in enumerate(CONDITIONS) if condition.kind == "grid"]
+    grid = [column for column, condition in enumerate(conditions) if condition.kind == "grid"]
     flipped = verdict[grid] != verdict[0]
     turned = (verdict[grid] + verdict[0] == 0) & (verdict[0] != 0)
     return {
@@ -155,14 +164,14 @@ def robustness(engine: Engine, samples: Sequence[Sample]) -> dict[str, Any]:
     }
 
 
-def _scores(engine: Engine, samples: Sequence[Sample]) -> NDArray[np.float64]:
-    """Return P(fake), float64 ``[conditions, N]``."""
+def scores(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Condition]) -> NDArray[np.float64]:
+    """Return P(fake) under each condition, float64 ``[conditions, N]``."""
 
     def variants(sample: Sample) -> NDArray[np.uint8]:
         rgb = decode(sample.path.read_bytes(), SCAN_LIMITS, engine.spec.exif_policy).rgb
         seed = int(sample.sha256[:8], 16)
         how = engine.spec.preprocessing
-        pictures = (degrade(rgb, condition, seed) for condition in CONDITIONS)
+        pictures = (degrade(rgb, condition, seed) for condition in conditions)
         return np.stack([to_tensor(DecodedImage("", p.width, p.height, p), how, frame(p, how)) for p in pictures])
 
     columns = []

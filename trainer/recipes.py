@@ -38,7 +38,7 @@ class Reencoding:
         recompress: saved as JPEG (4:4:4 or 4:2:0), or for a share ``webp`` of them as WebP, at a
             ``quality`` in this range; ``recompress_again``: once more, after everything else.
         rescale: to .5 to 2 times the size and back, by two kernels.
-        blur, noise, colour, greyscale, mask: each step of that name in :mod:`trainer.augment`.
+        blur, sharpen, noise, colour, greyscale, mask: each step of that name in :mod:`trainer.augment`.
     """
 
     whole: float = 0.25
@@ -51,6 +51,7 @@ class Reencoding:
     quality: tuple[int, int] = (30, 100)
     rescale: float = 0.2
     blur: float = 0.1
+    sharpen: float = 0.0
     noise: float = 0.15
     colour: float = 0.25
     greyscale: float = 0.15
@@ -202,6 +203,7 @@ RECIPES: dict[str, Recipe] = {
             epochs=12,
             select="val_loss",
             augmentation="reencode",
+            reencoding=Reencoding(sharpen=0.2, rescale=0.35),
             balance="source",
             initial_weights="imagenet",
         ),

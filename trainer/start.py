@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from trainer.files import new_folder, remove_partial, write_json
 from trainer.framed import framing_facts
 from trainer.groups import GroupRule
 from trainer.provenance import commit, library_versions
-from trainer.recipes import FACE_JITTER, Recipe
+from trainer.recipes import FACE_JITTER, Recipe, Reencoding
 from trainer.run import Run
 from trainer.splits import Split, SplitRule, read_split, relocate, split, write_split
 
@@ -141,7 +141,14 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
     recipe = config["recipe"]
     # What a run from before a setting existed did is that setting's default.
     how = {**_DEFAULT_FRAMING, **recipe["preprocessing"]}
-    recipe = {"face_jitter": FACE_JITTER, "initial_weights": "random", **recipe, "preprocessing": how}
+    steps = {**asdict(Reencoding()), **recipe["reencoding"]}
+    recipe = {
+        "face_jitter": FACE_JITTER,
+        "initial_weights": "random",
+        **recipe,
+        "preprocessing": how,
+        "reencoding": steps,
+    }
     kept = {"recipe " + key: value for key, value in json.loads(json.dumps(recipe)).items()}
     if not recipe["cosine_decay"]:
         del kept["recipe epochs"]

@@ -146,12 +146,19 @@ def test_native_crops_are_pixels_of_the_cache_at_every_offset(portrait):
 
 
 @pytest.mark.parametrize(
-    "step", ["flip", "recompress", "recompress_again", "rescale", "blur", "noise", "colour", "greyscale", "mask"]
+    "step",
+    ["flip", "recompress", "recompress_again", "rescale", "blur", "sharpen", "noise", "colour", "greyscale", "mask"],
 )
 def test_every_step_changes_the_picture_and_keeps_its_size(portrait, step):
     changed = only(whole=1.0, **{step: 1.0})(*portrait, np.random.default_rng(3))
     assert changed.shape == (128, 128, 3)
     assert not np.array_equal(changed, portrait[1])
+
+
+def test_sharpening_sharpens(portrait):
+    flat = np.asarray(portrait[1], float)
+    sharper = np.asarray(only(whole=1.0, sharpen=1.0)(*portrait, np.random.default_rng(0)), float)
+    assert np.abs(np.diff(sharper, axis=1)).mean() > np.abs(np.diff(flat, axis=1)).mean()
 
 
 def test_compression_uses_both_samplings_every_quality_and_webp(portrait, monkeypatch):

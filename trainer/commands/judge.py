@@ -9,7 +9,7 @@ import typer
 from service.contract.faces import MIN_FACE, FaceMode
 from trainer.errors import TrainerError
 from trainer.files import refuse_existing
-from trainer.options import Data, Model, Report, Robustness, UnseenBy
+from trainer.options import Data, Json, Model, Report, Robustness, UnseenBy
 from trainer.printing import print_left_out, print_robustness, print_table
 from trainer.progress import console
 
@@ -23,7 +23,7 @@ def evaluate(
     report: Report = None,
     robustness: Robustness = 100,
     unseen_by: UnseenBy = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    json_output: Json = False,
 ) -> None:
     """Score labelled folders with a model file, through the service's own engine."""
     from trainer.evaluation_page import evaluation_table
@@ -43,7 +43,7 @@ def compare(
     report: Report = None,
     robustness: Robustness = 100,
     unseen_by: UnseenBy = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    json_output: Json = False,
 ) -> None:
     """Score the same labelled folders with several model files, side by side."""
     from trainer.evaluation_page import comparison_table

@@ -1,9 +1,46 @@
-"""``trainer export``: from a run to a model file."""
+"""``trainer rank``, ``export`` and ``publish``: from runs to the model that is served."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from trainer.options import Json
+from trainer.printing import print_left_out, print_table
+from trainer.progress import console
+
+Elsewhere = Annotated[
+    list[Path] | None,
+    typer.Option(help="Data folder that no run has seen; may be repeated.", metavar="DATA"),
+]
+
+
+def rank(
+    runs: Annotated[list[Path], typer.Argument(help="Finished run folders on the same data.", metavar="RUN...")],
+    elsewhere: Elsewhere = None,
+    json_output: Json = False,
+) -> None:
+    """Rank runs by their validation parts, clean, at JPEG 50, half and double size; no test part is looked at."""
+    import json
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from trainer.dataset import scan
+    from trainer.rank import headings, table_row
+    from trainer.rank import rank as ranked
+
+    dataset = scan(elsewhere, one_class=True, facts=False) if elsewhere else None
+    if dataset:
+        print_left_out(dataset)
+    found = ranked(runs, dataset)
+    if json_output:
+        print(json.dumps([{**asdict(row), "mean_area": row.mean_area} for row in found], indent=2))
+        return
+    table = Table(*headings(found[0]))
+    for row in found:
+        table.add_row(*table_row(row))
+    print_table(table)
 
 
 def export(
@@ -21,3 +58,40 @@ def export(
 
     parity = export_run(Run(run), images or ())
     print(f"{run / 'model.onnx'}: largest logit difference {parity.max_difference:.1e} over {parity.files} files")
+
+
+def publish(
+    run: Annotated[Path, typer.Argument(help="Finished run folder.", metavar="RUN")],
+    elsewhere: Elsewhere = None,
+    models: Annotated[Path, typer.Option(help="Folder of published models.", metavar="DIR")] = Path("models"),
+    robustness: Annotated[
+        int, typer.Option(min=1, help="Pictures of each source and class for tiers and flips.")
+    ] = 100,
+    check: Annotated[bool, typer.Option("--check", help="Measure and print the gates; publish nothing.")] = False,
+) -> None:
+    """Publish a run's model as the default, if it is no worse than the published one at any release gate.
+
+    Both are measured on the run's test part (AUC, tiers, calibration error, flips, real faces called fake) and on the
+    data folders of --elsewhere, and timed in turn. A gate that is shut is named, and nothing is written.
+    """
+    from rich.table import Table
+
+    from trainer.dataset import scan
+    from trainer.publish import examine
+    from trainer.publish import publish as write
+    from trainer.run import Run
+
+    dataset = scan(elsewhere, one_class=True, facts=False) if elsewhere else None
+    if dataset:
+        print_left_out(dataset)
+    candidate = examine(Run(run), models, dataset, robustness)
+    table = Table("gate", "this run", "limit", "published", "")
+    for gate in candidate.gates:
+        sign, before = (">=" if gate.higher_is_better else "<="), gate.published
+        said = "–" if before is None else f"{before:.4g}"
+        table.add_row(gate.name, f"{gate.value:.4g}", f"{sign} {gate.limit:.4g}", said, "" if gate.passed else "SHUT")
+    print_table(table)
+    if not candidate.same_test_part:
+        console.print("the published model was fitted on another split: it may have learned from this test part")
+    if not check:
+        console.print(f"published: {write(candidate, models)}", highlight=False)

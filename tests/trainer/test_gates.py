@@ -1,0 +1,107 @@
+"""The release gates: each one shuts on what it is for, and on nothing else."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+
+from trainer.cost import Cost
+from trainer.gates import Measured, gates, refused
+
+
+def result(**changes: float) -> dict:
+    """An assessment with two sources, of which ``pair`` holds both classes."""
+    row = {"real_called_fake": 0.01, "roc_auc": None}
+    tier = {"kind": "tier", "roc_auc": 0.98, "sources": {"pair": 0.95, "photos": None}}
+    return {
+        "pooled": {"ece": 0.02, "balanced_accuracy": 0.9},
+        "sources": {"pair": dict(row), "photos": dict(row), "fakes": {"real_called_fake": None, "roc_auc": None}},
+        "robustness": {
+            "conditions": [dict(tier, name="clean"), dict(tier, name="web"), copy.deepcopy(dict(tier, name="hard"))],
+            "flips": {"rate": 0.02},
+        },
+    }
+
+
+def measured() -> Measured:
+    sources = {"lfw": {"real_called_fake": 0.0, "roc_auc": None}, "swaps": {"real_called_fake": 0.0, "roc_auc": 0.6}}
+    away = {"pooled": {}, "sources": sources, "robustness": None}
+    return Measured(result(), away, Cost(4.0, 3.0))
+
+
+def shut(candidate: Measured, published: Measured | None = None) -> list[str]:
+    return [said.split(":")[0] for said in refused(gates(candidate, published or measured()))]
+
+
+def test_a_model_as_good_as_the_published_one_passes_every_gate():
+    found = gates(measured(), measured())
+    assert refused(found) == []
+    assert len({gate.name for gate in found}) == len(found) == 14
+
+
+def changed(path: tuple, value: float) -> Measured:
+    found = measured()
+    place = found.own
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "still_good", "worse", "gate"),
+    [
+        (("robustness", "conditions", 0, "roc_auc"), 0.976, 0.974, "AUC, clean"),
+        (("robustness", "conditions", 2, "roc_auc"), 0.976, 0.974, "AUC, hard"),
+        (("robustness", "conditions", 0, "sources"), {"pair": 0.941}, {"pair": 0.939}, "AUC of pair, clean"),
+        (("robustness", "conditions", 2, "sources"), {"pair": 0.941}, {"pair": 0.939}, "AUC of pair, hard"),
+        (("sources", "photos", "real_called_fake"), 0.02, 0.021, "reals of photos not called fake"),
+        (("pooled", "ece"), 0.03, 0.031, "calibration error (ECE)"),
+        (("pooled", "balanced_accuracy"), 0.891, 0.889, "called by their name, mean of both classes"),
+        (("robustness", "flips", "rate"), 0.03, 0.031, "verdicts that flip"),
+    ],
+)
+def test_a_gate_shuts_on_a_worse_figure_and_names_itself(path, still_good, worse, gate):
+    assert shut(changed(path, still_good)) == []
+    assert shut(changed(path, worse)) == [gate]
+
+
+def test_sources_elsewhere_have_gates_of_their_own():
+    candidate = measured()
+    candidate.elsewhere["sources"]["lfw"]["real_called_fake"] = 0.03
+    candidate.elsewhere["sources"]["swaps"]["roc_auc"] = 0.5
+    assert shut(candidate) == ["AUC of swaps", "reals of lfw not called fake"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "before", "gates_shut"),
+    [
+        (Cost(5.0, 4.0), Cost(1.0, 1.0), []),  # within the aims, whatever went before
+        (Cost(6.5, 4.5), Cost(6.0, 5.0), []),  # beyond them, as what went before was
+        (Cost(6.7, 3.0), Cost(6.0, 5.0), ["milliseconds a face on one core"]),
+        (Cost(4.0, 5.1), Cost(6.0, 5.0), ["megabytes"]),
+    ],
+)
+def test_cost_is_held_to_its_aim_or_to_what_went_before(cost, before, gates_shut):
+    assert shut(replace(measured(), cost=cost), replace(measured(), cost=before)) == gates_shut
+
+
+def test_a_published_model_under_an_aim_is_the_limit():
+    weak = changed(("sources", "photos", "real_called_fake"), 0.05)
+    assert shut(weak, weak) == []
+    assert shut(changed(("sources", "photos", "real_called_fake"), 0.06), weak) == ["reals of photos not called fake"]
+
+
+def test_a_figure_that_is_not_a_number_shuts_its_gate():
+    assert shut(changed(("pooled", "ece"), float("nan"))) == ["calibration error (ECE)"]
+
+
+def test_where_nothing_is_published_the_aims_alone_count():
+    assert refused(gates(measured(), None)) == []
+    bad = gates(replace(measured(), cost=Cost(9.0, 9.0)), None)
+    assert [said.split(":")[0] for said in refused(bad)] == ["milliseconds a face on one core", "megabytes"]
+
+
+def test_a_refusal_says_the_figure_and_the_limit():
+    (said,) = refused(gates(changed(("robustness", "flips", "rate"), 0.25), measured()))
+    assert said == "verdicts that flip: 0.25, over 0.03"

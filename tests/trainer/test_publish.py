@@ -1,0 +1,149 @@
+"""Publishing as a person does it: a run into models/, through the gates, whole or not at all."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.engine import Engine
+from trainer.card import command
+from trainer.publish import published_model
+
+GOOD = np.array([[-0.02, 0.02]] * 3)
+
+
+@pytest.fixture(scope="module")
+def shades(tmp_path_factory) -> Path:
+    """Real pictures are dark and fake ones bright, as the tiny model has it."""
+    root, rng = tmp_path_factory.mktemp("data") / "shades", np.random.default_rng(0)
+    for label, low, high in (("real", 20, 90), ("fake", 160, 230)):
+        (root / label).mkdir(parents=True)
+        for number in range(40):
+            pixels = rng.normal(rng.integers(low, high), 10, (64, 64, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{number:02}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def fitted(trainer, shades, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "run"
+    options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "16", "--out", run)
+    assert trainer("fit", shades, *options, "--model-version", "9") == 0
+    return run
+
+
+@pytest.fixture
+def run_with(fitted, make_model, make_spec, tmp_path):
+    """Return a function that makes a run whose model file is a tiny one of known quality."""
+
+    def made(version: str, weights: np.ndarray = GOOD, **changes: object) -> Path:
+        folder = tmp_path / f"run-{version}"
+        shutil.copytree(fitted, folder)
+        fields = {"name": "tiny", "version": version, "temperature": 0.2, "threshold_real": 0.4, "threshold_fake": 0.6}
+        (folder / "model.onnx").write_bytes(make_model(make_spec(**(fields | changes)), weights=weights))
+        return folder
+
+    return made
+
+
+def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(trainer, run_with, shades, tmp_path):
+    models = tmp_path / "models"
+    assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
+    folder = models / "tiny" / "1"
+    assert {path.name for path in folder.iterdir()} == {"model.onnx", "metrics.json", "MODEL_CARD.md"}
+    assert published_model(models) == folder / "model.onnx"
+    assert Engine.load(folder / "model.onnx", "cpu").spec.version == "1"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert all(gate["passed"] for gate in metrics["release"]["gates"])
+    assert metrics["history"], "the run's own figures stay"
+    assert trainer("publish", run_with("2"), "--models", models, "--elsewhere", shades, "--robustness", "4") == 0
+    assert published_model(models) == models / "tiny" / "2" / "model.onnx"
+    assert sorted(path.name for path in models.iterdir()) == ["DEFAULT", "tiny"]
+
+
+def test_the_card_says_what_was_measured_and_how_to_make_it_again(trainer, run_with, tmp_path):
+    assert trainer("publish", run_with("1"), "--models", tmp_path / "models", "--robustness", "4") == 0
+    card = (tmp_path / "models" / "tiny" / "1" / "MODEL_CARD.md").read_text()
+    assert card.startswith("# tiny 1\n")
+    assert "| shades | 40 | 40 |" in card
+    assert "| shades | 4 | 4 | 1.000 | 0.0 % | 0.0 % | 0.0 % |" in card
+    assert "trainer fit shades \\\n    --recipe residual-cnn --epochs 1 --batch-size 16 --out RUN" in card
+    assert "| verdicts that flip | 0 | ≤ 0.03 | – |" in card
+    assert str(tmp_path) not in card
+
+
+@pytest.mark.parametrize(
+    ("worse", "gate"),
+    [
+        ({"weights": -GOOD}, "AUC, clean: 0, under 0.995"),
+        ({"threshold_real": 0.0, "threshold_fake": 1.0}, "called by their name, mean of both classes"),
+        ({"threshold_real": 0.0, "threshold_fake": 0.0}, "reals of shades not called fake: 0, under 0.98"),
+        ({"temperature": 10.0}, "calibration error (ECE)"),
+    ],
+)
+def test_a_worse_model_is_refused_by_name_and_changes_nothing(trainer, run_with, tmp_path, capsys, worse, gate):
+    models = tmp_path / "models"
+    assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
+    before = {path: path.read_bytes() for path in models.rglob("*") if path.is_file()}
+    assert trainer("publish", run_with("2", **worse), "--models", models, "--robustness", "4") == 1
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert gate in said
+    assert "not published" in said
+    assert {path: path.read_bytes() for path in models.rglob("*") if path.is_file()} == before
+
+
+def test_check_measures_and_publishes_nothing(trainer, run_with, tmp_path, capsys):
+    assert trainer("publish", run_with("1"), "--models", tmp_path / "models", "--robustness", "4", "--check") == 0
+    assert "megabytes" in capsys.readouterr().out
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_version_is_published_once(trainer, run_with, tmp_path, capsys):
+    options = ("--models", tmp_path / "models", "--robustness", "4")
+    run = run_with("1")
+    assert trainer("publish", run, *options) == 0
+    assert trainer("publish", run, *options) == 1
+    assert "is published already" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_what_cannot_be_published_is_refused(trainer, run_with, tmp_path, capsys):
+    run = run_with("1")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "DEFAULT").write_text("gone/1\n")
+    assert trainer("publish", run, "--models", tmp_path / "models") == 1
+    assert "which holds no model.onnx" in capsys.readouterr().err.replace("\n", " ")
+    (run / "metrics.json").unlink()
+    assert trainer("publish", run, "--models", tmp_path / "none") == 1
+    assert "has not finished" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):
+    config = json.loads((fitted / "config.json").read_text())
+    config["recipe"]["learning_rate"], config["seed"], config["holdout"] = 0.01, 7, ["shades"]
+    config["recipe"]["preprocessing"] |= {"framing": "face", "face_margin": 1.1}
+    assert command(config).split("--recipe ")[1] == (
+        "residual-cnn --epochs 1 --batch-size 16 --learning-rate 0.01 --framing face --face-margin 1.1 "
+        "--holdout-source shades --seed 7 --out RUN"
+    )
+
+
+def test_runs_are_ranked_by_their_validation_parts(trainer, run_with, shades, capsys):
+    good, bad = run_with("1"), run_with("2", weights=-GOOD)
+    assert trainer("rank", bad, good, "--elsewhere", shades, "--json") == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["run"], first["mean_area"], first["reals"]) == ("run-1", 1.0, {"shades": 1.0})
+    assert (second["run"], second["mean_area"], second["fakes"]) == ("run-2", 0.0, {"shades": 0.0})
+    assert trainer("rank", good, bad) == 0
+    assert "half size" in capsys.readouterr().out
+
+
+def test_runs_on_different_data_are_not_ranked(trainer, run_with, capsys):
+    one, other = run_with("1"), run_with("2")
+    config = json.loads((other / "config.json").read_text())
+    config["dataset"]["fingerprint"] = "1" * 64
+    (other / "config.json").write_text(json.dumps(config))
+    assert trainer("rank", one, other) == 1
+    assert "2 different sets of pictures" in capsys.readouterr().err.replace("\n", " ")

@@ -1,0 +1,91 @@
+"""Model card (Mitchell et al. 2019): what a published model is, what it was measured to do, how to make it again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from service.engine import Engine
+from trainer.page import write_text
+from trainer.recipes import RECIPES
+
+# Flags of ``trainer fit`` by the setting of the recipe that they replace.
+_FLAGS: Final = {
+    "augmentation": "--augment",
+    "epochs": "--epochs",
+    "batch_size": "--batch-size",
+    "learning_rate": "--learning-rate",
+}
+_HOW_FLAGS: Final = {"resize_filter": "--resize-filter", "framing": "--framing", "face_margin": "--face-margin"}
+_WRONG: Final = {
+    "real_called_fake": "of its real faces are called fake",
+    "fake_called_real": "of its fakes are called real",
+    "uncertain": "come out `uncertain`",
+}
+_MANY: Final = 0.1
+
+
+def write_card(
+    path: Path,
+    engine: Engine,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write a published model's card as Markdown.
+
+    Args:
+        path: of the card.
+        engine: the model.
+        config: the run's ``config.json``.
+        metrics: the run's figures, with those of the release.
+        history: one row an epoch.
+    """
+    release, counts = metrics["release"], config["dataset"]["counts"]
+    sources = _sources(config)
+    write_text(
+        path,
+        "card.md",
+        spec=engine.spec,
+        sha256=engine.sha256,
+        config={"holdout": [], **config},
+        release=release,
+        pictures=sum(counts.values()),
+        data={s: {label: counts.get(f"{s}/{label}") for label in ("real", "fake")} for s in sources},
+        tiers=[row for row in release["own_test_part"]["robustness"]["conditions"] if row["kind"] == "tier"],
+        weaknesses=_weaknesses(release),
+        command=command(config),
+        minutes=sum(row["seconds"] for row in history) / 60,
+    )
+
+
+def command(config: Mapping[str, Any]) -> str:
+    """Return the command that makes a run again: its sources, its recipe, and every flag that is not the default's."""
+    recipe = config["recipe"]
+    stock = RECIPES[recipe["name"]].settings()
+    flags = [f"--recipe {recipe['name']}"]
+    flags += _changed(_FLAGS, recipe, stock)
+    flags += _changed(_HOW_FLAGS, recipe["preprocessing"], stock["preprocessing"])
+    flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
+    flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []
+    flags += [f"--holdout-source {source}" for source in config.get("holdout", [])]
+    flags += [f"--seed {config['seed']}"] if config["seed"] != 42 else []
+    return f"trainer fit {' '.join(_sources(config))} \\\n    {' '.join(flags)} --out RUN"
+
+
+def _changed(flags: Mapping[str, str], mine: Mapping[str, Any], stock: Mapping[str, Any]) -> Iterator[str]:
+    return (f"{flag} {mine[key]}" for key, flag in flags.items() if mine[key] not in (stock[key], None))
+
+
+def _sources(config: Mapping[str, Any]) -> list[str]:
+    return sorted({key.rsplit("/", 1)[0] for key in config["dataset"]["counts"]})
+
+
+def _weaknesses(release: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Every source on which a tenth of the verdicts or more is wrong or left open."""
+    results = (release["own_test_part"], release["elsewhere"] or {"sources": {}})
+    rows = {source: row for result in results for source, row in result["sources"].items()}
+    said = {
+        source: [f"{100 * row[key]:.0f} % {words}" for key, words in _WRONG.items() if (row[key] or 0) >= _MANY]
+        for source, row in rows.items()
+    }
+    return {source: bad for source, bad in said.items() if bad}

@@ -1,0 +1,145 @@
+"""Release gates: what a new model must reach before it is published, figure by figure.
+
+Each gate has an aim that holds by itself, and where the published model does not reach it either, a figure of that
+model that must not be lost by more than a slack for chance.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from trainer.cost import Cost
+
+# Areas under the ROC curve may fall by chance: on 80 pictures a class by several hundredths, on hundreds by some
+# thousandths. What a slack lets through, the next version's slack does not add to: the published figures stand.
+AUC_SLACK: Final = 0.005
+SOURCE_AUC_SLACK: Final = 0.01
+DECIDED_SLACK: Final = 0.01
+MIN_REAL_RATE: Final = 0.98
+MAX_ECE: Final = 0.03
+MAX_FLIPS: Final = 0.03
+MAX_MILLISECONDS: Final = 5.0
+SLOWER: Final = 1.1
+MAX_MEGABYTES: Final = 4.0
+_TIERS: Final = ("clean", "hard")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One model on the same pictures and the same machine as the other.
+
+    Attributes:
+        own: an assessment's result on the run's test part, with robustness figures.
+        elsewhere: one without them, on data that neither model has seen; None where none was given.
+        cost: what it costs.
+    """
+
+    own: Mapping[str, Any]
+    elsewhere: Mapping[str, Any] | None
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One figure of a candidate against its limit.
+
+    Attributes:
+        name: what is measured, and on what.
+        value: the candidate's.
+        published: the published model's; None where nothing is published.
+        limit: the worst value that passes.
+        higher_is_better: which side of the limit passes.
+    """
+
+    name: str
+    value: float
+    published: float | None
+    limit: float
+    higher_is_better: bool
+
+    @property
+    def passed(self) -> bool:
+        """Whether the candidate may be published as far as this goes; what is not a number may not."""
+        return self.value >= self.limit if self.higher_is_better else self.value <= self.limit
+
+
+def gates(candidate: Measured, published: Measured | None) -> list[Gate]:
+    """Hold a candidate against the aims and against the published model.
+
+    Args:
+        candidate: to be published.
+        published: the default so far; without one the aims alone count, and areas have no aim.
+    """
+    return [
+        *_areas(candidate, published),
+        *_verdicts(candidate, published),
+        *_costs(candidate.cost, published.cost if published else None),
+    ]
+
+
+def refused(found: Sequence[Gate]) -> list[str]:
+    """Say of every gate that is shut what it measured and what it wants."""
+    return [
+        f"{gate.name}: {gate.value:.4g}, {'under' if gate.higher_is_better else 'over'} {gate.limit:.4g}"
+        for gate in found
+        if not gate.passed
+    ]
+
+
+def _areas(candidate: Measured, published: Measured | None) -> Iterator[Gate]:
+    """Areas under the ROC curve, which no aim holds: clean and hard, pooled and of every source with both classes."""
+    if not published:
+        return
+    for tier in _TIERS:
+        new, old = _tier(candidate.own, tier), _tier(published.own, tier)
+        yield _not_lost(f"AUC, {tier}", new["roc_auc"], old["roc_auc"], AUC_SLACK)
+        for source, area in sorted(new["sources"].items()):
+            if area is not None:
+                yield _not_lost(f"AUC of {source}, {tier}", area, old["sources"][source], SOURCE_AUC_SLACK)
+    for source, row in sorted(candidate.elsewhere["sources"].items()) if candidate.elsewhere else ():
+        if row["roc_auc"] is not None and published.elsewhere:
+            before = published.elsewhere["sources"][source]["roc_auc"]
+            yield _not_lost(f"AUC of {source}", row["roc_auc"], before, SOURCE_AUC_SLACK)
+
+
+def _verdicts(candidate: Measured, published: Measured | None) -> Iterator[Gate]:
+    own, before = candidate.own, published.own if published else None
+    for where in ("own", "elsewhere"):
+        mine, theirs = getattr(candidate, where), getattr(published, where, None)
+        for source, row in sorted(mine["sources"].items()) if mine else ():
+            if row["real_called_fake"] is not None:
+                rate = 1 - row["real_called_fake"]
+                old = 1 - theirs["sources"][source]["real_called_fake"] if theirs else None
+                yield _floor(f"reals of {source} not called fake", rate, old, MIN_REAL_RATE)
+    if before:
+        decided, then = own["pooled"]["balanced_accuracy"], before["pooled"]["balanced_accuracy"]
+        yield _not_lost("called by their name, mean of both classes", decided, then, DECIDED_SLACK)
+    ece = before["pooled"]["ece"] if before else None
+    yield _ceiling("calibration error (ECE)", own["pooled"]["ece"], ece, MAX_ECE)
+    flips = before["robustness"]["flips"]["rate"] if before else None
+    yield _ceiling("verdicts that flip", own["robustness"]["flips"]["rate"], flips, MAX_FLIPS)
+
+
+def _costs(mine: Cost, theirs: Cost | None) -> Iterator[Gate]:
+    slowest = max(MAX_MILLISECONDS, theirs.milliseconds * SLOWER) if theirs else MAX_MILLISECONDS
+    before = theirs.milliseconds if theirs else None
+    yield Gate("milliseconds a face on one core", mine.milliseconds, before, slowest, higher_is_better=False)
+    yield _ceiling("megabytes", mine.megabytes, theirs.megabytes if theirs else None, MAX_MEGABYTES)
+
+
+def _not_lost(name: str, value: float, published: float, slack: float) -> Gate:
+    return Gate(name, value, published, published - slack, higher_is_better=True)
+
+
+def _floor(name: str, value: float, published: float | None, aim: float) -> Gate:
+    return Gate(name, value, published, aim if published is None else min(aim, published), higher_is_better=True)
+
+
+def _ceiling(name: str, value: float, published: float | None, aim: float) -> Gate:
+    return Gate(name, value, published, aim if published is None else max(aim, published), higher_is_better=False)
+
+
+def _tier(result: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    rows = result["robustness"]["conditions"]
+    found: Mapping[str, Any] = next(row for row in rows if (row["kind"], row["name"]) == ("tier", name))
+    return found

@@ -1,0 +1,146 @@
+"""Publish: a run's model into ``models/``, through the release gates, whole or not at all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from service.engine import Engine
+from trainer.assess import assess
+from trainer.card import write_card
+from trainer.cost import costs
+from trainer.dataset import Dataset
+from trainer.errors import TrainerError
+from trainer.files import atomic_path, new_folder, write_json
+from trainer.gates import Gate, Measured, gates, refused
+from trainer.history import read_history
+from trainer.protocol import RELEASE
+from trainer.run import METRICS, Run, read_json
+from trainer.splits import read_split
+
+DEFAULT = "DEFAULT"
+MODEL = "model.onnx"
+CARD = "MODEL_CARD.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A run's model beside the published one, measured.
+
+    Attributes:
+        run: the run.
+        engine: its model, loaded.
+        content: the model file.
+        gates: every gate, open or shut.
+        measured: the candidate's figures.
+        same_test_part: whether the published model kept the same pictures for its test part.
+    """
+
+    run: Run
+    engine: Engine
+    content: bytes
+    gates: list[Gate]
+    measured: Measured
+    same_test_part: bool
+
+
+def published_model(models: Path) -> Path | None:
+    """Return the default model's file; None where nothing has been published.
+
+    Raises:
+        TrainerError: ``DEFAULT`` names a model that is not there.
+    """
+    default = models / DEFAULT
+    if not default.is_file():
+        return None
+    path = models / default.read_text("utf-8").strip() / MODEL
+    if not path.is_file():
+        raise TrainerError(f"'{default}' names '{path.parent}', which holds no {MODEL}")
+    return path
+
+
+def examine(run: Run, models: Path, elsewhere: Dataset | None, robust: int) -> Candidate:
+    """Measure a run's model and the published one on the same pictures, and hold them against the gates.
+
+    Args:
+        run: a finished run.
+        models: folder of published models.
+        elsewhere: pictures that neither model has seen.
+        robust: pictures of each source and class of the test part for tiers and flips.
+
+    Raises:
+        TrainerError: the run has not finished, its version is published already, or has no test part.
+    """
+    config, path = run.read_config(), run.onnx_model
+    if not run.metrics.exists() or not path.exists():
+        raise TrainerError(f"'{run.folder}' has not finished: publish needs its {MODEL} and {METRICS}")
+    before = published_model(models)
+    content = path.read_bytes()
+    engine = Engine.from_bytes(content, "cpu")
+    if folder_of(engine, models).exists():
+        raise TrainerError(f"'{folder_of(engine, models)}' is published already: fit with another --model-version")
+    parts = read_split(run.split)
+    if not parts.calibration:
+        raise TrainerError(f"'{run.folder}' kept nothing for calibration or test (split '{config['split']}')")
+    own = Dataset(parts.test, (), {})
+    contents = [content, *([before.read_bytes()] if before else [])]
+    engines = [engine, *(Engine.from_bytes(other, "cpu") for other in contents[1:])]
+    measured = [
+        Measured(
+            assess(one.spec.name, path, one, own, robust, RELEASE).result,
+            assess(one.spec.name, path, one, elsewhere, 0).result if elsewhere else None,
+            cost,
+        )
+        for one, cost in zip(engines, costs(contents), strict=True)
+    ]
+    return Candidate(
+        run,
+        engine,
+        content,
+        gates(measured[0], measured[1] if before else None),
+        measured[0],
+        all(_split_of(one) == _split_of(engine) for one in engines),
+    )
+
+
+def publish(candidate: Candidate, models: Path) -> Path:
+    """Write ``models/NAME/VERSION`` and make it the default.
+
+    Returns:
+        the new folder.
+
+    Raises:
+        TrainerError: a gate is shut; or that version was published meanwhile.
+    """
+    shut = refused(candidate.gates)
+    if shut:
+        raise TrainerError(f"not published, {len(shut)} of {len(candidate.gates)} gates are shut: {'; '.join(shut)}")
+    folder, run = folder_of(candidate.engine, models), candidate.run
+    metrics = read_json(run.metrics, f"'{run.folder}' is damaged") | {
+        "release": {
+            "own_test_part": dict(candidate.measured.own),
+            "elsewhere": candidate.measured.elsewhere,
+            "cost": asdict(candidate.measured.cost),
+            "gates": [{**asdict(gate), "passed": gate.passed} for gate in candidate.gates],
+        }
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with new_folder(folder) as made:
+        (made / MODEL).write_bytes(candidate.content)
+        write_json(made / METRICS, metrics)
+        write_card(made / CARD, candidate.engine, run.read_config(), metrics, read_history(run.history))
+    with atomic_path(models / DEFAULT) as temporary:
+        temporary.write_text(f"{folder.parent.name}/{folder.name}\n", "utf-8")
+    return folder
+
+
+def folder_of(engine: Engine, models: Path) -> Path:
+    """Return where a model's version belongs."""
+    return models / engine.spec.name / engine.spec.version
+
+
+def _split_of(engine: Engine) -> tuple[Any, ...]:
+    """What decides which pictures a run puts aside: the data, the seed and the rules."""
+    recipe: Mapping[str, Any] = engine.spec.recipe
+    keys: Sequence[str] = ("seed", "split", "groups", "holdout")
+    return (engine.spec.dataset_fingerprint, *(str(recipe.get(key)) for key in keys))

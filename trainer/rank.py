@@ -1,0 +1,126 @@
+"""Rank: runs side by side by what a choice may rest on, their validation parts and sources that none of them saw.
+
+A test part that a choice was made on is no test part any more, so it is not looked at here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from service.engine import Engine
+from trainer.dataset import Dataset, is_fake
+from trainer.errors import TrainerError
+from trainer.evaluate import calibrated, engine_logits
+from trainer.history import read_history
+from trainer.protocol import Condition, scores
+from trainer.run import Run
+from trainer.splits import read_split
+
+CONDITIONS: Final = (
+    Condition("tier", "clean"),
+    Condition("JPEG quality", "JPEG 50", quality=50),
+    Condition("scale", "half size", scale=0.5),
+    Condition("scale", "double size", scale=2.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One run.
+
+    Attributes:
+        run: name of its folder.
+        config: its ``config.json``.
+        minutes: its epochs took, together.
+        areas: area under the ROC curve of the validation part, by condition.
+        sources: the same of each source that holds both classes, mean over the conditions.
+        reals: share of real faces not called fake, by source, of data that the run did not see.
+        fakes: share of fakes not called real, likewise.
+    """
+
+    run: str
+    config: dict[str, Any]
+    minutes: float
+    areas: dict[str, float]
+    sources: dict[str, float]
+    reals: dict[str, float]
+    fakes: dict[str, float]
+
+    @property
+    def mean_area(self) -> float:
+        """What runs are ranked by."""
+        return float(np.mean(list(self.areas.values())))
+
+
+def rank(folders: Sequence[Path], elsewhere: Dataset | None) -> list[Ranked]:
+    """Return the runs, best first.
+
+    Args:
+        folders: finished runs on the same data.
+        elsewhere: pictures that no run saw, or None.
+
+    Raises:
+        TrainerError: a folder is no finished run, or two runs saw different data.
+    """
+    runs = [Run(folder) for folder in folders]
+    data = {run.read_config()["dataset"]["fingerprint"] for run in runs}
+    if len(data) > 1:
+        raise TrainerError(f"{len(runs)} runs saw {len(data)} different sets of pictures: they cannot be ranked")
+    return sorted((_ranked(run, elsewhere) for run in runs), key=lambda found: -found.mean_area)
+
+
+def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
+    if not run.metrics.exists():
+        raise TrainerError(f"'{run.folder}' has not finished: there is no {run.metrics.name}")
+    engine = Engine.load(run.onnx_model, "cpu")
+    samples = read_split(run.split).validation
+    truth, sources = is_fake(samples), np.array([sample.source for sample in samples])
+    p_fake = scores(engine, samples, CONDITIONS)
+    mixed = [str(s) for s in sorted(set(sources)) if 0 < truth[sources == s].mean() < 1]
+    rates: dict[bool, dict[str, float]] = {False: {}, True: {}}
+    if elsewhere:
+        away = calibrated(engine_logits(engine, elsewhere.samples, f"score with {run.folder.name}"), engine.spec)
+        right = np.where(
+            is_fake(elsewhere.samples), away > engine.spec.threshold_real, away < engine.spec.threshold_fake
+        )
+        names = [(sample.source, sample.label == "fake") for sample in elsewhere.samples]
+        for source, fake in sorted(set(names)):
+            rates[fake][source] = float(right[[name == (source, fake) for name in names]].mean())
+    return Ranked(
+        run.folder.name,
+        run.read_config(),
+        sum(row["seconds"] for row in read_history(run.history)) / 60,
+        {c.name: float(roc_auc_score(truth, p_fake[row])) for row, c in enumerate(CONDITIONS)},
+        {s: float(np.mean([roc_auc_score(truth[sources == s], row[sources == s]) for row in p_fake])) for s in mixed},
+        rates[False],
+        rates[True],
+    )
+
+
+def table_row(found: Ranked) -> list[str]:
+    """Write a run's figures for :func:`headings`."""
+    config = found.config
+    return [
+        found.run,
+        str(config["recipe"]["name"]),
+        str(config["seed"]),
+        f"{config['kept_epoch']} of {config['epochs']}",
+        f"{found.minutes:.0f}",
+        *(f"{area:.4f}" for area in (found.mean_area, *found.areas.values(), *found.sources.values())),
+        *(f"{100 * rate:.1f} %" for rate in (*found.reals.values(), *found.fakes.values())),
+    ]
+
+
+def headings(found: Ranked) -> list[str]:
+    """Name the columns of :func:`table_row`."""
+    return [
+        *("run", "recipe", "seed", "kept epoch", "minutes", "mean AUC"),
+        *found.areas,
+        *found.sources,
+        *(f"{source}: real not called fake" for source in found.reals),
+        *(f"{source}: fake not called real" for source in found.fakes),
+    ]
