@@ -173,6 +173,7 @@ async def model(request: Request) -> ModelFacts:
         classes=list(spec.class_names),
         fake_class=spec.fake_class,
         output_kind=spec.output_kind,
+        precision=spec.precision,
         input=InputFacts(
             height=spec.input_height,
             width=spec.input_width,

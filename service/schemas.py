@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.faces import FaceMode
 from service.contract.judgement import REASONS, Reason
+from service.contract.spec import Precision
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -172,6 +173,7 @@ class ModelFacts(BaseModel):
     classes: list[str]
     fake_class: str
     output_kind: str
+    precision: Precision
     input: InputFacts
     faces: FaceFacts
     temperature: float

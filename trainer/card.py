@@ -49,6 +49,7 @@ def write_card(
         sha256=engine.sha256,
         config={"holdout": [], **config},
         release=release,
+        against=metrics.get("against_float32"),
         pictures=sum(counts.values()),
         data={s: {label: counts.get(f"{s}/{label}") for label in ("real", "fake")} for s in sources},
         tiers=[row for row in release["own_test_part"]["robustness"]["conditions"] if row["kind"] == "tier"],

@@ -8,14 +8,16 @@ from typing import Any
 import keras
 import onnx
 
-from service.contract.spec import ModelSpec, SpecError, check_field
+from service.contract.spec import ModelSpec, Precision, SpecError, check_field
 from service.engine import Engine
 from trainer.calibrate import Calibration
 from trainer.files import atomic_path
 from trainer.verify import Parity, check_parity
 
 
-def build_spec(config: dict[str, Any], calibration: Calibration, metrics: dict[str, Any]) -> ModelSpec:
+def build_spec(
+    config: dict[str, Any], calibration: Calibration, metrics: dict[str, Any], precision: Precision = "float32"
+) -> ModelSpec:
     """Return the metadata of a run's model from its ``config.json``, calibration and test figures."""
     recipe = config["recipe"]
     held, groups = config.get("holdout", []), config.get("groups", "none")
@@ -33,6 +35,7 @@ def build_spec(config: dict[str, Any], calibration: Calibration, metrics: dict[s
         metrics=metrics,
         library_versions=config["library_versions"],
         commit=config["commit"],
+        precision=precision,
     )
 
 

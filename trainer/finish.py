@@ -11,25 +11,20 @@ from typing import Any
 
 import keras
 
-from service.contract.spec import ModelSpec
-from service.engine import Engine
 from trainer import plots
-from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
+from trainer.calibrate import Calibration
 from trainer.convert import convert
-from trainer.dataset import is_fake
 from trainer.errors import TrainerError
-from trainer.evaluate import calibrated, engine_logits, evaluation, uncalibrated
-from trainer.export import build_spec, with_metadata, write_verified
+from trainer.export import build_spec, write_verified
 from trainer.files import write_json
 from trainer.history import read_history
 from trainer.networks import logits_model
 from trainer.run import Run, read_json
+from trainer.score import score
 from trainer.splits import Split, read_split
-from trainer.stats import expected_calibration_error
 from trainer.verify import Parity
 
 _PARITY_FILES = 24
-_SUMMARY = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain", "ece")
 
 
 def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
@@ -49,44 +44,25 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
     config, network = run.read_config(), _network(run)
     parts = read_split(run.split)
     graph = convert(network)
-    engine = Engine.from_bytes(with_metadata(graph, build_spec(config, UNCALIBRATED, {})), "cpu")
-    calibration = _calibration(engine, parts)
-    spec = build_spec(config, calibration, {})
-    logits = engine_logits(engine, parts.test, "test")
-    p_fake, before = calibrated(logits, spec), uncalibrated(logits, spec)
-    test, truth = evaluation(parts.test, p_fake, spec), is_fake(parts.test)
-    summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY} | {
-        "test_ece_before_calibration": expected_calibration_error(truth, before),
-        "epochs": config["epochs"],
-        "kept_epoch": config["kept_epoch"],
-        "cheat_verdict": config.get("audit", {}).get("verdict"),
-        "cheat_score_of_files": config.get("audit", {}).get("cheat_score"),
-        "cheat_score_of_training_tensors": config.get("after_preprocessing", {}).get("weighted", {}).get("score"),
-    }
-    spec = build_spec(config, calibration, summary)
-    parity = write_verified(run.onnx_model, graph, spec, network, images or parity_files(parts))
+    scored = score(graph, config, parts)
+    parity = write_verified(run.onnx_model, graph, scored.spec, network, images or parity_files(parts))
     metrics = {
-        "calibration": asdict(calibration),
-        "summary": summary,
-        "test": test,
-        "holdout": _holdout(engine, parts, spec),
+        "calibration": asdict(scored.calibration),
+        "summary": scored.spec.metrics,
+        "test": scored.test,
+        "holdout": scored.holdout,
         "epochs": config["epochs"],
         "kept_epoch": config["kept_epoch"],
         "parity": asdict(parity),
         "history": read_history(run.history),
     }
     write_json(run.metrics, metrics)
-    cut = plots.confusion(test["pooled"]["confusion_matrix"], ["real", "fake"], "Confusion matrix, cut at P(fake) = .5")
+    verdicts = scored.test["pooled"]["confusion_matrix"]
+    cut = plots.confusion(verdicts, ["real", "fake"], "Confusion matrix, cut at P(fake) = .5")
     plots.save(cut, run.confusion_plot)
-    plots.save(plots.roc({run.folder.name: (truth, p_fake)}), run.roc_plot)
-    plots.save(plots.reliability_diagram(truth, before, p_fake), run.reliability_plot)
+    plots.save(plots.roc({run.folder.name: (scored.truth, scored.p_fake)}), run.roc_plot)
+    plots.save(plots.reliability_diagram(scored.truth, scored.before, scored.p_fake), run.reliability_plot)
     return metrics
-
-
-def _holdout(engine: Engine, parts: Split, spec: ModelSpec) -> dict[str, Any] | None:
-    if not parts.holdout:
-        return None
-    return evaluation(parts.holdout, calibrated(engine_logits(engine, parts.holdout, "held out"), spec), spec)
 
 
 def export_run(run: Run, images: Sequence[Path] = ()) -> Parity:
@@ -124,10 +100,3 @@ def _network(run: Run) -> keras.Model:
     except ValueError as error:
         raise TrainerError(f"'{run.keras_model}' cannot be loaded: {str(error).splitlines()[0]}") from None
     return logits_model(model)
-
-
-def _calibration(engine: Engine, parts: Split) -> Calibration:
-    if not parts.calibration:
-        return UNCALIBRATED
-    logits = engine_logits(engine, parts.calibration, "calibrate")
-    return calibrate(logits, is_fake(parts.calibration), engine.spec.output_kind, engine.spec.fake_index)

@@ -21,6 +21,9 @@ MAX_FLIPS: Final = 0.03
 MAX_MILLISECONDS: Final = 5.0
 SLOWER: Final = 1.1
 MAX_MEGABYTES: Final = 4.0
+# What a lower precision may cost, and must gain on a CPU that has instructions for it.
+MAX_AUC_LOST: Final = 0.003
+MIN_SPEEDUP: Final = 1.25
 _TIERS: Final = ("clean", "hard")
 
 
@@ -63,17 +66,21 @@ class Gate:
         return self.value >= self.limit if self.higher_is_better else self.value <= self.limit
 
 
-def gates(candidate: Measured, published: Measured | None) -> list[Gate]:
+def gates(
+    candidate: Measured, published: Measured | None, against_float32: Mapping[str, Any] | None = None
+) -> list[Gate]:
     """Hold a candidate against the aims and against the published model.
 
     Args:
         candidate: to be published.
         published: the default so far; without one the aims alone count, and areas have no aim.
+        against_float32: for a lower precision, its :class:`trainer.reduce.Reduction` as a mapping.
     """
     return [
         *_areas(candidate, published),
         *_verdicts(candidate, published),
         *_costs(candidate.cost, published.cost if published else None),
+        *(_reduction(against_float32) if against_float32 else ()),
     ]
 
 
@@ -125,6 +132,13 @@ def _costs(mine: Cost, theirs: Cost | None) -> Iterator[Gate]:
     before = theirs.milliseconds if theirs else None
     yield Gate("milliseconds a face on one core", mine.milliseconds, before, slowest, higher_is_better=False)
     yield _ceiling("megabytes", mine.megabytes, theirs.megabytes if theirs else None, MAX_MEGABYTES)
+
+
+def _reduction(found: Mapping[str, Any]) -> Iterator[Gate]:
+    if found["auc"] is not None:
+        full = found["float32_auc"]
+        yield Gate("AUC of this precision", found["auc"], full, full - MAX_AUC_LOST, higher_is_better=True)
+    yield Gate("times as fast as float32", found["speedup"], None, MIN_SPEEDUP, higher_is_better=True)
 
 
 def _not_lost(name: str, value: float, published: float, slack: float) -> Gate:

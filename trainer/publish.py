@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from service.contract.spec import Precision
 from service.engine import Engine
 from trainer.assess import assess
 from trainer.card import write_card
@@ -32,7 +33,8 @@ class Candidate:
         engine: its model, loaded.
         content: the model file.
         gates: every gate, open or shut.
-        measured: the candidate's figures.
+        measured: the candidate's figures beside those of the published one.
+        metrics: the run's own figures.
         same_test_part: whether the published model kept the same pictures for its test part.
     """
 
@@ -41,6 +43,7 @@ class Candidate:
     content: bytes
     gates: list[Gate]
     measured: Measured
+    metrics: dict[str, Any]
     same_test_part: bool
 
 
@@ -59,7 +62,9 @@ def published_model(models: Path) -> Path | None:
     return path
 
 
-def examine(run: Run, models: Path, elsewhere: Dataset | None, robust: int) -> Candidate:
+def examine(
+    run: Run, models: Path, elsewhere: Dataset | None, robust: int, precision: Precision = "float32"
+) -> Candidate:
     """Measure a run's model and the published one on the same pictures, and hold them against the gates.
 
     Args:
@@ -67,13 +72,16 @@ def examine(run: Run, models: Path, elsewhere: Dataset | None, robust: int) -> C
         models: folder of published models.
         elsewhere: pictures that neither model has seen.
         robust: pictures of each source and class of the test part for tiers and flips.
+        precision: which of the run's models.
 
     Raises:
-        TrainerError: the run has not finished, its version is published already, or has no test part.
+        TrainerError: the run has not finished or exported that precision, has no test part, or its version is
+            published already.
     """
-    config, path = run.read_config(), run.onnx_model
-    if not run.metrics.exists() or not path.exists():
-        raise TrainerError(f"'{run.folder}' has not finished: publish needs its {MODEL} and {METRICS}")
+    config, path, figures = run.read_config(), run.model_at(precision), run.metrics_at(precision)
+    if not figures.exists() or not path.exists():
+        raise TrainerError(f"'{run.folder}' is not ready: publish needs its {path.name} and {figures.name}")
+    metrics = read_json(figures, f"'{run.folder}' is damaged")
     before = published_model(models)
     content = path.read_bytes()
     engine = Engine.from_bytes(content, "cpu")
@@ -97,8 +105,9 @@ def examine(run: Run, models: Path, elsewhere: Dataset | None, robust: int) -> C
         run,
         engine,
         content,
-        gates(measured[0], measured[1] if before else None),
+        gates(measured[0], measured[1] if before else None, metrics.get("against_float32")),
         measured[0],
+        metrics,
         all(_split_of(one) == _split_of(engine) for one in engines),
     )
 
@@ -116,7 +125,7 @@ def publish(candidate: Candidate, models: Path) -> Path:
     if shut:
         raise TrainerError(f"not published, {len(shut)} of {len(candidate.gates)} gates are shut: {'; '.join(shut)}")
     folder, run = folder_of(candidate.engine, models), candidate.run
-    metrics = read_json(run.metrics, f"'{run.folder}' is damaged") | {
+    metrics = candidate.metrics | {
         "release": {
             "own_test_part": dict(candidate.measured.own),
             "elsewhere": candidate.measured.elsewhere,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from service.contract.spec import Precision
 from trainer.errors import TrainerError
 
 HISTORY = "history.csv"
@@ -41,6 +42,14 @@ class Run:
     def onnx_model(self) -> Path:
         """What the service loads."""
         return self.folder / "model.onnx"
+
+    def model_at(self, precision: Precision) -> Path:
+        """The model file of that precision; ``model.onnx`` is the float32 one."""
+        return self.onnx_model if precision == "float32" else self.folder / f"model.{precision}.onnx"
+
+    def metrics_at(self, precision: Precision) -> Path:
+        """Its calibration and test figures."""
+        return self.metrics if precision == "float32" else self.folder / f"metrics.{precision}.json"
 
     @property
     def history_plot(self) -> Path:

@@ -18,6 +18,7 @@ ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanc
 ResizeFit = Literal["stretch", "crop"]
 ExifPolicy = Literal["apply", "ignore"]
 Framing = Literal["whole", "face"]
+Precision = Literal["float32", "float16", "int8"]
 
 
 class SpecError(ValueError):
@@ -85,6 +86,7 @@ class ModelSpec:
         calibration: what temperature and thresholds rest on: images, calibration error before and
             after, 95 % intervals; empty where nothing was kept for calibration, and in files that
             do not have the key.
+        precision: of the weights and of most of the arithmetic; files without it are ``float32``.
 
     Raises:
         SpecError: a field breaks its rule; the message names the key, the value and the limit.
@@ -114,6 +116,7 @@ class ModelSpec:
     framing: Framing = "whole"
     face_margin: float | None = None
     face_finder: str = ""
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         for key in _RULES:
@@ -219,4 +222,5 @@ _RULES: dict[str, rules.Rule] = {
     "framing": rules.one_of(Framing),
     "face_margin": rules.or_none(rules.number(0.5, 8)),
     "face_finder": rules.or_empty(rules.name),
+    "precision": rules.one_of(Precision),
 }

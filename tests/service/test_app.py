@@ -36,6 +36,7 @@ def test_model_tells_what_is_loaded_and_where_it_runs(client, tiny_engine):
     facts = client.get("/model").json()
     assert facts["sha256"] == tiny_engine.sha256
     assert facts["execution_provider"] == "CPUExecutionProvider"
+    assert facts["precision"] == "float32"
     assert facts["input"] == {
         "height": 48,
         "width": 48,

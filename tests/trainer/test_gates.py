@@ -105,3 +105,16 @@ def test_where_nothing_is_published_the_aims_alone_count():
 def test_a_refusal_says_the_figure_and_the_limit():
     (said,) = refused(gates(changed(("robustness", "flips", "rate"), 0.25), measured()))
     assert said == "verdicts that flip: 0.25, over 0.03"
+
+
+@pytest.mark.parametrize(
+    ("auc", "speedup", "gates_shut"),
+    [
+        (0.9771, 1.25, []),
+        (0.9769, 1.25, ["AUC of this precision"]),
+        (0.98, 1.24, ["times as fast as float32"]),
+    ],
+)
+def test_a_lower_precision_may_cost_little_and_must_gain(auc, speedup, gates_shut):
+    against = {"auc": auc, "float32_auc": 0.98, "speedup": speedup}
+    assert [said.split(":")[0] for said in refused(gates(measured(), measured(), against))] == gates_shut

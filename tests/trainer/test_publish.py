@@ -117,7 +117,7 @@ def test_what_cannot_be_published_is_refused(trainer, run_with, tmp_path, capsys
     assert "which holds no model.onnx" in capsys.readouterr().err.replace("\n", " ")
     (run / "metrics.json").unlink()
     assert trainer("publish", run, "--models", tmp_path / "none") == 1
-    assert "has not finished" in capsys.readouterr().err.replace("\n", " ")
+    assert "is not ready: publish needs its model.onnx and metrics.json" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):

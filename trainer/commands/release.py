@@ -1,13 +1,18 @@
 """``trainer rank``, ``export`` and ``publish``: from runs to the model that is served."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.contract.spec import Precision
 from trainer.options import Json
 from trainer.printing import print_left_out, print_table
 from trainer.progress import console
+
+if TYPE_CHECKING:
+    from trainer.reduce import Reduced, Reduction
+    from trainer.run import Run
 
 Elsewhere = Annotated[
     list[Path] | None,
@@ -48,21 +53,47 @@ def export(
     images: Annotated[
         list[Path] | None, typer.Option(help="Pictures for the parity check; default: the run's own test part.")
     ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Write RUN/model.int8.onnx, for CPUs, from model.onnx.")] = False,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Write RUN/model.float16.onnx, for CUDA, from model.onnx.")
+    ] = False,
 ) -> None:
     """Write RUN/model.onnx from RUN/model.keras, once the service's engine agrees with Keras.
 
-    A run that was trained without TensorFlow, or broke off after training, is calibrated and tested first.
+    A run that was trained without TensorFlow, or broke off after training, is calibrated and tested first. With --int8
+    or --fp16, write a smaller model instead, with temperature and thresholds of its own; say what it costs and gains.
     """
-    from trainer.finish import export_run
     from trainer.run import Run
+
+    if int8 or fp16:
+        from trainer.reduce import reduce_run
+
+        for precision in (("int8",) if int8 else ()) + (("float16",) if fp16 else ()):
+            _say_reduction(Run(run), precision, reduce_run(Run(run), precision))
+        return
+    from trainer.finish import export_run
 
     parity = export_run(Run(run), images or ())
     print(f"{run / 'model.onnx'}: largest logit difference {parity.max_difference:.1e} over {parity.files} files")
 
 
+def _say_reduction(run: "Run", precision: "Reduced", found: "Reduction") -> None:
+    from trainer.page import figure3
+
+    def auc(area: float | None) -> str:
+        return figure3(area) if area is None else f"{area:.4f}"
+
+    print(
+        f"{run.model_at(precision)}: {found.speedup:.2f} times as fast as float32 on one core here, "
+        f"{found.milliseconds:.2f} ms a face, {found.megabytes:.2f} MB of {found.float32_megabytes:.2f}; "
+        f"test AUC {auc(found.auc)} of {auc(found.float32_auc)}, {found.verdicts_changed:.1%} of the verdicts differ"
+    )
+
+
 def publish(
     run: Annotated[Path, typer.Argument(help="Finished run folder.", metavar="RUN")],
     elsewhere: Elsewhere = None,
+    precision: Annotated[Precision, typer.Option(help="Which of the run's models; see export.")] = "float32",
     models: Annotated[Path, typer.Option(help="Folder of published models.", metavar="DIR")] = Path("models"),
     robustness: Annotated[
         int, typer.Option(min=1, help="Pictures of each source and class for tiers and flips.")
@@ -84,7 +115,7 @@ def publish(
     dataset = scan(elsewhere, one_class=True, facts=False) if elsewhere else None
     if dataset:
         print_left_out(dataset)
-    candidate = examine(Run(run), models, dataset, robustness)
+    candidate = examine(Run(run), models, dataset, robustness, precision)
     table = Table("gate", "this run", "limit", "published", "")
     for gate in candidate.gates:
         sign, before = (">=" if gate.higher_is_better else "<="), gate.published

@@ -73,6 +73,7 @@ def test_another_spec_version_is_refused(make_spec):
         ("library_versions", {"numpy": 2}),
         ("commit", ""),
         ("framing", "portrait"),
+        ("precision", "bfloat16"),
         ("face_margin", 0),
         ("face_margin", "1"),
         ("face_finder", "two words"),
@@ -99,10 +100,11 @@ def test_nested_beyond_reason_is_refused(make_spec):
 
 def test_a_file_that_says_nothing_of_framing_was_trained_on_whole_pictures(make_spec):
     metadata = make_spec().to_metadata()
-    for key in ("framing", "face_margin", "face_finder", "calibration"):
+    for key in ("framing", "face_margin", "face_finder", "calibration", "precision"):
         del metadata[key]
     spec = ModelSpec.from_metadata(metadata)
     assert (spec.framing, spec.face_margin, spec.face_finder) == ("whole", None, "")
+    assert spec.precision == "float32"
 
 
 @pytest.mark.parametrize(
