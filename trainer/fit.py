@@ -36,6 +36,7 @@ from trainer.run import Run
 from trainer.splits import Split
 from trainer.start import FitOptions, check_run_folder, identity, split_of, write_start
 from trainer.tensors import cache_tensors
+from trainer.weights import one_class_sources
 
 _AUGMENT_THREADS = 2
 
@@ -166,6 +167,7 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
         larger=larger,
         faces=faces_in_tensors(samples, recipe.train_preprocessing),
         weights=weights,
+        alternating=one_class_sources(samples) if recipe.balance == "subsample" else (),
         augment=augment,
         seed=options.seed,
         first_epoch=epoch,

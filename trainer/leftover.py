@@ -14,7 +14,7 @@ from trainer.facts import Facts, facts_of_tensor
 from trainer.progress import track
 from trainer.recipes import Balance, Recipe
 from trainer.tensors import release, tensor_batches
-from trainer.weights import by_cues, by_cues_held_out, by_source, effective_share
+from trainer.weights import by_class, by_cues, by_cues_held_out, by_source, effective_share
 
 _THREADS = 2
 _CHUNK = 64
@@ -54,13 +54,15 @@ def _weigh(
 ) -> tuple[NDArray[np.float32] | None, dict[str, Any]]:
     fake, groups = is_fake(samples), [sample.group for sample in samples]
     weights = held_out = None
-    if balance == "source" or fake.all() or not fake.any():
+    if balance == "subsample":
+        weights, held_out = by_class(samples), by_source(samples)
+    elif balance == "source" or fake.all() or not fake.any():
         weights = held_out = by_source(samples) if balance == "source" else None
     elif balance == "cues":
         weights, held_out = by_cues(facts, fake), by_cues_held_out(facts, fake)
     plain = cheat(facts, fake, groups)
     after = plain if held_out is None else cheat(facts, fake, groups, held_out)
-    share = 1.0 if weights is None else effective_share(weights)
+    share = 1.0 if weights is None or held_out is None else effective_share(held_out)
     found = {"unweighted": asdict(plain), "weighted": asdict(after), "balance": balance, "effective_share": share}
     return weights, {**found, "sentence": _sentence(plain, after.score, balance, share)}
 

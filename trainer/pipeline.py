@@ -37,6 +37,7 @@ class Batches(keras.utils.PyDataset):
         larger: NDArray[np.uint8] | None = None,
         faces: Sequence[Face | None] | None = None,
         weights: NDArray[np.float32] | None = None,
+        alternating: Sequence[NDArray[np.int64]] = (),
         augment: Augment | None = None,
         seed: int | None = None,
         first_epoch: int = 0,
@@ -53,6 +54,7 @@ class Batches(keras.utils.PyDataset):
                 default: ``tensors``.
             faces: of each picture, in pixels of ``larger``.
             weights: float32 ``[N]``.
+            alternating: sets of rows of which an epoch shows one half, and the next epoch the other.
             augment: what to do to each image.
             seed: of order and augmentation; None keeps the given order, as validation wants.
             first_epoch: epochs that were seen before a resume.
@@ -63,6 +65,7 @@ class Batches(keras.utils.PyDataset):
         self._tensors, self._labels, self._weights = tensors, labels, weights
         self._larger = tensors if larger is None else larger
         self._faces = faces
+        self._alternating = alternating
         self._batch_size, self._augment, self._seed, self._shard = batch_size, augment, seed, shard
         self._epoch = first_epoch
         self._order = self._shuffled()
@@ -70,11 +73,20 @@ class Batches(keras.utils.PyDataset):
     def _shuffled(self) -> NDArray[np.int64]:
         order = np.arange(len(self._labels))
         if self._seed is not None:
+            if len(self._alternating):
+                halves = [self._half(rows, self._seed) for rows in self._alternating]
+                order = np.concatenate([np.delete(order, np.concatenate(self._alternating)), *halves])
             np.random.default_rng((self._seed, self._epoch)).shuffle(order)
         return order
 
+    def _half(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+        """Return half of the rows, cut anew every second epoch; as many in each, so an odd one comes twice."""
+        pair, second = divmod(self._epoch, 2)
+        mixed, half = np.random.default_rng((seed, pair, len(rows))).permutation(rows), -(-len(rows) // 2)
+        return mixed[len(rows) - half :] if second else mixed[:half]
+
     def __len__(self) -> int:
-        whole, rest = divmod(len(self._labels), self._batch_size)
+        whole, rest = divmod(len(self._order), self._batch_size)
         return whole + (rest >= self._shard.devices)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:

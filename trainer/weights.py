@@ -20,9 +20,31 @@ def by_source(samples: Sequence[Sample]) -> NDArray[np.float32]:
     Returns:
         float32 ``[N]`` of mean 1, the same total for both classes.
     """
-    labels = {source: {s.label for s in samples if s.source == source} for source in {s.source for s in samples}}
-    weights = np.array([1.0 if len(labels[s.source]) == 2 else 0.5 for s in samples])
+    weights = np.ones(len(samples))
+    for rows in one_class_sources(samples):
+        weights[rows] = 0.5
     return _normalised(weights, is_fake(samples))
+
+
+def by_class(samples: Sequence[Sample]) -> NDArray[np.float32]:
+    """Give both classes the same total where one-class sources show half their images in an epoch.
+
+    Returns:
+        float32 ``[N]``, of mean 1 over an epoch, alike within a class.
+    """
+    shown = np.ones(len(samples))
+    for rows in one_class_sources(samples):
+        shown[rows] = 0.5
+    return (_normalised(shown.copy(), is_fake(samples)) / shown * shown.mean()).astype(np.float32)
+
+
+def one_class_sources(samples: Sequence[Sample]) -> list[NDArray[np.int64]]:
+    """Return the rows of each source that holds one class only."""
+    rows: dict[str, list[int]] = {}
+    for row, sample in enumerate(samples):
+        rows.setdefault(sample.source, []).append(row)
+    labels = {source: {samples[row].label for row in found} for source, found in rows.items()}
+    return [np.array(found) for source, found in sorted(rows.items()) if len(labels[source]) == 1]
 
 
 def by_cues(facts: Sequence[Facts], fake: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -220,6 +220,22 @@ def test_images_and_labels_stay_together(make_batches):
         assert np.array_equal(images[:, 0, 0, 0] % 2, labels.argmax(axis=1))
 
 
+def test_alternating_rows_come_every_second_epoch_and_the_rest_in_each(make_batches):
+    batches = make_batches(seed=1, alternating=[np.arange(0, 7), np.arange(12, 20)])
+    seen = []
+    for _ in range(4):
+        assert len(batches) == 3
+        seen.append(sorted(epoch(batches)))
+        batches.on_epoch_end()
+    for first, second in ((seen[0], seen[1]), (seen[2], seen[3])):
+        assert set(first) | set(second) == set(range(20))
+        assert set(range(7, 12)) == set(first) & set(second) - set(range(7))
+        assert len(set(first) & set(second) & set(range(7))) == 1  # of seven one comes twice
+    assert seen[0] != seen[2], "the halves are cut anew"
+    resumed = make_batches(seed=1, alternating=[np.arange(0, 7), np.arange(12, 20)], first_epoch=3)
+    assert sorted(epoch(resumed)) == seen[3]
+
+
 def test_validation_keeps_its_order(make_batches):
     assert epoch(make_batches()).tolist() == list(range(20))
 

@@ -10,7 +10,7 @@ from service.contract.faces import Face
 from trainer.cheat import cheat
 from trainer.dataset import scan
 from trainer.facts import Facts
-from trainer.weights import by_cues, by_cues_held_out, by_source, effective_share
+from trainer.weights import by_class, by_cues, by_cues_held_out, by_source, effective_share, one_class_sources
 
 
 def test_by_source_gives_both_classes_one_weight_and_one_class_sources_half(write_faces, tmp_path):
@@ -25,6 +25,19 @@ def test_by_source_gives_both_classes_one_weight_and_one_class_sources_half(writ
     assert by["paired", "fake"].sum() == pytest.approx(by["paired", "real"].sum() + by["alone", "real"].sum())
     assert by["alone", "real"][0] == pytest.approx(by["paired", "real"][0] / 2)
     assert weights.mean() == pytest.approx(1.0)
+
+
+def test_by_class_is_what_by_source_is_where_half_the_images_of_one_class_sources_are_shown(write_faces, tmp_path):
+    paired, alone = write_faces(tmp_path / "paired", 4, 6), write_faces(tmp_path / "alone", 8, 1, seed=1)
+    shutil.rmtree(alone / "fake")
+    samples = scan([paired, alone]).samples
+    (rows,) = one_class_sources(samples)
+    assert {samples[row].source for row in rows} == {"alone"}
+    shown = np.ones(len(samples))
+    shown[rows] = 0.5
+    weights = by_class(samples)
+    np.testing.assert_allclose(weights * shown * len(samples) / shown.sum(), by_source(samples), rtol=1e-6)
+    assert (weights * shown).sum() == pytest.approx(shown.sum())
 
 
 def facts_that_differ(count: int, shift: float) -> tuple[list[Facts], np.ndarray]:
