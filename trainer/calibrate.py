@@ -1,6 +1,7 @@
 """Calibration: a temperature and two thresholds, chosen on pictures kept for nothing else."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,8 @@ from trainer.stats import expected_calibration_error, quantile_interval, wilson
 
 MAX_REAL_CALLED_FAKE = 0.01
 MAX_FAKE_CALLED_REAL = 0.05
+# Under so many real faces a source's own quantile says nothing.
+SOURCE_AT_LEAST = 50
 _LOG_TEMPERATURE = (np.log(0.05), np.log(20.0))
 
 
@@ -34,27 +37,34 @@ UNCALIBRATED = Calibration(
 
 
 def calibrate(
-    logits: NDArray[np.float32], truth: NDArray[np.bool_], output_kind: OutputKind, fake_index: int
+    logits: NDArray[np.float32],
+    truth: NDArray[np.bool_],
+    output_kind: OutputKind,
+    fake_index: int,
+    sources: Sequence[str] = (),
 ) -> Calibration:
     """Fit the temperature by likelihood, then place both thresholds on the calibrated scores.
 
-    The fake threshold is the lowest that flags at most 1 % of the real faces, but not under .5;
-    the real threshold is the highest that passes at most 5 % of the fakes, but not over .5. So no
-    verdict contradicts its own probability, and between them lies ``uncertain``.
+    The fake threshold is the lowest that flags at most 1 % of the real faces, of all together and of every source
+    that has 50 of them, but not under .5: a mean over sources would let the easy ones pay for the hard one. The real
+    threshold is the highest that passes at most 5 % of the fakes, but not over .5. So no verdict contradicts its own
+    probability, and between them lies ``uncertain``.
 
     Args:
         logits: float32 ``[N, 2]``.
         truth: bool ``[N]``, True for fake; holds both.
         output_kind: how logits become probabilities.
         fake_index: column of the fake class.
+        sources: of each image; default: all of one.
     """
     temperature = fit_temperature(logits, truth, output_kind, fake_index)
     p_fake = fake_probability(logits, output_kind, fake_index, temperature)
     real, fake = int((~truth).sum()), int(truth.sum())
-    passes, flags = _thresholds(truth, p_fake)
+    passes, flags = _thresholds(truth, p_fake, np.array(sources or [""] * len(truth)))
     rule = (
         f"on {real} real and {fake} fake calibration images: fake flags at most "
-        f"{MAX_REAL_CALLED_FAKE:.0%} of real faces and is not under .5, real passes at most "
+        f"{MAX_REAL_CALLED_FAKE:.0%} of real faces, and of those of each source with {SOURCE_AT_LEAST} or more, "
+        "and is not under .5, real passes at most "
         f"{MAX_FAKE_CALLED_REAL:.0%} of fakes and is not over .5"
     )
     flagged, passed = int((p_fake[~truth] >= flags).sum()), int((p_fake[truth] <= passes).sum())
@@ -77,12 +87,20 @@ def calibrate(
     return Calibration(temperature, passes, flags, rule, json.loads(json.dumps(evidence)))
 
 
-def _thresholds(truth: NDArray[np.bool_], p_fake: NDArray[np.float64]) -> tuple[float, float]:
+def _thresholds(
+    truth: NDArray[np.bool_], p_fake: NDArray[np.float64], sources: NDArray[np.str_]
+) -> tuple[float, float]:
     """Return the real and the fake threshold: one step past the first score that may not be on the wrong side."""
-    real, fake = np.sort(p_fake[~truth])[::-1], np.sort(p_fake[truth])
-    flags = float(np.nextafter(real[int(MAX_REAL_CALLED_FAKE * len(real))], 2.0))
-    passes = float(np.nextafter(fake[int(MAX_FAKE_CALLED_REAL * len(fake))], -1.0))
+    groups = [p_fake[~truth], *(p_fake[~truth & (sources == source)] for source in np.unique(sources))]
+    large = [scores for scores in groups[1:] if len(scores) >= SOURCE_AT_LEAST]
+    flags = max(_beyond(scores, MAX_REAL_CALLED_FAKE) for scores in (groups[0], *large))
+    passes = -_beyond(-p_fake[truth], MAX_FAKE_CALLED_REAL)
     return max(0.0, min(0.5, passes)), min(1.0, max(0.5, flags))
+
+
+def _beyond(scores: NDArray[np.float64], share: float) -> float:
+    """Return the lowest limit that at most this share of the scores reaches."""
+    return float(np.nextafter(np.sort(scores)[::-1][int(share * len(scores))], 2.0))
 
 
 def fit_temperature(

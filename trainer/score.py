@@ -79,4 +79,5 @@ def _calibration(engine: Engine, parts: Split) -> Calibration:
     if not parts.calibration:
         return UNCALIBRATED
     logits = engine_logits(engine, parts.calibration, "calibrate")
-    return calibrate(logits, is_fake(parts.calibration), engine.spec.output_kind, engine.spec.fake_index)
+    sources = [sample.source for sample in parts.calibration]
+    return calibrate(logits, is_fake(parts.calibration), engine.spec.output_kind, engine.spec.fake_index, sources)

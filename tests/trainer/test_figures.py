@@ -52,6 +52,23 @@ def test_thresholds_keep_their_promise_on_the_calibration_part():
     assert chosen.threshold_real <= 0.5 <= chosen.threshold_fake
 
 
+def test_a_hard_source_sets_the_fake_threshold_and_a_small_one_does_not():
+    """Every real face of the hard source scores higher than those of the easy one, which has ten times as many."""
+    rng = np.random.default_rng(0)
+    truth = np.arange(2000) >= 1100
+    logits = np.zeros((2000, 2), np.float32)
+    logits[:, 1] = np.where(truth, rng.normal(6, 1, 2000), rng.normal(-6, 1, 2000))
+    logits[1000:1100, 1] = rng.normal(2, 1, 100)
+    sources = ["easy"] * 1000 + ["hard"] * 100 + ["fakes"] * 900
+    blind, fair = calibrate(logits, truth, "softmax", 1), calibrate(logits, truth, "softmax", 1, sources)
+    scores = fake_probability(logits, "softmax", 1, fair.temperature)
+    assert (scores[1000:1100] >= blind.threshold_fake).mean() > 0.05
+    assert (scores[1000:1100] >= fair.threshold_fake).mean() <= 0.01
+    assert fair.threshold_real == blind.threshold_real
+    few = ["easy"] * 1060 + ["hard"] * 40 + ["fakes"] * 900
+    assert calibrate(logits, truth, "softmax", 1, few).threshold_fake < fair.threshold_fake
+
+
 def test_a_perfect_model_gets_thresholds_that_do_not_contradict_its_probabilities():
     logits = np.array([[9.0, -9.0]] * 50 + [[-9.0, 9.0]] * 50, np.float32)
     chosen = calibrate(logits, np.arange(100) >= 50, "softmax", 1)
