@@ -23,6 +23,8 @@ Augment = Callable[[Tensor, Tensor, np.random.Generator, Face | None], Tensor]
 Crop = Callable[[Tensor, np.random.Generator, Face], Image.Image]
 Step = Callable[[Image.Image, np.random.Generator], Image.Image]
 
+# Of the input's side, what the smallest face that is judged (48 pixels) comes to at an input of 160.
+_SMALLEST = 0.27
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
 
@@ -30,7 +32,9 @@ def make_augment(recipe: Recipe) -> Augment | None:
     """Return the augmentation of a recipe; None where it has none."""
     jitter = Jitter(recipe) if recipe.preprocessing.framing == "face" else None
     if recipe.augmentation == "reencode":
-        return Reencode(recipe.preprocessing.input_height, recipe.reencoding, jitter)
+        return Reencode(
+            recipe.preprocessing.input_height, recipe.reencoding, jitter, recipe.preprocessing.resize_filter
+        )
     finish = classic if recipe.augmentation == "classic" else None
     if not (jitter or finish):
         return None
@@ -101,7 +105,7 @@ def _affine_nearest_fill(image: Tensor, matrix: NDArray[np.float64]) -> Tensor:
 
 
 class Reencode:
-    """Random crop, then flip; compression, rescale, blur, sharpening, noise, colour, greyscale, masks in random order.
+    """Random crop, flip; compression, rescale, shrink, blur, sharpen, noise, colour, greyscale, mask in random order.
 
     How often each comes is the recipe's (:class:`trainer.recipes.Reencoding`). Compression may come
     at any point between the other steps, and once more at the end, as pictures on the web are saved
@@ -109,11 +113,13 @@ class Reencode:
     detector hold elsewhere).
     """
 
-    def __init__(self, side: int, how: Reencoding, jitter: Crop | None = None) -> None:
+    def __init__(self, side: int, how: Reencoding, jitter: Crop | None = None, resize_filter: str = "bicubic") -> None:
         self._side, self._how, self._jitter = side, how, jitter
+        self._filter = Image.Resampling[resize_filter.upper()]
         self._steps: tuple[tuple[float, Step], ...] = (
             (how.recompress, self._recompress),
             (how.rescale, _rescale),
+            (how.shrink, self._shrink),
             (how.blur, _blur),
             (how.sharpen, _sharpen),
             (how.noise, _noise),
@@ -167,6 +173,16 @@ class Reencode:
         else:
             picture.save(buffer, "JPEG", quality=quality, subsampling=int(rng.choice((0, 2))))
         return Image.open(buffer).convert("RGB")
+
+    def _shrink(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Make of it what the same face in a small picture would be: compressed while small, enlarged as it is served.
+
+        Where one class alone comes from small pictures, softness is taken for a sign of it.
+        """
+        factor = float(np.exp(rng.uniform(np.log(_SMALLEST), 0)))
+        size = (max(8, round(picture.width * factor)), max(8, round(picture.height * factor)))
+        small = picture.resize(size, _FILTERS[rng.integers(len(_FILTERS))])
+        return self._recompress(small, rng).resize(picture.size, self._filter)
 
 
 def _rescale(picture: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -38,6 +38,7 @@ class Reencoding:
         recompress: saved as JPEG (4:4:4 or 4:2:0), or for a share ``webp`` of them as WebP, at a
             ``quality`` in this range; ``recompress_again``: once more, after everything else.
         rescale: to .5 to 2 times the size and back, by two kernels.
+        shrink: to .27 to 1 of the size, saved there as ``recompress`` does, and enlarged as served.
         blur, sharpen, noise, colour, greyscale, mask: each step of that name in :mod:`trainer.augment`.
     """
 
@@ -50,6 +51,7 @@ class Reencoding:
     webp: float = 0.15
     quality: tuple[int, int] = (30, 100)
     rescale: float = 0.2
+    shrink: float = 0.0
     blur: float = 0.1
     sharpen: float = 0.0
     noise: float = 0.15
@@ -204,7 +206,7 @@ RECIPES: dict[str, Recipe] = {
             epochs=20,
             select="val_loss",
             augmentation="reencode",
-            reencoding=Reencoding(sharpen=0.2, rescale=0.35),
+            reencoding=Reencoding(sharpen=0.2, shrink=0.4),
             balance="subsample",
             initial_weights="imagenet",
         ),

@@ -147,12 +147,43 @@ def test_native_crops_are_pixels_of_the_cache_at_every_offset(portrait):
 
 @pytest.mark.parametrize(
     "step",
-    ["flip", "recompress", "recompress_again", "rescale", "blur", "sharpen", "noise", "colour", "greyscale", "mask"],
+    [
+        "flip",
+        "recompress",
+        "recompress_again",
+        "rescale",
+        "shrink",
+        "blur",
+        "sharpen",
+        "noise",
+        "colour",
+        "greyscale",
+        "mask",
+    ],
 )
 def test_every_step_changes_the_picture_and_keeps_its_size(portrait, step):
     changed = only(whole=1.0, **{step: 1.0})(*portrait, np.random.default_rng(3))
     assert changed.shape == (128, 128, 3)
     assert not np.array_equal(changed, portrait[1])
+
+
+def test_shrinking_compresses_while_small_and_enlarges_by_the_recipes_filter(portrait, monkeypatch):
+    steps = []
+    save, resize = Image.Image.save, Image.Image.resize
+    monkeypatch.setattr(Image.Image, "save", lambda image, *a, **k: steps.append(image.size) or save(image, *a, **k))
+    monkeypatch.setattr(
+        Image.Image, "resize", lambda image, size, how: steps.append((size, how)) or resize(image, size, how)
+    )
+    sides = []
+    for seed in range(200):
+        steps.clear()
+        assert only(whole=1.0, shrink=1.0)(*portrait, np.random.default_rng(seed)).shape == (128, 128, 3)
+        (small, _), saved, enlarged = steps
+        assert saved == small
+        assert enlarged == ((128, 128), Image.Resampling.BICUBIC)
+        sides.append(small[0])
+    assert 34 <= min(sides) < 45
+    assert 115 < max(sides) <= 128
 
 
 def test_sharpening_sharpens(portrait):
