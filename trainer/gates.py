@@ -24,15 +24,14 @@ MAX_MEGABYTES: Final = 4.0
 # What a lower precision may cost, and must gain on a CPU that has instructions for it.
 MAX_AUC_LOST: Final = 0.003
 MIN_SPEEDUP: Final = 1.25
-_TIERS: Final = ("clean", "hard")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One model on the same pictures and the same machine as the other.
+    """One model on the same machine as the other, and on pictures that it has not seen.
 
     Attributes:
-        own: an assessment's result on the run's test part, with robustness figures.
+        own: an assessment's result on a test part, with robustness figures or None for those.
         elsewhere: one without them, on data that neither model has seen; None where none was given.
         cost: what it costs.
     """
@@ -97,16 +96,18 @@ def _areas(candidate: Measured, published: Measured | None) -> Iterator[Gate]:
     """Areas under the ROC curve, which no aim holds: clean and hard, pooled and of every source with both classes."""
     if not published:
         return
-    for tier in _TIERS:
-        new, old = _tier(candidate.own, tier), _tier(published.own, tier)
-        yield _not_lost(f"AUC, {tier}", new["roc_auc"], old["roc_auc"], AUC_SLACK)
-        for source, area in sorted(new["sources"].items()):
-            if area is not None:
-                yield _not_lost(f"AUC of {source}, {tier}", area, old["sources"][source], SOURCE_AUC_SLACK)
-    for source, row in sorted(candidate.elsewhere["sources"].items()) if candidate.elsewhere else ():
-        if row["roc_auc"] is not None and published.elsewhere:
-            before = published.elsewhere["sources"][source]["roc_auc"]
-            yield _not_lost(f"AUC of {source}", row["roc_auc"], before, SOURCE_AUC_SLACK)
+    for name, new, old in (
+        ("clean", _clean(candidate.own), _clean(published.own)),
+        ("hard", _hard(candidate.own), _hard(published.own)),
+    ):
+        for where, area in new.items():
+            if area is not None and old.get(where) is not None:
+                slack = SOURCE_AUC_SLACK if where else AUC_SLACK
+                yield _not_lost(f"AUC of {where}, {name}" if where else f"AUC, {name}", area, old[where], slack)
+    for source, area in _clean(candidate.elsewhere).items() if candidate.elsewhere and published.elsewhere else ():
+        before = _clean(published.elsewhere)[source]
+        if source and area is not None and before is not None:
+            yield _not_lost(f"AUC of {source}", area, before, SOURCE_AUC_SLACK)
 
 
 def _verdicts(candidate: Measured, published: Measured | None) -> Iterator[Gate]:
@@ -116,14 +117,15 @@ def _verdicts(candidate: Measured, published: Measured | None) -> Iterator[Gate]
         for source, row in sorted(mine["sources"].items()) if mine else ():
             if row["real_called_fake"] is not None:
                 rate = 1 - row["real_called_fake"]
-                old = 1 - theirs["sources"][source]["real_called_fake"] if theirs else None
+                then = theirs["sources"].get(source) if theirs else None
+                old = None if then is None else 1 - then["real_called_fake"]
                 yield _floor(f"reals of {source} not called fake", rate, old, MIN_REAL_RATE)
     if before:
         decided, then = own["pooled"]["balanced_accuracy"], before["pooled"]["balanced_accuracy"]
         yield _not_lost("called by their name, mean of both classes", decided, then, DECIDED_SLACK)
     ece = before["pooled"]["ece"] if before else None
     yield _ceiling("calibration error (ECE)", own["pooled"]["ece"], ece, MAX_ECE)
-    flips = before["robustness"]["flips"]["rate"] if before else None
+    flips = before["robustness"]["flips"]["rate"] if before and before["robustness"] else None
     yield _ceiling("verdicts that flip", own["robustness"]["flips"]["rate"], flips, MAX_FLIPS)
 
 
@@ -153,7 +155,15 @@ def _ceiling(name: str, value: float, published: float | None, aim: float) -> Ga
     return Gate(name, value, published, aim if published is None else max(aim, published), higher_is_better=False)
 
 
-def _tier(result: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    rows = result["robustness"]["conditions"]
-    found: Mapping[str, Any] = next(row for row in rows if (row["kind"], row["name"]) == ("tier", name))
-    return found
+def _clean(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """Areas of the pictures as they are: by source, pooled under an empty name."""
+    areas = {source: row["roc_auc"] for source, row in sorted(result["sources"].items())}
+    return {"": result["pooled"].get("roc_auc"), **areas}
+
+
+def _hard(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """The same of the hard tier; empty where it was not measured."""
+    for row in result["robustness"]["conditions"] if result["robustness"] else ():
+        if (row["kind"], row["name"]) == ("tier", "hard"):
+            return {"": row["roc_auc"], **row["sources"]}
+    return {}

@@ -1,6 +1,5 @@
 """Publish: a run's model into ``models/``, through the release gates, whole or not at all."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,9 @@ class Candidate:
         gates: every gate, open or shut.
         measured: the candidate's figures beside those of the published one.
         metrics: the run's own figures.
-        same_test_part: whether the published model kept the same pictures for its test part.
+        test_part: fingerprint of the pictures that the figures of the test part rest on.
+        same_test_part: whether the published model was measured on them too; if not, it may have learned from them, and
+            what it was measured to do on its own test part stands in.
     """
 
     run: Run
@@ -44,6 +45,7 @@ class Candidate:
     gates: list[Gate]
     measured: Measured
     metrics: dict[str, Any]
+    test_part: str
     same_test_part: bool
 
 
@@ -65,7 +67,7 @@ def published_model(models: Path) -> Path | None:
 def examine(
     run: Run, models: Path, elsewhere: Dataset | None, robust: int, precision: Precision = "float32"
 ) -> Candidate:
-    """Measure a run's model and the published one on the same pictures, and hold them against the gates.
+    """Measure a run's model and the published one on pictures that neither has seen, and hold them against the gates.
 
     Args:
         run: a finished run.
@@ -91,25 +93,27 @@ def examine(
     if not parts.calibration:
         raise TrainerError(f"'{run.folder}' kept nothing for calibration or test (split '{config['split']}')")
     own = Dataset(parts.test, (), {})
-    contents = [content, *([before.read_bytes()] if before else [])]
-    engines = [engine, *(Engine.from_bytes(other, "cpu") for other in contents[1:])]
-    measured = [
-        Measured(
-            assess(one.spec.name, path, one, own, robust, RELEASE).result,
-            assess(one.spec.name, path, one, elsewhere, 0).result if elsewhere else None,
-            cost,
-        )
-        for one, cost in zip(engines, costs(contents), strict=True)
-    ]
-    return Candidate(
-        run,
-        engine,
-        content,
-        gates(measured[0], measured[1] if before else None, metrics.get("against_float32")),
-        measured[0],
-        metrics,
-        all(_split_of(one) == _split_of(engine) for one in engines),
-    )
+    old = Engine.from_bytes(before.read_bytes(), "cpu") if before else None
+    recorded = _recorded(before) if before else {}
+    same = recorded.get("test_part") == own.fingerprint()
+    cost = costs([content, *([before.read_bytes()] if before else [])])
+    mine = Measured(_assess(engine, path, own, robust), _assess(engine, path, elsewhere), cost[0])
+    theirs = None
+    if old and before:
+        there = _assess(old, before, own, robust) if same else recorded["own_test_part"]
+        theirs = Measured(there, _assess(old, before, elsewhere), cost[1])
+    found = gates(mine, theirs, metrics.get("against_float32"))
+    return Candidate(run, engine, content, found, mine, metrics, own.fingerprint(), same or not old)
+
+
+def _assess(engine: Engine, path: Path, dataset: Dataset | None, robust: int = 0) -> dict[str, Any]:
+    return assess(engine.spec.name, path, engine, dataset, robust, RELEASE).result if dataset else {}
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """Return what a published model's release recorded; of one from before releases, its test figures."""
+    metrics = read_json(path.parent / METRICS, f"'{path.parent}' is damaged")
+    return metrics.get("release") or {"own_test_part": {**metrics["test"], "robustness": None}}
 
 
 def publish(candidate: Candidate, models: Path) -> Path:
@@ -127,8 +131,9 @@ def publish(candidate: Candidate, models: Path) -> Path:
     folder, run = folder_of(candidate.engine, models), candidate.run
     metrics = candidate.metrics | {
         "release": {
+            "test_part": candidate.test_part,
             "own_test_part": dict(candidate.measured.own),
-            "elsewhere": candidate.measured.elsewhere,
+            "elsewhere": candidate.measured.elsewhere or None,
             "cost": asdict(candidate.measured.cost),
             "gates": [{**asdict(gate), "passed": gate.passed} for gate in candidate.gates],
         }
@@ -146,10 +151,3 @@ def publish(candidate: Candidate, models: Path) -> Path:
 def folder_of(engine: Engine, models: Path) -> Path:
     """Return where a model's version belongs."""
     return models / engine.spec.name / engine.spec.version
-
-
-def _split_of(engine: Engine) -> tuple[Any, ...]:
-    """What decides which pictures a run puts aside: the data, the seed and the rules."""
-    recipe: Mapping[str, Any] = engine.spec.recipe
-    keys: Sequence[str] = ("seed", "split", "groups", "holdout")
-    return (engine.spec.dataset_fingerprint, *(str(recipe.get(key)) for key in keys))

@@ -95,6 +95,22 @@ def test_a_worse_model_is_refused_by_name_and_changes_nothing(trainer, run_with,
     assert {path: path.read_bytes() for path in models.rglob("*") if path.is_file()} == before
 
 
+def test_a_published_model_that_put_other_pictures_aside_counts_by_its_own_figures(trainer, run_with, tmp_path, capsys):
+    models = tmp_path / "models"
+    assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
+    recorded = models / "tiny" / "1" / "metrics.json"
+    metrics = json.loads(recorded.read_text())
+    del metrics["release"]
+    metrics["test"]["pooled"]["roc_auc"] = 0.9
+    recorded.write_text(json.dumps(metrics))
+    capsys.readouterr()
+    assert trainer("publish", run_with("2"), "--models", models, "--robustness", "4", "--check") == 0
+    said = capsys.readouterr()
+    assert "put other pictures aside" in said.err.replace("\n", " ")
+    assert "0.9 " in next(line for line in said.out.splitlines() if "AUC, clean" in line)
+    assert "AUC, hard" not in said.out
+
+
 def test_check_measures_and_publishes_nothing(trainer, run_with, tmp_path, capsys):
     assert trainer("publish", run_with("1"), "--models", tmp_path / "models", "--robustness", "4", "--check") == 0
     assert "megabytes" in capsys.readouterr().out

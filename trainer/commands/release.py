@@ -123,6 +123,6 @@ def publish(
         table.add_row(gate.name, f"{gate.value:.4g}", f"{sign} {gate.limit:.4g}", said, "" if gate.passed else "SHUT")
     print_table(table)
     if not candidate.same_test_part:
-        console.print("the published model was fitted on another split: it may have learned from this test part")
+        console.print("the published model put other pictures aside: of AUC, its own test part's figures stand there")
     if not check:
         console.print(f"published: {write(candidate, models)}", highlight=False)
