@@ -41,7 +41,8 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
         TrainerError: the run has no model yet, or parity does not hold.
         OSError: a picture of the run is gone.
     """
-    config, network = run.read_config(), _network(run)
+    config = run.read_config()
+    network = _network(run, config)
     parts = read_split(run.split)
     graph = convert(network)
     scored = score(graph, config, parts)
@@ -75,7 +76,8 @@ def export_run(run: Run, images: Sequence[Path] = ()) -> Parity:
     Raises:
         TrainerError: this is no run folder, it has no model yet, or parity does not hold.
     """
-    config, network = run.read_config(), _network(run)
+    config = run.read_config()
+    network = _network(run, config)
     if not run.metrics.exists():
         return Parity(**finish(run, images)["parity"])
     saved = read_json(run.metrics, f"'{run.folder}' is damaged")
@@ -92,11 +94,11 @@ def parity_files(parts: Split) -> list[Path]:
     return [path for paths in by_label for path in paths]
 
 
-def _network(run: Run) -> keras.Model:
+def _network(run: Run, config: dict[str, Any]) -> keras.Model:
     if not run.keras_model.exists():
         raise TrainerError(f"'{run.folder}' has no model.keras yet: its fit has not ended")
     try:
         model = keras.models.load_model(run.keras_model)
     except ValueError as error:
         raise TrainerError(f"'{run.keras_model}' cannot be loaded: {str(error).splitlines()[0]}") from None
-    return logits_model(model)
+    return logits_model(model, mirror=config["recipe"].get("mirror", False))

@@ -55,9 +55,20 @@ def compiled_network(recipe: Recipe, steps: int) -> keras.Model:
     return model
 
 
-def logits_model(model: keras.Model) -> keras.Model:
-    """Return the part of a fitted model that is exported: uint8 images to logits."""
-    return keras.Model(model.input, model.get_layer(LOGITS).output, name=model.name)
+def logits_model(model: keras.Model, *, mirror: bool = False) -> keras.Model:
+    """Return the part of a fitted model that is exported: uint8 images to logits.
+
+    Args:
+        model: ends in logits and an activation.
+        mirror: take the mean over the picture and its mirror image, as one batch of twice the size.
+    """
+    plain = keras.Model(model.input, model.get_layer(LOGITS).output, name=model.name)
+    if not mirror:
+        return plain
+    image = keras.Input(model.input.shape[1:], dtype="uint8", name="image")
+    both = plain(keras.ops.concatenate([image, image[:, :, ::-1]], axis=0))
+    views = keras.ops.reshape(both, (2, -1, both.shape[-1]))
+    return keras.Model(image, keras.ops.mean(views, axis=0), name=model.name)
 
 
 def _input(recipe: Recipe) -> keras.KerasTensor:

@@ -88,6 +88,7 @@ class Recipe:
             pictures in each epoch; ``cues`` weighs so that what the cheat score sees no longer tells the
             classes apart. All three give the classes the same total.
         initial_weights: ``imagenet`` begins with those of :mod:`trainer.pretrained`.
+        mirror: whether the served logits are the mean over the picture and its mirror image.
         published_seed: seed of the published 80/20 split.
     """
 
@@ -109,6 +110,7 @@ class Recipe:
     face_jitter: float = FACE_JITTER
     balance: Balance = "none"
     initial_weights: InitialWeights = "random"
+    mirror: bool = False
     published_seed: int = 42
 
     @property
@@ -209,6 +211,7 @@ RECIPES: dict[str, Recipe] = {
             reencoding=Reencoding(sharpen=0.2, shrink=0.3),
             balance="subsample",
             initial_weights="imagenet",
+            mirror=True,
         ),
     )
 }

@@ -145,6 +145,7 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
     recipe = {
         "face_jitter": FACE_JITTER,
         "initial_weights": "random",
+        "mirror": False,
         **recipe,
         "preprocessing": how,
         "reencoding": steps,

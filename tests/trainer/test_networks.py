@@ -127,3 +127,14 @@ def test_an_unknown_recipe_names_the_known_ones():
 def test_overrides_leave_the_recipe_itself_alone():
     assert get_recipe("residual-cnn", epochs=3, batch_size=None).epochs == 3
     assert RECIPES["residual-cnn"].epochs != 3
+
+
+def test_a_mirrored_model_answers_the_mean_of_both_views_at_every_batch_size(networks):
+    model = networks["efficientnet-lite"]
+    plain, mirrored = logits_model(model), logits_model(model, mirror=True)
+    images = np.random.default_rng(0).integers(0, 256, (3, 160, 160, 3), dtype=np.uint8)
+    expected = (np.asarray(plain(images)) + np.asarray(plain(images[:, :, ::-1]))) / 2
+    np.testing.assert_allclose(np.asarray(mirrored(images)), expected, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(mirrored(images[:1])), expected[:1], atol=1e-5)
+    np.testing.assert_allclose(np.asarray(mirrored(images[:, :, ::-1])), expected, atol=1e-5)
+    assert mirrored.count_params() == model.count_params()
