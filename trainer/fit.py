@@ -169,6 +169,7 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
         weights=weights,
         alternating=one_class_sources(samples) if recipe.balance == "subsample" else (),
         augment=augment,
+        views=2 if recipe.consistency else 1,
         seed=options.seed,
         first_epoch=epoch,
         workers=1 if augment is None else _AUGMENT_THREADS,

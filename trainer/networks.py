@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from service.contract.spec import OutputKind
+from trainer.consistency import Consistency
 from trainer.efficientnet import features, load_imagenet
 from trainer.pretrained import imagenet_weights
 from trainer.recipes import Recipe
@@ -79,6 +80,8 @@ def _input(recipe: Recipe) -> keras.KerasTensor:
 def _model(recipe: Recipe, inputs: keras.KerasTensor, logits: keras.KerasTensor) -> keras.Model:
     kind: OutputKind = recipe.output_kind
     outputs = layers.Activation(kind, name="probabilities", dtype="float32")(logits)
+    if recipe.consistency:
+        outputs = Consistency(recipe.consistency, name="consistency", dtype="float32")(outputs)
     return keras.Model(inputs, outputs, name=recipe.name)
 
 

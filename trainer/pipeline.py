@@ -39,6 +39,7 @@ class Batches(keras.utils.PyDataset):
         weights: NDArray[np.float32] | None = None,
         alternating: Sequence[NDArray[np.int64]] = (),
         augment: Augment | None = None,
+        views: int = 1,
         seed: int | None = None,
         first_epoch: int = 0,
         workers: int = 1,
@@ -49,13 +50,14 @@ class Batches(keras.utils.PyDataset):
         Args:
             tensors: uint8 ``[N, H, W, 3]``, as served.
             labels: float32 ``[N, 2]``.
-            batch_size: images a step, over all processes.
+            batch_size: images a step, over all processes and views.
             larger: uint8 ``[N, H', W', 3]`` of the same pictures, for ``augment`` to crop from;
                 default: ``tensors``.
             faces: of each picture, in pixels of ``larger``.
             weights: float32 ``[N]``.
             alternating: sets of rows of which an epoch shows one half, and the next epoch the other.
             augment: what to do to each image.
+            views: how often each image stands in a batch, one after the other and augmented anew.
             seed: of order and augmentation; None keeps the given order, as validation wants.
             first_epoch: epochs that were seen before a resume.
             workers: threads that prepare batches.
@@ -66,7 +68,8 @@ class Batches(keras.utils.PyDataset):
         self._larger = tensors if larger is None else larger
         self._faces = faces
         self._alternating = alternating
-        self._batch_size, self._augment, self._seed, self._shard = batch_size, augment, seed, shard
+        self._batch_size, self._augment, self._seed, self._shard = batch_size // views, augment, seed, shard
+        self._views = views
         self._epoch = first_epoch
         self._order = self._shuffled()
 
@@ -91,15 +94,16 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         chosen = self._shard.of(self._order[index * self._batch_size : (index + 1) * self._batch_size])
-        images = np.stack([self._image(row) for row in chosen])
+        images = np.stack([self._image(row, view) for row in chosen for view in range(self._views)])
         release(self._tensors, self._larger)
-        batch = (images, self._labels[chosen])
-        return batch if self._weights is None else (*batch, self._weights[chosen])
+        shown = np.repeat(chosen, self._views)
+        batch = (images, self._labels[shown])
+        return batch if self._weights is None else (*batch, self._weights[shown])
 
-    def _image(self, row: np.int64) -> NDArray[np.uint8]:
+    def _image(self, row: np.int64, view: int) -> NDArray[np.uint8]:
         if self._augment is None:
             return np.asarray(self._tensors[row])
-        rng = np.random.default_rng((self._seed or 0, self._epoch, int(row)))
+        rng = np.random.default_rng((self._seed or 0, self._epoch, int(row), *([view] if view else [])))
         return self._augment(self._larger[row], self._tensors[row], rng, self._faces[row] if self._faces else None)
 
     def order_digest(self) -> str:

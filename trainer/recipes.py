@@ -88,6 +88,8 @@ class Recipe:
             pictures in each epoch; ``cues`` weighs so that what the cheat score sees no longer tells the
             classes apart. All three give the classes the same total.
         initial_weights: ``imagenet`` begins with those of :mod:`trainer.pretrained`.
+        consistency: weight of :mod:`trainer.consistency`; above 0 a batch holds half as many pictures, each twice and
+            augmented anew.
         mirror: whether the served logits are the mean over the picture and its mirror image.
         published_seed: seed of the published 80/20 split.
     """
@@ -110,6 +112,7 @@ class Recipe:
     face_jitter: float = FACE_JITTER
     balance: Balance = "none"
     initial_weights: InitialWeights = "random"
+    consistency: float = 0.0
     mirror: bool = False
     published_seed: int = 42
 

@@ -145,6 +145,7 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
     recipe = {
         "face_jitter": FACE_JITTER,
         "initial_weights": "random",
+        "consistency": 0.0,
         "mirror": False,
         **recipe,
         "preprocessing": how,

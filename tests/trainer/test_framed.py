@@ -157,7 +157,8 @@ def test_a_run_from_before_a_setting_is_the_same_run(faces):
     now = identity(options, scan([faces]))
     config = _config(options, scan([faces]))
     before = json.loads(json.dumps(config))
-    del before["recipe"]["face_jitter"], before["recipe"]["initial_weights"], before["recipe"]["mirror"]
+    for key in ("face_jitter", "initial_weights", "mirror", "consistency"):
+        del before["recipe"][key]
     del before["recipe"]["reencoding"]["sharpen"], before["recipe"]["reencoding"]["shrink"]
     for key in ("framing", "face_margin", "face_finder"):
         del before["recipe"]["preprocessing"][key]

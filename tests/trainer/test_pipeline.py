@@ -267,6 +267,22 @@ def test_alternating_rows_come_every_second_epoch_and_the_rest_in_each(make_batc
     assert sorted(epoch(resumed)) == seen[3]
 
 
+def test_two_views_stand_side_by_side_under_one_label_and_differ(make_batches):
+    def noisy(image, _, rng, __):
+        return image + rng.integers(0, 100, dtype=np.uint8) * 2
+
+    batches = make_batches(seed=1, views=2, augment=noisy, weights=np.arange(20, dtype=np.float32))
+    assert len(batches) == 7  # three pictures a step
+    for index in range(7):
+        images, labels, weights = batches[index]
+        assert np.array_equal(labels[::2], labels[1::2])
+        assert np.array_equal(weights[::2], weights[1::2])
+        assert (images[::2] != images[1::2]).any()
+        assert np.array_equal(images[:, 0, 0, 0] % 2, labels.argmax(axis=1))
+    single = make_batches(seed=1, augment=noisy)
+    assert np.array_equal(single[0][0], np.concatenate([batches[0][0][::2], batches[1][0][::2]]))
+
+
 def test_validation_keeps_its_order(make_batches):
     assert epoch(make_batches()).tolist() == list(range(20))
 
