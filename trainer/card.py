@@ -1,21 +1,14 @@
 """Model card (Mitchell et al. 2019): what a published model is, what it was measured to do, how to make it again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from service.engine import Engine
+from trainer.overrides import changed
 from trainer.page import write_text
 from trainer.recipes import RECIPES
 
-# Flags of ``trainer fit`` by the setting of the recipe that they replace.
-_FLAGS: Final = {
-    "augmentation": "--augment",
-    "epochs": "--epochs",
-    "batch_size": "--batch-size",
-    "learning_rate": "--learning-rate",
-}
-_HOW_FLAGS: Final = {"resize_filter": "--resize-filter", "framing": "--framing", "face_margin": "--face-margin"}
 _WRONG: Final = {
     "real_called_fake": "of its real faces are called fake",
     "fake_called_real": "of its fakes are called real",
@@ -62,19 +55,13 @@ def write_card(
 def command(config: Mapping[str, Any]) -> str:
     """Return the command that makes a run again: its sources, its recipe, and every flag that is not the default's."""
     recipe = config["recipe"]
-    stock = RECIPES[recipe["name"]].settings()
     flags = [f"--recipe {recipe['name']}"]
-    flags += _changed(_FLAGS, recipe, stock)
-    flags += _changed(_HOW_FLAGS, recipe["preprocessing"], stock["preprocessing"])
+    flags += [f"--set '{setting}'" for setting in changed(recipe, RECIPES[recipe["name"]].settings())]
     flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
     flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []
     flags += [f"--holdout-source {source}" for source in config.get("holdout", [])]
     flags += [f"--seed {config['seed']}"] if config["seed"] != 42 else []
     return f"trainer fit {' '.join(_sources(config))} \\\n    {' '.join(flags)} --out RUN"
-
-
-def _changed(flags: Mapping[str, str], mine: Mapping[str, Any], stock: Mapping[str, Any]) -> Iterator[str]:
-    return (f"{flag} {mine[key]}" for key, flag in flags.items() if mine[key] not in (stock[key], None))
 
 
 def _sources(config: Mapping[str, Any]) -> list[str]:

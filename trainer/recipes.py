@@ -7,7 +7,9 @@ small detector, with the loss, rate, batch and input of its authors and a cosine
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
 
 from service.contract.faces import FINDER
 from service.contract.spec import Framing, OutputKind, Preprocessing, ResizeFilter
@@ -16,6 +18,8 @@ Augmentation = Literal["none", "classic", "reencode"]
 Select = Literal["last", "val_accuracy", "val_loss"]
 Balance = Literal["none", "source", "cues", "subsample"]
 InitialWeights = Literal["random", "imagenet"]
+Share = Annotated[float, Ge(0), Le(1)]
+Quality = Annotated[int, Ge(1), Le(100)]
 # Inside the box of a face, where even pictures that cut the face off look like the others: on hardfake framing alone
 # tells the classes apart with an AUC of .94 at margin 1, and .76 at .8.
 FACE_MARGIN = 0.8
@@ -42,22 +46,22 @@ class Reencoding:
         blur, sharpen, noise, colour, greyscale, mask: each step of that name in :mod:`trainer.augment`.
     """
 
-    whole: float = 0.25
-    native: float = 0.15
-    zoom: tuple[float, float] = (0.6, 1.0)
-    flip: float = 0.5
-    recompress: float = 0.6
-    recompress_again: float = 0.25
-    webp: float = 0.15
-    quality: tuple[int, int] = (30, 100)
-    rescale: float = 0.2
-    shrink: float = 0.0
-    blur: float = 0.1
-    sharpen: float = 0.0
-    noise: float = 0.15
-    colour: float = 0.25
-    greyscale: float = 0.15
-    mask: float = 0.1
+    whole: Share = 0.25
+    native: Share = 0.15
+    zoom: tuple[Share, Share] = (0.6, 1.0)
+    flip: Share = 0.5
+    recompress: Share = 0.6
+    recompress_again: Share = 0.25
+    webp: Share = 0.15
+    quality: tuple[Quality, Quality] = (30, 100)
+    rescale: Share = 0.2
+    shrink: Share = 0.0
+    blur: Share = 0.1
+    sharpen: Share = 0.0
+    noise: Share = 0.15
+    colour: Share = 0.25
+    greyscale: Share = 0.15
+    mask: Share = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +104,19 @@ class Recipe:
     output_kind: OutputKind
     loss: Literal["categorical_crossentropy", "binary_crossentropy", "mean_squared_error"]
     optimizer: Literal["adam", "adamw"]
-    learning_rate: float
-    batch_size: int
-    epochs: int
+    learning_rate: Annotated[float, Gt(0)]
+    batch_size: Annotated[int, Ge(1)]
+    epochs: Annotated[int, Ge(1)]
     select: Select
     augmentation: Augmentation = "none"
     reencoding: Reencoding = Reencoding()
     cosine_decay: bool = False
-    weight_decay: float = 0.0
-    cache_side: int = 0
-    face_jitter: float = FACE_JITTER
+    weight_decay: Annotated[float, Ge(0)] = 0.0
+    cache_side: Annotated[int, Ge(0)] = 0
+    face_jitter: Share = FACE_JITTER
     balance: Balance = "none"
     initial_weights: InitialWeights = "random"
-    consistency: float = 0.0
+    consistency: Annotated[float, Ge(0)] = 0.0
     mirror: bool = False
     published_seed: int = 42
 

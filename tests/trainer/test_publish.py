@@ -70,7 +70,7 @@ def test_the_card_says_what_was_measured_and_how_to_make_it_again(trainer, run_w
     assert card.startswith("# tiny 1\n")
     assert "| shades | 40 | 40 |" in card
     assert "| shades | 4 | 4 | 1.000 | 0.0 % | 0.0 % | 0.0 % |" in card
-    assert "trainer fit shades \\\n    --recipe residual-cnn --epochs 1 --batch-size 16 --out RUN" in card
+    assert "trainer fit shades \\\n    --recipe residual-cnn --set 'batch_size=16' --set 'epochs=1' --out RUN" in card
     assert "| verdicts that flip | 0 | ≤ 0.03 | – |" in card
     assert str(tmp_path) not in card
 
@@ -141,8 +141,8 @@ def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):
     config["recipe"]["learning_rate"], config["seed"], config["holdout"] = 0.01, 7, ["shades"]
     config["recipe"]["preprocessing"] |= {"framing": "face", "face_margin": 1.1}
     assert command(config).split("--recipe ")[1] == (
-        "residual-cnn --epochs 1 --batch-size 16 --learning-rate 0.01 --framing face --face-margin 1.1 "
-        "--holdout-source shades --seed 7 --out RUN"
+        "residual-cnn --set 'preprocessing.framing=face' --set 'preprocessing.face_margin=1.1' "
+        "--set 'learning_rate=0.01' --set 'batch_size=16' --set 'epochs=1' --holdout-source shades --seed 7 --out RUN"
     )
 
 

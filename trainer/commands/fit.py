@@ -8,6 +8,7 @@ import typer
 from service.contract.spec import ResizeFilter
 from trainer.errors import PeerLost
 from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice, SplitChoice
+from trainer.overrides import overridden
 from trainer.printing import print_table
 from trainer.progress import console
 from trainer.recipes import RECIPES, Augmentation, get_recipe
@@ -37,6 +38,12 @@ def fit(
     ] = None,
     framing: FramingOption = None,
     face_margin: FaceMarginOption = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Any other setting of the recipe, as reencoding.shrink=0.3; may be repeated.", metavar="N=V"
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")
     ] = None,
@@ -61,6 +68,7 @@ def fit(
         framing=framing,
         face_margin=face_margin,
     )
+    chosen = overridden(chosen, settings or ())
     published = split is SplitChoice.AS_PUBLISHED
     options = FitOptions(
         roots=data,
