@@ -1,8 +1,9 @@
 """Run every benchmark and print its table."""
 
-from tests.bench import export_time, faces_cost, finder_rates, pipeline_rate, request_cost
+from tests.bench import export_time, faces_cost, finder_rates, models_cost, pipeline_rate, request_cost
 
 if __name__ == "__main__":
+    models_cost.main()
     request_cost.main()
     faces_cost.main()
     finder_rates.main([])
