@@ -61,7 +61,7 @@ def join(batch_size: int) -> Shard:
     """Join the other processes that the environment names, and use every device; one CPU is :data:`ALL`.
 
     Args:
-        batch_size: images a step, over all processes.
+        batch_size: different images a step, over all processes.
 
     Raises:
         TrainerError: the environment is incomplete, the backend cannot, or the batch does not divide.

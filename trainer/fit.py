@@ -9,11 +9,11 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 
-from service.contract.spec import check_field
+from service.contract.spec import Precision, check_field
 from trainer import plots
 from trainer.audit import audit
 from trainer.augment import make_augment
@@ -55,7 +55,7 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     """
     run, recipe = options.run, options.recipe
     check_field("version", options.version or "default")
-    shard = join(recipe.batch_size)
+    shard = join(recipe.batch_size // recipe.views)
     if shard.writes or options.resume:
         check_run_folder(options)
     dataset = scan(options.roots, keep_duplicates=options.split_rule == "as-published")
@@ -169,7 +169,7 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
         weights=weights,
         alternating=one_class_sources(samples) if recipe.balance == "subsample" else (),
         augment=augment,
-        views=2 if recipe.consistency else 1,
+        views=recipe.views,
         seed=options.seed,
         first_epoch=epoch,
         workers=1 if augment is None else _AUGMENT_THREADS,
@@ -190,7 +190,8 @@ def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
     write_json(run.config, {**run.read_config(), "epochs": state.epoch, "kept_epoch": state.best_epoch})
     with atomic_path(run.keras_model) as temporary:
         chosen.save(temporary)
-    for stale in (run.metrics, run.onnx_model, run.confusion_plot, run.roc_plot, run.reliability_plot):
+    results = (path(precision) for precision in get_args(Precision) for path in (run.metrics_at, run.model_at))
+    for stale in (*results, run.confusion_plot, run.roc_plot, run.reliability_plot):
         stale.unlink(missing_ok=True)
     write_history(run.history, state.history)
     plots.save(plots.history(state.history, state.best_epoch), run.history_plot)

@@ -1,12 +1,16 @@
 """Overrides: settings of a recipe by name, for experiments; ``reencoding.shrink=0.3``."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from trainer.recipes import Recipe, RecipeError
+from service.contract.faces import FINDER
+from service.contract.spec import Preprocessing, SpecError, check_field
+from trainer.recipes import FACE_MARGIN, RECIPES, Recipe, RecipeError
 
 
 def overridden(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
@@ -17,7 +21,7 @@ def overridden(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         assignments: ``NAME=VALUE``; a dot leads into a group, a value is JSON or a bare word.
 
     Raises:
-        RecipeError: no ``=``, no such setting, or a value that the setting cannot have.
+        RecipeError: no ``=``, no such setting, a value that the setting cannot have, or that does not go with another.
     """
     if not assignments:
         return recipe
@@ -28,11 +32,49 @@ def overridden(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
             raise RecipeError(f"setting '{assignment}' is not NAME=VALUE")
         _assign(settings, name.strip(), _value(text.strip()))
     try:
-        return TypeAdapter(Recipe).validate_python(settings)
+        found = TypeAdapter(Recipe).validate_python(settings)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise RecipeError(f"setting '{name}' cannot be {first['input']!r}: {first['msg']}") from None
+    found = replace(found, preprocessing=_with_finder(found.preprocessing))
+    for problem in _problems(found):
+        raise RecipeError(problem)
+    return found
+
+
+def _with_finder(how: Preprocessing) -> Preprocessing:
+    """Margin and finder go with the framing ``face``, and only with it."""
+    if how.framing == "face":
+        return replace(how, face_margin=FACE_MARGIN if how.face_margin is None else how.face_margin, face_finder=FINDER)
+    return replace(how, face_margin=None, face_finder="")
+
+
+def _problems(recipe: Recipe) -> Iterator[str]:
+    """Say what a network or a model file made by this recipe would stumble over, each value right by itself."""
+    how, again = recipe.preprocessing, recipe.reencoding
+    for name, value in asdict(how).items():
+        try:
+            check_field(name, value)
+        except SpecError as error:
+            yield f"setting 'preprocessing.{name}': {error.problem}"
+    if set(recipe.class_names) != {"real", "fake"}:
+        yield f"setting 'class_names' cannot be {list(recipe.class_names)}: real and fake, in either order"
+    if how.input_height != how.input_width and (how.framing == "face" or recipe.augmentation == "reencode"):
+        yield (
+            f"settings 'preprocessing.input_height' and '.input_width' must be equal with framing 'face' or "
+            f"augmentation 'reencode', not {how.input_height} and {how.input_width}"
+        )
+    for name, (low, high) in (("quality", again.quality), ("zoom", again.zoom)):
+        if not 0 < low <= high:
+            yield f"setting 'reencoding.{name}' cannot be [{low}, {high}]: two numbers over 0, the smaller first"
+    for name in ("learning_rate", "weight_decay", "consistency"):
+        if not math.isfinite(getattr(recipe, name)):
+            yield f"setting '{name}' cannot be {getattr(recipe, name)}: it must be finite"
+    if recipe.consistency and recipe.batch_size < 2:
+        yield f"setting 'consistency' shows each picture twice, and batch_size is {recipe.batch_size}"
+    if recipe.initial_weights == "imagenet" and RECIPES[recipe.name].initial_weights != "imagenet":
+        yield f"setting 'initial_weights' cannot be 'imagenet': there are none for recipe '{recipe.name}'"
 
 
 def changed(mine: Mapping[str, Any], stock: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -121,6 +121,11 @@ class Recipe:
     published_seed: int = 42
 
     @property
+    def views(self) -> int:
+        """How often a batch holds each picture."""
+        return 2 if self.consistency else 1
+
+    @property
     def train_preprocessing(self) -> Preprocessing:
         """Picture to the tensor that training crops from: as served, but larger, and with room for the jitter."""
         margin = self.preprocessing.face_margin

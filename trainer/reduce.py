@@ -90,6 +90,8 @@ def reduce_run(run: Run, precision: Reduced) -> Reduction:
         "holdout": scored.holdout,
         "against_float32": asdict(found),
     }
+    # A kill in between must not leave the old figures to the new model.
+    run.metrics_at(precision).unlink(missing_ok=True)
     with atomic_path(run.model_at(precision)) as temporary:
         temporary.write_bytes(reduced)
     write_json(run.metrics_at(precision), figures)

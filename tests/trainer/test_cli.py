@@ -318,6 +318,8 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(fa
     Engine.load(run / "model.onnx", "cpu")
     for path in (*data.glob("real/*"), *data.glob("fake/*")):
         path.rename(path.with_name(f"moved-{path.name}"))
+    for name in ("model.int8.onnx", "metrics.int8.json"):
+        (run / name).write_bytes(b"of the epoch that was the best one before")
     assert trainer("fit", data, *options, "--resume") == 0
     assert [row["epoch"] for row in rows(run / "history.csv")] == [str(epoch) for epoch in range(1, 7)]
     assert {path.name for path in run.iterdir()} == FILES

@@ -1,18 +1,19 @@
 """Settings of a recipe by name: any of them, of its own type and range, and back again."""
 
 import json
+import re
 
 import pytest
 
+from service.contract.faces import FINDER
 from trainer.overrides import changed, overridden
-from trainer.recipes import RECIPES, RecipeError, get_recipe
+from trainer.recipes import FACE_MARGIN, RECIPES, RecipeError, get_recipe
 
 
 def test_settings_are_replaced_by_name_and_the_rest_stays():
     recipe = get_recipe("efficientnet-lite")
-    found = overridden(
-        recipe, ["reencoding.shrink=0.1", "initial_weights=random", "mirror=false", "preprocessing.input_height=96"]
-    )
+    sides = ["preprocessing.input_height=96", "preprocessing.input_width=96"]
+    found = overridden(recipe, ["reencoding.shrink=0.1", "initial_weights=random", "mirror=false", *sides])
     assert (found.reencoding.shrink, found.initial_weights, found.mirror) == (0.1, "random", False)
     assert found.preprocessing.input_height == 96
     assert found.reencoding.sharpen == recipe.reencoding.sharpen
@@ -56,8 +57,37 @@ def test_a_run_from_before_a_setting_has_not_changed_it():
         ("balance=cue", "'balance' cannot be 'cue': Input should be 'none', 'source', 'cues' or 'subsample'"),
         ("epochs=0", "'epochs' cannot be 0"),
         ("learning_rate=0", "greater than 0"),
+        ("learning_rate=Infinity", "'learning_rate' cannot be inf: it must be finite"),
+        ("reencoding.quality=[90, 30]", "'reencoding.quality' cannot be [90, 30]: two numbers over 0, the smaller"),
+        ("reencoding.zoom=[0, 1]", "'reencoding.zoom' cannot be [0.0, 1.0]"),
+        ("preprocessing.input_height=96", "must be equal with framing 'face' or augmentation 'reencode', not 96 and"),
+        ("preprocessing.input_height=-3", "'preprocessing.input_height': -3 is not a whole number of pixels"),
+        ("preprocessing.face_margin=99", "'preprocessing.face_margin': 99"),
+        ('class_names=["a", "b"]', "'class_names' cannot be"),
     ],
 )
 def test_what_cannot_be_set_is_refused_by_name(assignment, said):
-    with pytest.raises(RecipeError, match=said.replace("[", r"\[")):
+    with pytest.raises(RecipeError, match=re.escape(said)):
         overridden(get_recipe("efficientnet-lite"), [assignment])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "assignments", "said"),
+    [
+        ("efficientnet-lite", ["consistency=1", "batch_size=1"], "shows each picture twice, and batch_size is 1"),
+        ("residual-cnn", ["initial_weights=imagenet"], "there are none for recipe 'residual-cnn'"),
+        ("flatten-cnn-300", ["initial_weights=imagenet"], "there are none for recipe 'flatten-cnn-300'"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(recipe, assignments, said):
+    with pytest.raises(RecipeError, match=said):
+        overridden(get_recipe(recipe), assignments)
+
+
+def test_margin_and_finder_follow_the_framing():
+    face = overridden(get_recipe("residual-cnn"), ["preprocessing.framing=face"]).preprocessing
+    assert (face.face_margin, face.face_finder) == (FACE_MARGIN, FINDER)
+    other = overridden(get_recipe("efficientnet-lite"), ["preprocessing.face_finder=abc"]).preprocessing
+    assert other.face_finder == FINDER
+    whole = overridden(get_recipe("efficientnet-lite"), ["preprocessing.framing=whole"]).preprocessing
+    assert (whole.face_margin, whole.face_finder) == (None, "")
