@@ -60,7 +60,9 @@ def calibrate(
     temperature = fit_temperature(logits, truth, output_kind, fake_index)
     p_fake = fake_probability(logits, output_kind, fake_index, temperature)
     real, fake = int((~truth).sum()), int(truth.sum())
-    passes, flags = _thresholds(truth, p_fake, np.array(sources or [""] * len(truth)))
+    strictest, hardest = _hardest_reals(truth, p_fake, np.array(sources or [""] * len(truth)))
+    flags = min(1.0, max(0.5, _beyond(hardest, MAX_REAL_CALLED_FAKE)))
+    passes = max(0.0, min(0.5, -_beyond(-p_fake[truth], MAX_FAKE_CALLED_REAL)))
     rule = (
         f"on {real} real and {fake} fake calibration images: fake flags at most "
         f"{MAX_REAL_CALLED_FAKE:.0%} of real faces, and of those of each source with {SOURCE_AT_LEAST} or more, "
@@ -68,8 +70,8 @@ def calibrate(
         f"{MAX_FAKE_CALLED_REAL:.0%} of fakes and is not over .5"
     )
     flagged, passed = int((p_fake[~truth] >= flags).sum()), int((p_fake[truth] <= passes).sum())
-    # Where the thresholds of all faces may lie, as far as these few tell.
-    high = quantile_interval(p_fake[~truth], MAX_REAL_CALLED_FAKE)
+    # Where the thresholds may lie, as far as these few tell.
+    high = quantile_interval(hardest, MAX_REAL_CALLED_FAKE)
     low = quantile_interval(p_fake[truth], 1 - MAX_FAKE_CALLED_REAL)
     evidence = {
         "method": "temperature scaling (arXiv:1706.04599)",
@@ -78,6 +80,7 @@ def calibrate(
         "ece_before": expected_calibration_error(truth, fake_probability(logits, output_kind, fake_index)),
         "ece_after": expected_calibration_error(truth, p_fake),
         "threshold_real_interval": [min(0.5, limit) for limit in low],
+        "threshold_fake_source": strictest,
         "threshold_fake_interval": [max(0.5, limit) for limit in high],
         "real_called_fake": flagged / real,
         "real_called_fake_interval": wilson(flagged, real),
@@ -87,19 +90,18 @@ def calibrate(
     return Calibration(temperature, passes, flags, rule, json.loads(json.dumps(evidence)))
 
 
-def _thresholds(
+def _hardest_reals(
     truth: NDArray[np.bool_], p_fake: NDArray[np.float64], sources: NDArray[np.str_]
-) -> tuple[float, float]:
-    """Return the real and the fake threshold: one step past the first score that may not be on the wrong side."""
-    groups = [p_fake[~truth], *(p_fake[~truth & (sources == source)] for source in np.unique(sources))]
-    large = [scores for scores in groups[1:] if len(scores) >= SOURCE_AT_LEAST]
-    flags = max(_beyond(scores, MAX_REAL_CALLED_FAKE) for scores in (groups[0], *large))
-    passes = -_beyond(-p_fake[truth], MAX_FAKE_CALLED_REAL)
-    return max(0.0, min(0.5, passes)), min(1.0, max(0.5, flags))
+) -> tuple[str, NDArray[np.float64]]:
+    """Return the reals that ask for the highest fake threshold, and of which source they are; empty for all of them."""
+    groups = [("", p_fake[~truth])]
+    groups += [(str(source), p_fake[~truth & (sources == source)]) for source in np.unique(sources)]
+    large = [group for group in groups if not group[0] or len(group[1]) >= SOURCE_AT_LEAST]
+    return max(large, key=lambda group: _beyond(group[1], MAX_REAL_CALLED_FAKE))
 
 
 def _beyond(scores: NDArray[np.float64], share: float) -> float:
-    """Return the lowest limit that at most this share of the scores reaches."""
+    """Return the lowest limit that at most this share of the scores reaches: one step past the first one too many."""
     return float(np.nextafter(np.sort(scores)[::-1][int(share * len(scores))], 2.0))
 
 

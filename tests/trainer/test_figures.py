@@ -65,6 +65,9 @@ def test_a_hard_source_sets_the_fake_threshold_and_a_small_one_does_not():
     assert (scores[1000:1100] >= blind.threshold_fake).mean() > 0.05
     assert (scores[1000:1100] >= fair.threshold_fake).mean() <= 0.01
     assert fair.threshold_real == blind.threshold_real
+    assert (blind.calibration["threshold_fake_source"], fair.calibration["threshold_fake_source"]) == ("", "hard")
+    low, high = fair.calibration["threshold_fake_interval"]
+    assert low <= fair.threshold_fake <= high
     few = ["easy"] * 1060 + ["hard"] * 40 + ["fakes"] * 900
     assert calibrate(logits, truth, "softmax", 1, few).threshold_fake < fair.threshold_fake
 
