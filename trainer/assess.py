@@ -137,6 +137,22 @@ def without(dataset: Dataset, runs: Sequence[Path]) -> Dataset:
     return Dataset(kept, dataset.rejected, dataset.roots)
 
 
+def check_unseen(run: Path, dataset: Dataset) -> None:
+    """Refuse data that a run has learned from, byte for byte; :func:`without` also knows near duplicates.
+
+    Args:
+        run: its folder, or its ``split.csv``.
+        dataset: said to be new to it.
+
+    Raises:
+        TrainerError: pictures of it stand in the run's training, validation or calibration part.
+    """
+    known = {sample.sha256 for sample in _seen(run / "split.csv" if run.is_dir() else run)}
+    old = sorted({sample.source for sample in dataset.samples if sample.sha256 in known})
+    if old:
+        raise TrainerError(f"'{run}' has learned from pictures of {', '.join(old)}: they are not from elsewhere")
+
+
 def _seen(path: Path) -> list[Sample]:
     parts = read_split(path)
     chosen = [sample for part in PARTS[:3] for sample in parts.part(part)]

@@ -70,10 +70,10 @@ def _sources(config: Mapping[str, Any]) -> list[str]:
 
 def _weaknesses(release: Mapping[str, Any]) -> dict[str, list[str]]:
     """Every source on which a tenth of the verdicts or more is wrong or left open."""
-    results = (release["own_test_part"], release["elsewhere"] or {"sources": {}})
-    rows = {source: row for result in results for source, row in result["sources"].items()}
-    said = {
-        source: [f"{100 * row[key]:.0f} % {words}" for key, words in _WRONG.items() if (row[key] or 0) >= _MANY]
-        for source, row in rows.items()
-    }
-    return {source: bad for source, bad in said.items() if bad}
+    said: dict[str, list[str]] = {}
+    for result in (release["own_test_part"], release["elsewhere"] or {"sources": {}}):
+        for source, row in result["sources"].items():
+            bad = [f"{100 * row[key]:.0f} % {words}" for key, words in _WRONG.items() if (row[key] or 0) >= _MANY]
+            if bad:
+                said[source] = [*said.get(source, ()), *bad]
+    return said

@@ -1,12 +1,13 @@
 """Publish: a run's model into ``models/``, through the release gates, whole or not at all."""
 
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from service.contract.spec import Precision
 from service.engine import Engine
-from trainer.assess import assess
+from trainer.assess import assess, check_unseen
 from trainer.card import write_card
 from trainer.cost import costs
 from trainer.dataset import Dataset
@@ -35,6 +36,7 @@ class Candidate:
         measured: the candidate's figures beside those of the published one.
         metrics: the run's own figures.
         test_part: fingerprint of the pictures that the figures of the test part rest on.
+        first: whether nothing is published yet.
         same_test_part: whether the published model was measured on them too; if not, it may have learned from them, and
             what it was measured to do on its own test part stands in.
     """
@@ -46,6 +48,7 @@ class Candidate:
     measured: Measured
     metrics: dict[str, Any]
     test_part: str
+    first: bool
     same_test_part: bool
 
 
@@ -77,8 +80,8 @@ def examine(
         precision: which of the run's models.
 
     Raises:
-        TrainerError: the run has not finished or exported that precision, has no test part, or its version is
-            published already.
+        TrainerError: the run has not finished or exported that precision, has no test part, has learned from pictures
+            of ``elsewhere``, or its version is published already.
     """
     config, path, figures = run.read_config(), run.model_at(precision), run.metrics_at(precision)
     if not figures.exists() or not path.exists():
@@ -92,18 +95,21 @@ def examine(
     parts = read_split(run.split)
     if not parts.calibration:
         raise TrainerError(f"'{run.folder}' kept nothing for calibration or test (split '{config['split']}')")
+    if elsewhere:
+        check_unseen(run.folder, elsewhere)
     own = Dataset(parts.test, (), {})
     old = Engine.from_bytes(before.read_bytes(), "cpu") if before else None
     recorded = _recorded(before) if before else {}
     same = recorded.get("test_part") == own.fingerprint()
     cost = costs([content, *([before.read_bytes()] if before else [])])
-    mine = Measured(_assess(engine, path, own, robust), _assess(engine, path, elsewhere), cost[0])
+    mine = Measured(_assess(engine, path, own, robust), _assess(engine, path, elsewhere), cost[0], precision)
     theirs = None
     if old and before:
         there = _assess(old, before, own, robust) if same else recorded["own_test_part"]
         theirs = Measured(there, _assess(old, before, elsewhere), cost[1])
-    found = gates(mine, theirs, metrics.get("against_float32"))
-    return Candidate(run, engine, content, found, mine, metrics, own.fingerprint(), same or not old)
+    held = {gate["name"]: gate["limit"] for gate in recorded.get("gates", ())}
+    found = gates(mine, theirs, metrics.get("against_float32"), held)
+    return Candidate(run, engine, content, found, mine, metrics, own.fingerprint(), not old, same or not old)
 
 
 def _assess(engine: Engine, path: Path, dataset: Dataset | None, robust: int = 0) -> dict[str, Any]:
@@ -143,8 +149,12 @@ def publish(candidate: Candidate, models: Path) -> Path:
         (made / MODEL).write_bytes(candidate.content)
         write_json(made / METRICS, metrics)
         write_card(made / CARD, candidate.engine, run.read_config(), metrics, read_history(run.history))
-    with atomic_path(models / DEFAULT) as temporary:
-        temporary.write_text(f"{folder.parent.name}/{folder.name}\n", "utf-8")
+    try:
+        with atomic_path(models / DEFAULT) as temporary:
+            temporary.write_text(f"{folder.parent.name}/{folder.name}\n", "utf-8")
+    except BaseException:
+        shutil.rmtree(folder)  # else it would be there, not be the default, and stand in the way of another try
+        raise
     return folder
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from service.engine import Engine
+from trainer.assess import check_unseen
 from trainer.dataset import Dataset, is_fake
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits
@@ -60,16 +61,23 @@ def rank(folders: Sequence[Path], elsewhere: Dataset | None) -> list[Ranked]:
     """Return the runs, best first.
 
     Args:
-        folders: finished runs on the same data.
+        folders: finished runs on the same data; those of another seed have another validation part.
         elsewhere: pictures that no run saw, or None.
 
     Raises:
-        TrainerError: a folder is no finished run, or two runs saw different data.
+        TrainerError: a folder is no finished run, two runs saw different data or held out different sources, a run has
+            no validation part, or has learned from pictures of ``elsewhere``.
     """
     runs = [Run(folder) for folder in folders]
-    data = {run.read_config()["dataset"]["fingerprint"] for run in runs}
+    began = [run.read_config() for run in runs]
+    data = {(config["dataset"]["fingerprint"], tuple(config.get("holdout", ()))) for config in began}
     if len(data) > 1:
         raise TrainerError(f"{len(runs)} runs saw {len(data)} different sets of pictures: they cannot be ranked")
+    for run, config in zip(runs, began, strict=True):
+        if config["split"] == "as-published":
+            raise TrainerError(f"'{run.folder}' has no validation part of its own (split 'as-published')")
+        if elsewhere:
+            check_unseen(run.folder, elsewhere)
     return sorted((_ranked(run, elsewhere) for run in runs), key=lambda found: -found.mean_area)
 
 

@@ -104,12 +104,37 @@ def test_a_published_model_without_robustness_figures_is_held_against_the_rest()
     assert "verdicts that flip" in names
 
 
+def test_what_the_candidate_was_not_measured_on_shuts_its_gates():
+    easier = measured()
+    easier.own["sources"] = {"photos": easier.own["sources"]["photos"]}
+    easier.own["robustness"]["conditions"][2]["sources"] = {}
+    said = refused(gates(easier, measured()))
+    assert said == [
+        "AUC of pair, clean: not measured",
+        "AUC of pair, hard: not measured",
+        "reals of pair not called fake: not measured",
+    ]
+
+
+def test_reals_of_a_source_of_which_the_published_model_saw_fakes_alone_are_held_to_the_aim():
+    candidate = changed(("sources", "fakes", "real_called_fake"), 0.03)
+    assert shut(candidate) == ["reals of fakes not called fake"]
+
+
+def test_slack_does_not_add_up_over_releases():
+    held = {"AUC, clean": 0.978}
+    found = gates(changed(("pooled", "roc_auc"), 0.977), measured(), held=held)
+    assert refused(found) == ["AUC, clean: 0.977, under 0.978"]
+
+
 def test_a_figure_that_is_not_a_number_shuts_its_gate():
     assert shut(changed(("pooled", "ece"), float("nan"))) == ["calibration error (ECE)"]
 
 
 def test_where_nothing_is_published_the_aims_alone_count():
     assert refused(gates(measured(), None)) == []
+    silent = changed(("pooled", "balanced_accuracy"), 0.0)
+    assert refused(gates(silent, None)) == ["called by their name, mean of both classes: 0, under 0.5"]
     bad = gates(replace(measured(), cost=Cost(9.0, 9.0)), None)
     assert [said.split(":")[0] for said in refused(bad)] == ["milliseconds a face on one core", "megabytes"]
 
@@ -129,4 +154,9 @@ def test_a_refusal_says_the_figure_and_the_limit():
 )
 def test_a_lower_precision_may_cost_little_and_must_gain(auc, speedup, gates_shut):
     against = {"auc": auc, "float32_auc": 0.98, "speedup": speedup}
-    assert [said.split(":")[0] for said in refused(gates(measured(), measured(), against))] == gates_shut
+    int8 = replace(measured(), precision="int8")
+    assert [said.split(":")[0] for said in refused(gates(int8, measured(), against))] == gates_shut
+    for_cuda = replace(measured(), precision="float16")
+    speed = "times as fast as float32"
+    shut_for_cuda = [said.split(":")[0] for said in refused(gates(for_cuda, measured(), against))]
+    assert shut_for_cuda == [gate for gate in gates_shut if gate != speed]

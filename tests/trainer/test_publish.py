@@ -15,16 +15,25 @@ from trainer.publish import published_model
 GOOD = np.array([[-0.02, 0.02]] * 3)
 
 
-@pytest.fixture(scope="module")
-def shades(tmp_path_factory) -> Path:
-    """Real pictures are dark and fake ones bright, as the tiny model has it."""
-    root, rng = tmp_path_factory.mktemp("data") / "shades", np.random.default_rng(0)
+def drawn(root: Path, seed: int) -> Path:
+    """Draw pictures of which the real ones are dark and the fake ones bright, as the tiny model has it."""
+    rng = np.random.default_rng(seed)
     for label, low, high in (("real", 20, 90), ("fake", 160, 230)):
         (root / label).mkdir(parents=True)
         for number in range(40):
             pixels = rng.normal(rng.integers(low, high), 10, (64, 64, 3)).clip(0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / label / f"{number:02}.png")
     return root
+
+
+@pytest.fixture(scope="module")
+def shades(tmp_path_factory) -> Path:
+    return drawn(tmp_path_factory.mktemp("data") / "shades", 0)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory) -> Path:
+    return drawn(tmp_path_factory.mktemp("data") / "others", 1)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +58,7 @@ def run_with(fitted, make_model, make_spec, tmp_path):
     return made
 
 
-def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(trainer, run_with, shades, tmp_path):
+def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(trainer, run_with, others, tmp_path):
     models = tmp_path / "models"
     assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
     folder = models / "tiny" / "1"
@@ -59,7 +68,7 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(tra
     metrics = json.loads((folder / "metrics.json").read_text())
     assert all(gate["passed"] for gate in metrics["release"]["gates"])
     assert metrics["history"], "the run's own figures stay"
-    assert trainer("publish", run_with("2"), "--models", models, "--elsewhere", shades, "--robustness", "4") == 0
+    assert trainer("publish", run_with("2"), "--models", models, "--elsewhere", others, "--robustness", "4") == 0
     assert published_model(models) == models / "tiny" / "2" / "model.onnx"
     assert sorted(path.name for path in models.iterdir()) == ["DEFAULT", "tiny"]
 
@@ -111,10 +120,35 @@ def test_a_published_model_that_put_other_pictures_aside_counts_by_its_own_figur
     assert "AUC, hard" not in said.out
 
 
-def test_check_measures_and_publishes_nothing(trainer, run_with, tmp_path, capsys):
-    assert trainer("publish", run_with("1"), "--models", tmp_path / "models", "--robustness", "4", "--check") == 0
-    assert "megabytes" in capsys.readouterr().out
+def test_check_measures_says_by_its_status_and_publishes_nothing(trainer, run_with, tmp_path, capsys):
+    options = ("--models", tmp_path / "models", "--robustness", "4", "--check")
+    assert trainer("publish", run_with("1"), *options) == 0
+    said = capsys.readouterr()
+    assert "megabytes" in said.out
+    assert "nothing is published in" in said.err
+    assert trainer("publish", run_with("2", weights=-GOOD), *options) == 1
+    assert "SHUT" in capsys.readouterr().out
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("command", ["publish", "rank"])
+def test_pictures_that_a_run_has_learned_from_are_not_from_elsewhere(trainer, run_with, shades, capsys, command):
+    assert trainer(command, run_with("1"), "--elsewhere", shades) == 1
+    assert "has learned from pictures of shades" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_where_the_default_cannot_be_written_nothing_stays(trainer, run_with, tmp_path, monkeypatch, capsys):
+    models, run = tmp_path / "models", run_with("1")
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.publish.atomic_path", full)
+        assert trainer("publish", run, "--models", models, "--robustness", "4") == 1
+    assert "No space left on device" in capsys.readouterr().err.replace("\n", " ")
+    assert not [path for path in models.rglob("*") if path.is_file()]
+    assert trainer("publish", run, "--models", models, "--robustness", "4") == 0
 
 
 def test_a_version_is_published_once(trainer, run_with, tmp_path, capsys):
@@ -146,14 +180,22 @@ def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):
     )
 
 
-def test_runs_are_ranked_by_their_validation_parts(trainer, run_with, shades, capsys):
+def test_runs_are_ranked_by_their_validation_parts(trainer, run_with, others, capsys):
     good, bad = run_with("1"), run_with("2", weights=-GOOD)
-    assert trainer("rank", bad, good, "--elsewhere", shades, "--json") == 0
+    assert trainer("rank", bad, good, "--elsewhere", others, "--json") == 0
     first, second = json.loads(capsys.readouterr().out)
-    assert (first["run"], first["mean_area"], first["reals"]) == ("run-1", 1.0, {"shades": 1.0})
-    assert (second["run"], second["mean_area"], second["fakes"]) == ("run-2", 0.0, {"shades": 0.0})
+    assert (first["run"], first["mean_area"], first["reals"]) == ("run-1", 1.0, {"others": 1.0})
+    assert (second["run"], second["mean_area"], second["fakes"]) == ("run-2", 0.0, {"others": 0.0})
     assert trainer("rank", good, bad) == 0
     assert "half size" in capsys.readouterr().out
+
+
+def test_a_run_without_a_validation_part_is_not_ranked(trainer, run_with, capsys):
+    run = run_with("1")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"split": "as-published"}))
+    assert trainer("rank", run) == 1
+    assert "no validation part of its own" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_runs_on_different_data_are_not_ranked(trainer, run_with, capsys):

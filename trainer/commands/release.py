@@ -25,7 +25,10 @@ def rank(
     elsewhere: Elsewhere = None,
     json_output: Json = False,
 ) -> None:
-    """Rank runs by their validation parts, clean, at JPEG 50, half and double size; no test part is looked at."""
+    """Rank runs by their validation parts, clean, at JPEG 50, half and double size; no test part is looked at.
+
+    Runs of one seed are ranked on the same pictures; runs of several show how much the choice of pictures matters.
+    """
     import json
     from dataclasses import asdict
 
@@ -65,6 +68,8 @@ def export(
     """
     from trainer.run import Run
 
+    if (int8 or fp16) and images:
+        raise typer.BadParameter("goes with the float32 model alone", param_hint="--images")
     if int8 or fp16:
         from trainer.reduce import reduce_run
 
@@ -100,14 +105,17 @@ def publish(
     ] = 100,
     check: Annotated[bool, typer.Option("--check", help="Measure and print the gates; publish nothing.")] = False,
 ) -> None:
-    """Publish a run's model as the default, if it is no worse than the published one at any release gate.
+    """Publish a run's model as the default, if every release gate is open; see the README for their limits.
 
-    Both are measured on the run's test part (AUC, tiers, calibration error, flips, real faces called fake) and on the
-    data folders of --elsewhere, and timed in turn. A gate that is shut is named, and nothing is written.
+    It is measured on the run's test part (AUC, tiers, calibration error, flips, real faces called fake) and on the data
+    folders of --elsewhere, and so is the published one, unless that may have learned from the test part: then what it
+    recorded of its own stands in. Both are timed in turn. A gate that is shut is named, nothing is written, and the
+    exit status is 1, with --check too.
     """
     from rich.table import Table
 
     from trainer.dataset import scan
+    from trainer.gates import refused
     from trainer.publish import examine
     from trainer.publish import publish as write
     from trainer.run import Run
@@ -124,5 +132,9 @@ def publish(
     print_table(table)
     if not candidate.same_test_part:
         console.print("the published model put other pictures aside: of AUC, its own test part's figures stand there")
+    if candidate.first:
+        console.print(f"nothing is published in '{models}': the aims alone count")
     if not check:
         console.print(f"published: {write(candidate, models)}", highlight=False)
+    elif refused(candidate.gates):
+        raise typer.Exit(1)
