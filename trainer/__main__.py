@@ -1,4 +1,4 @@
-"""Command line: ``trainer audit | fit | evaluate | compare | predict | rank | export | publish``.
+"""Command line: ``trainer audit | twins | fit | evaluate | compare | predict | rank | export | publish``.
 
 Heavy imports stay inside the commands, so that ``--help`` and ``predict`` start at once.
 """
@@ -17,6 +17,7 @@ from trainer.commands.audit import audit
 from trainer.commands.fit import fit
 from trainer.commands.judge import compare, evaluate, predict
 from trainer.commands.release import export, publish, rank
+from trainer.commands.twins import twins
 from trainer.errors import PeerLost, TrainerError
 from trainer.progress import console
 from trainer.recipes import RecipeError
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (audit, fit, evaluate, compare, predict, rank, export, publish):
+for command in (audit, twins, fit, evaluate, compare, predict, rank, export, publish):
     app.command()(command)
 
 

@@ -38,10 +38,10 @@ def refuse_existing(folder: Path | None) -> None:
     if folder is None:
         return
     if folder.exists():
-        raise TrainerError(f"report folder '{folder}' exists: name another, or remove it first")
+        raise TrainerError(f"folder '{folder}' exists: name another, or remove it first")
     there = next(parent for parent in folder.absolute().parents if parent.exists())
     if not there.is_dir():
-        raise TrainerError(f"report folder '{folder}' cannot be made: '{there}' is not a folder")
+        raise TrainerError(f"folder '{folder}' cannot be made: '{there}' is not a folder")
 
 
 @contextmanager

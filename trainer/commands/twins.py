@@ -1,0 +1,41 @@
+"""``trainer twins``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from trainer.options import Data
+from trainer.printing import print_left_out
+from trainer.progress import console
+
+Label = Annotated[Literal["real", "fake"], typer.Option(help="Which pictures of DATA, and so what the twins are.")]
+
+
+def twins(
+    data: Data,
+    like: Annotated[
+        list[Path], typer.Option(help="Data folder whose history they get; may be repeated.", metavar="DATA")
+    ],
+    out: Annotated[Path, typer.Option(help="Data folder to create.", metavar="DIR")],
+    label: Label = "fake",
+    most: Annotated[int | None, typer.Option(min=1, help="At most so many, drawn at random; default: all.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 42,
+) -> None:
+    """Put fakes through the byte history of photos, so that size and compression no longer tell them apart.
+
+    Each is shrunk to the size of a picture drawn from --like, and saved with its quantisation tables and chroma
+    subsampling. Nothing is enlarged: a picture that is too small is left out, and counted.
+    """
+    from trainer.dataset import scan
+    from trainer.files import refuse_existing
+    from trainer.twins import write_twins
+
+    refuse_existing(out)
+    originals, models = scan(data, one_class=True, facts=False), scan(like, one_class=True, facts=False)
+    for dataset in (originals, models):
+        print_left_out(dataset)
+    small = write_twins(out, originals, models, label, most, seed)
+    if small:
+        console.print(f"{small} pictures left out: smaller than what they should resemble")
+    console.print(f"written: {out}", highlight=False)
