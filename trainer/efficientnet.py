@@ -12,6 +12,8 @@ import keras
 from keras import layers
 from numpy.typing import NDArray
 
+from trainer.normalization import FusedBatchNormalization
+
 # Blocks, kernel, stride of the first, expansion, channels.
 _STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112))
 _STEM = 32
@@ -57,7 +59,7 @@ def _padded(x: keras.KerasTensor, kernel: int, stride: int) -> keras.KerasTensor
 
 
 def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return layers.BatchNormalization(momentum=0.97, epsilon=1e-3, name=f"{name}_norm")(x)
+    return FusedBatchNormalization(momentum=0.97, epsilon=1e-3, name=f"{name}_norm")(x)
 
 
 def _activated(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
