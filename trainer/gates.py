@@ -124,20 +124,18 @@ def _areas(candidate: Measured, published: Measured | None) -> Iterator[Gate]:
             if area is not None:
                 slack = SOURCE_AUC_SLACK if where else AUC_SLACK
                 yield _not_lost(f"AUC of {where}, {name}" if where else f"AUC, {name}", new.get(where), area, slack)
-    for source, area in _clean(candidate.elsewhere).items() if candidate.elsewhere and published.elsewhere else ():
-        before = _clean(published.elsewhere).get(source)
-        if source and area is not None and before is not None:
-            yield _not_lost(f"AUC of {source}", area, before, SOURCE_AUC_SLACK)
+    away = _source_areas(candidate.elsewhere)
+    for source, area in _source_areas(published.elsewhere).items():
+        yield _not_lost(f"AUC of {source}, elsewhere", away.get(source), area, SOURCE_AUC_SLACK)
 
 
 def _verdicts(candidate: Measured, published: Measured | None) -> Iterator[Gate]:
     own, before = candidate.own, published.own if published else None
-    for where in ("own", "elsewhere"):
-        mine, theirs = _real_rates(getattr(candidate, where)), _real_rates(getattr(published, where, None))
+    for part, where in (("own", ""), ("elsewhere", ", elsewhere")):
+        mine, theirs = _real_rates(getattr(candidate, part)), _real_rates(getattr(published, part, None))
         for source in sorted({**mine, **theirs}):
-            yield _floor(
-                f"reals of {source} not called fake", mine.get(source, math.nan), theirs.get(source), MIN_REAL_RATE
-            )
+            name = f"reals of {source} not called fake{where}"
+            yield _floor(name, mine.get(source, math.nan), theirs.get(source), MIN_REAL_RATE)
     decided, name = own["pooled"]["balanced_accuracy"], "called by their name, mean of both classes"
     if before:
         yield _not_lost(name, decided, before["pooled"]["balanced_accuracy"], DECIDED_SLACK)
@@ -185,8 +183,13 @@ def _ceiling(name: str, value: float, published: float | None, aim: float) -> Ga
 
 def _clean(result: Mapping[str, Any]) -> dict[str, float | None]:
     """Areas of the pictures as they are: by source, pooled under an empty name."""
-    areas = {source: row["roc_auc"] for source, row in sorted(result["sources"].items())}
-    return {"": result["pooled"].get("roc_auc"), **areas}
+    return {"": result["pooled"].get("roc_auc"), **_source_areas(result)}
+
+
+def _source_areas(result: Mapping[str, Any] | None) -> dict[str, float]:
+    """Areas of the sources that hold both classes."""
+    rows = sorted(result["sources"].items()) if result else ()
+    return {source: row["roc_auc"] for source, row in rows if row["roc_auc"] is not None}
 
 
 def _hard(result: Mapping[str, Any]) -> dict[str, float | None]:

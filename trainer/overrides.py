@@ -37,6 +37,7 @@ def overridden(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise RecipeError(f"setting '{name}' cannot be {first['input']!r}: {first['msg']}") from None
+    _refuse_margin(assignments, found.preprocessing)
     found = replace(found, preprocessing=_with_finder(found.preprocessing))
     for problem in _problems(found):
         raise RecipeError(problem)
@@ -50,6 +51,12 @@ def _with_finder(how: Preprocessing) -> Preprocessing:
     return replace(how, face_margin=None, face_finder="")
 
 
+def _refuse_margin(assignments: Sequence[str], how: Preprocessing) -> None:
+    margins = [assignment for assignment in assignments if assignment.startswith("preprocessing.face_margin=")]
+    if margins and how.framing == "whole" and not margins[-1].endswith("=null"):
+        raise RecipeError(f"setting '{margins[-1]}' needs the framing 'face'")
+
+
 def _problems(recipe: Recipe) -> Iterator[str]:
     """Say what a network or a model file made by this recipe would stumble over, each value right by itself."""
     how, again = recipe.preprocessing, recipe.reencoding
@@ -60,10 +67,10 @@ def _problems(recipe: Recipe) -> Iterator[str]:
             yield f"setting 'preprocessing.{name}': {error.problem}"
     if set(recipe.class_names) != {"real", "fake"}:
         yield f"setting 'class_names' cannot be {list(recipe.class_names)}: real and fake, in either order"
-    if how.input_height != how.input_width and (how.framing == "face" or recipe.augmentation == "reencode"):
+    if how.input_height != how.input_width:
         yield (
-            f"settings 'preprocessing.input_height' and '.input_width' must be equal with framing 'face' or "
-            f"augmentation 'reencode', not {how.input_height} and {how.input_width}"
+            f"settings 'preprocessing.input_height' and '.input_width' must be equal, as faces are cut out square, "
+            f"not {how.input_height} and {how.input_width}"
         )
     for name, (low, high) in (("quality", again.quality), ("zoom", again.zoom)):
         if not 0 < low <= high:

@@ -1,6 +1,7 @@
 """Publish: a run's model into ``models/``, through the release gates, whole or not at all."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def examine(
     theirs = None
     if old and before:
         there = _assess(old, before, own, robust) if same else recorded["own_test_part"]
-        theirs = Measured(there, _assess(old, before, elsewhere), cost[1])
+        theirs = Measured(there, _elsewhere(recorded, _assess(old, before, elsewhere), config), cost[1])
     held = {gate["name"]: gate["limit"] for gate in recorded.get("gates", ())}
     found = gates(mine, theirs, metrics.get("against_float32"), held)
     return Candidate(run, engine, content, found, mine, metrics, own.fingerprint(), not old, same or not old)
@@ -114,6 +115,17 @@ def examine(
 
 def _assess(engine: Engine, path: Path, dataset: Dataset | None, robust: int = 0) -> dict[str, Any]:
     return assess(engine.spec.name, path, engine, dataset, robust, RELEASE).result if dataset else {}
+
+
+def _elsewhere(
+    recorded: Mapping[str, Any], measured: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Add what the published model was measured on elsewhere before, but for sources that the run was trained on."""
+    trained = {key.rsplit("/", 1)[0] for key in config["dataset"]["counts"]}
+    before = (recorded.get("elsewhere") or {"sources": {}})["sources"]
+    left = {source: row for source, row in before.items() if source not in trained}
+    rows = {**left, **(measured["sources"] if measured else {})}
+    return {**measured, "sources": rows} if rows else None
 
 
 def _recorded(path: Path) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def rank(folders: Sequence[Path], elsewhere: Dataset | None) -> list[Ranked]:
     """
     runs = [Run(folder) for folder in folders]
     began = [run.read_config() for run in runs]
-    data = {(config["dataset"]["fingerprint"], tuple(config.get("holdout", ()))) for config in began}
+    data = {(config["dataset"]["fingerprint"], tuple(sorted(config.get("holdout", ())))) for config in began}
     if len(data) > 1:
         raise TrainerError(f"{len(runs)} runs saw {len(data)} different sets of pictures: they cannot be ranked")
     for run, config in zip(runs, began, strict=True):
@@ -109,26 +109,17 @@ def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
     )
 
 
-def table_row(found: Ranked) -> list[str]:
-    """Write a run's figures for :func:`headings`."""
+def cells(found: Ranked) -> dict[str, str]:
+    """Write a run's figures, by the heading of their column; runs of other seeds may have other sources."""
     config = found.config
-    return [
-        found.run,
-        str(config["recipe"]["name"]),
-        str(config["seed"]),
-        f"{config['kept_epoch']} of {config['epochs']}",
-        f"{found.minutes:.0f}",
-        *(f"{area:.4f}" for area in (found.mean_area, *found.areas.values(), *found.sources.values())),
-        *(f"{100 * rate:.1f} %" for rate in (*found.reals.values(), *found.fakes.values())),
-    ]
-
-
-def headings(found: Ranked) -> list[str]:
-    """Name the columns of :func:`table_row`."""
-    return [
-        *("run", "recipe", "seed", "kept epoch", "minutes", "mean AUC"),
-        *found.areas,
-        *found.sources,
-        *(f"{source}: real not called fake" for source in found.reals),
-        *(f"{source}: fake not called real" for source in found.fakes),
-    ]
+    said = {
+        "run": found.run,
+        "recipe": str(config["recipe"]["name"]),
+        "seed": str(config["seed"]),
+        "kept epoch": f"{config['kept_epoch']} of {config['epochs']}",
+        "minutes": f"{found.minutes:.0f}",
+        "mean AUC": f"{found.mean_area:.4f}",
+    }
+    said |= {name: f"{area:.4f}" for name, area in (found.areas | found.sources).items()}
+    said |= {f"{source}: real not called fake": f"{100 * rate:.1f} %" for source, rate in found.reals.items()}
+    return said | {f"{source}: fake not called real": f"{100 * rate:.1f} %" for source, rate in found.fakes.items()}

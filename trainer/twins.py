@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin
+from PIL import ExifTags, Image, ImageOps, JpegImagePlugin
 
 from service.contract.image import decode
 from trainer.dataset import SCAN_LIMITS, Dataset, Label, Sample
@@ -28,6 +28,8 @@ _FILTERS: Final = (
     Image.Resampling.LANCZOS,
 )
 _SUBSAMPLING: Final = 2  # 4:2:0, where a greyscale picture has none to copy
+_ON_ITS_SIDE: Final = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_SHAPE: Final = 0.02
 _THREADS: Final = 2
 
 
@@ -36,42 +38,49 @@ class History:
     """What became of a picture on its way into a file.
 
     Attributes:
-        size: width and height, pixels.
-        tables: quantisation tables of a JPEG, as Pillow gives them; None for what is no JPEG.
+        size: width and height as shown, pixels.
+        tables: quantisation tables of a JPEG, in the order of its components; empty for a PNG.
         subsampling: of its chroma, Pillow's number.
+        grey: whether it holds no colour.
     """
 
     size: tuple[int, int]
-    tables: dict[int, list[int]] | None
+    tables: tuple[tuple[int, ...], ...]
     subsampling: int
+    grey: bool
 
 
-def history(payload: bytes) -> History:
-    """Read a picture's history from its bytes."""
+def history(payload: bytes) -> History | None:
+    """Read a picture's history from its bytes; None where it is neither JPEG nor PNG."""
     with Image.open(io.BytesIO(payload)) as image:
+        size = image.size[::-1] if image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE else image.size
+        if image.format == "PNG":
+            return History(size, (), 0, image.mode in ("1", "L", "LA"))
         if not isinstance(image, JpegImagePlugin.JpegImageFile):
-            return History(image.size, None, 0)
+            return None
         sampling = JpegImagePlugin.get_sampling(image)
-        tables = {number: list(table) for number, table in image.quantization.items()}
-        return History(image.size, tables, sampling if sampling >= 0 else _SUBSAMPLING)
+        tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+        return History(size, tables, sampling if sampling >= 0 else _SUBSAMPLING, image.mode == "L")
 
 
 def twin(rgb: Image.Image, like: History, resample: Image.Resampling) -> bytes | None:
     """Return the picture's bytes as it would be with that history; None where it would have to be enlarged.
 
     Args:
-        rgb: mode RGB, upright; its middle is taken where its shape is another.
-        like: the history.
+        rgb: mode RGB, upright.
+        like: the history, of a picture of its shape or nearly.
         resample: kernel that shrinks it; antialiased.
     """
     if rgb.width < like.size[0] or rgb.height < like.size[1]:
         return None
     picture = ImageOps.fit(rgb, like.size, resample)
+    picture = picture.convert("L") if like.grey else picture
     buffer = io.BytesIO()
-    if like.tables is None:
-        picture.save(buffer, "PNG")
+    if like.tables:
+        tables = [list(table) for table in like.tables]
+        picture.save(buffer, "JPEG", qtables=tables, subsampling=like.subsampling)
     else:
-        picture.save(buffer, "JPEG", qtables=like.tables, subsampling=like.subsampling)
+        picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -81,39 +90,51 @@ def write_twins(folder: Path, originals: Dataset, like: Dataset, label: Label, m
     Args:
         folder: to create; a data folder.
         originals: to take pictures of that label from.
-        like: whose history they get, each that of a picture drawn at random.
+        like: its pictures of the other label are whose history they get, each that of one drawn at random among those
+            of its shape: cut to another, it would not be known for a near duplicate of its original.
         label: of the twins.
         most: at most so many, drawn at random; default: all.
         seed: of what is drawn.
 
     Returns:
-        how many originals were smaller than what they were to become, and were left out.
+        how many originals were left out, because no picture to resemble has their shape, or the one drawn is larger.
 
     Raises:
-        TrainerError: the folder exists, there is no picture of that label, or every one is too small.
+        TrainerError: the folder exists, there is nothing to make twins of or to resemble, or every one is left out.
     """
     chosen = _drawn([sample for sample in originals.samples if sample.label == label], most, seed)
     if not chosen:
         raise TrainerError(f"no {label} pictures to make twins of")
-    models = sorted(like.samples, key=lambda sample: sample.sha256)
+    histories = _histories([sample for sample in like.samples if sample.label != label])
+    if not histories:
+        raise TrainerError("no JPEG or PNG of the other class whose history twins could get")
+    shapes = np.array([found.size[0] / found.size[1] for found in histories])
 
     def made(sample: Sample) -> bytes | None:
         rng = np.random.default_rng((seed, int(sample.sha256[:8], 16)))
-        payload = read_bounded(models[rng.integers(len(models))].path, SCAN_LIMITS.max_bytes)
         rgb = decode(read_bounded(sample.path, SCAN_LIMITS.max_bytes), SCAN_LIMITS, "apply").rgb
-        return twin(rgb, history(payload), _FILTERS[rng.integers(len(_FILTERS))])
+        alike = np.flatnonzero(np.abs(shapes * rgb.height / rgb.width - 1) <= _SHAPE)
+        if not len(alike):
+            return None
+        return twin(rgb, histories[rng.choice(alike)], _FILTERS[rng.integers(len(_FILTERS))])
 
-    small = 0
+    left_out = 0
     with new_folder(folder) as temporary, ThreadPoolExecutor(_THREADS) as pool:
         (temporary / label).mkdir()
         for sample, payload in track(zip(chosen, pool.map(made, chosen), strict=True), "twins", total=len(chosen)):
-            small += payload is None
+            left_out += payload is None
             if payload is not None:
                 suffix = ".png" if payload.startswith(b"\x89PNG") else ".jpg"
                 (temporary / label / f"{sample.sha256[:24]}{suffix}").write_bytes(payload)
-        if small == len(chosen):
-            raise TrainerError(f"all {small} {label} pictures are smaller than those that they should resemble")
-    return small
+        if left_out == len(chosen):
+            raise TrainerError(f"all {left_out} {label} pictures are smaller or of another shape than the others")
+    return left_out
+
+
+def _histories(samples: Sequence[Sample]) -> list[History]:
+    ordered = sorted(samples, key=lambda sample: sample.sha256)
+    found = (history(read_bounded(sample.path, SCAN_LIMITS.max_bytes)) for sample in ordered)
+    return [known for known in found if known]
 
 
 def _drawn(samples: Sequence[Sample], most: int | None, seed: int) -> list[Sample]:

@@ -71,7 +71,7 @@ def test_sources_elsewhere_have_gates_of_their_own():
     candidate = measured()
     candidate.elsewhere["sources"]["lfw"]["real_called_fake"] = 0.03
     candidate.elsewhere["sources"]["swaps"]["roc_auc"] = 0.5
-    assert shut(candidate) == ["AUC of swaps", "reals of lfw not called fake"]
+    assert shut(candidate) == ["AUC of swaps, elsewhere", "reals of lfw not called fake, elsewhere"]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +113,15 @@ def test_what_the_candidate_was_not_measured_on_shuts_its_gates():
         "AUC of pair, clean: not measured",
         "AUC of pair, hard: not measured",
         "reals of pair not called fake: not measured",
+    ]
+
+
+def test_what_was_measured_elsewhere_is_measured_again():
+    nowhere = replace(measured(), elsewhere=None)
+    assert refused(gates(nowhere, measured())) == [
+        "AUC of swaps, elsewhere: not measured",
+        "reals of lfw not called fake, elsewhere: not measured",
+        "reals of swaps not called fake, elsewhere: not measured",
     ]
 
 

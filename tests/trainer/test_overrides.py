@@ -60,7 +60,7 @@ def test_a_run_from_before_a_setting_has_not_changed_it():
         ("learning_rate=Infinity", "'learning_rate' cannot be inf: it must be finite"),
         ("reencoding.quality=[90, 30]", "'reencoding.quality' cannot be [90, 30]: two numbers over 0, the smaller"),
         ("reencoding.zoom=[0, 1]", "'reencoding.zoom' cannot be [0.0, 1.0]"),
-        ("preprocessing.input_height=96", "must be equal with framing 'face' or augmentation 'reencode', not 96 and"),
+        ("preprocessing.input_height=96", "must be equal, as faces are cut out square, not 96 and 160"),
         ("preprocessing.input_height=-3", "'preprocessing.input_height': -3 is not a whole number of pixels"),
         ("preprocessing.face_margin=99", "'preprocessing.face_margin': 99"),
         ('class_names=["a", "b"]', "'class_names' cannot be"),
@@ -75,6 +75,8 @@ def test_what_cannot_be_set_is_refused_by_name(assignment, said):
     ("recipe", "assignments", "said"),
     [
         ("efficientnet-lite", ["consistency=1", "batch_size=1"], "shows each picture twice, and batch_size is 1"),
+        ("flatten-cnn-300", ["preprocessing.input_height=200"], "must be equal, as faces are cut out square"),
+        ("residual-cnn", ["preprocessing.face_margin=0.9"], "'preprocessing.face_margin=0.9' needs the framing 'face'"),
         ("residual-cnn", ["initial_weights=imagenet"], "there are none for recipe 'residual-cnn'"),
         ("flatten-cnn-300", ["initial_weights=imagenet"], "there are none for recipe 'flatten-cnn-300'"),
     ],

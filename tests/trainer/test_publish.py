@@ -58,7 +58,9 @@ def run_with(fitted, make_model, make_spec, tmp_path):
     return made
 
 
-def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(trainer, run_with, others, tmp_path):
+def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
+    trainer, run_with, others, tmp_path, capsys
+):
     models = tmp_path / "models"
     assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
     folder = models / "tiny" / "1"
@@ -71,6 +73,8 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(tra
     assert trainer("publish", run_with("2"), "--models", models, "--elsewhere", others, "--robustness", "4") == 0
     assert published_model(models) == models / "tiny" / "2" / "model.onnx"
     assert sorted(path.name for path in models.iterdir()) == ["DEFAULT", "tiny"]
+    assert trainer("publish", run_with("3"), "--models", models, "--robustness", "4") == 1
+    assert "reals of others not called fake, elsewhere: not measured" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_the_card_says_what_was_measured_and_how_to_make_it_again(trainer, run_with, tmp_path):

@@ -1,10 +1,11 @@
 """Twins: fakes with the byte history of photos, and nothing enlarged, lost or half-written."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from trainer.dataset import scan
 from trainer.facts import facts_of_file
@@ -31,6 +32,12 @@ def folders(tmp_path):
         picture(rng, 96, 96).save(tmp_path / "faces" / "fake" / f"{number}.png")
     picture(rng, 40, 40).save(tmp_path / "faces" / "fake" / "small.png")
     return tmp_path / "faces", tmp_path / "photos", tmp_path / "twins"
+
+
+def _jpeg(rng: np.random.Generator) -> bytes:
+    buffer = io.BytesIO()
+    picture(rng, 50, 40).save(buffer, "JPEG", quality=60)
+    return buffer.getvalue()
 
 
 def histories(folder):
@@ -85,16 +92,51 @@ def test_a_twin_stays_on_its_originals_side_of_a_split(trainer, folders):
     assert len(pairs) == 6
 
 
-def test_what_is_no_jpeg_makes_png_and_greyscale_takes_the_usual_subsampling():
+def test_a_picture_of_another_shape_gets_no_twin_that_would_not_be_known_for_one(trainer, folders, capsys):
+    faces, photos, out = folders
+    rng = np.random.default_rng(5)
+    for number in range(6):
+        picture(rng, 96, 110).save(faces / "fake" / f"{number}.png")
+    picture(rng, 97, 96).save(faces / "fake" / "square.png")
+    assert trainer("twins", faces, "--like", photos, "--out", out) == 0
+    assert "7 pictures left out" in " ".join(capsys.readouterr().err.split())
+    assert len(histories(out)) == 1
+
+
+def test_a_history_is_that_of_a_picture_as_shown():
+    rng, lying, turned = np.random.default_rng(0), io.BytesIO(), Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    picture(rng, 80, 60).save(lying, "JPEG", exif=turned)
+    assert history(lying.getvalue()).size == (60, 80)
+
+
+def test_histories_are_those_of_the_other_class(trainer, folders):
+    faces, photos, out = folders
+    (photos / "fake").mkdir()
+    picture(np.random.default_rng(3), 32, 32).save(photos / "fake" / "other.jpg", quality=20)
+    assert trainer("twins", faces, "--like", photos, "--out", out) == 0
+    assert {one.size for one in histories(out)} == {(64, 64), (48, 48)}
+
+
+def test_what_is_no_jpeg_makes_png_and_greyscale_stays_greyscale():
     rng = np.random.default_rng(0)
-    buffers = [io.BytesIO(), io.BytesIO()]
+    buffers = [io.BytesIO() for _ in range(3)]
     picture(rng, 50, 40).save(buffers[0], "PNG")
     picture(rng, 50, 40).convert("L").save(buffers[1], "JPEG", quality=60)
-    png, grey = (history(buffer.getvalue()) for buffer in buffers)
-    assert (png.size, png.tables) == ((50, 40), None)
+    picture(rng, 50, 40).save(buffers[2], "WEBP")
+    png, grey, webp = (history(buffer.getvalue()) for buffer in buffers)
+    assert webp is None
+    assert (png.size, png.tables) == ((50, 40), ())
     assert twin(picture(rng, 60, 60), png, Image.Resampling.BOX).startswith(b"\x89PNG")
-    assert history(twin(picture(rng, 60, 60), grey, Image.Resampling.BOX)).subsampling == 2
+    assert history(twin(picture(rng, 60, 60), grey, Image.Resampling.BOX)) == grey
     assert twin(picture(rng, 49, 60), png, Image.Resampling.BOX) is None
+
+
+def test_tables_are_numbered_anew_as_the_components_take_them():
+    known = history(_jpeg(np.random.default_rng(0)))
+    odd = replace(known, tables=known.tables[:1] * 2)
+    again = history(twin(picture(np.random.default_rng(1), 60, 60), odd, Image.Resampling.BOX))
+    assert set(again.tables) == {known.tables[0]}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +153,7 @@ def test_what_cannot_be_made_is_refused_and_leaves_nothing(trainer, folders, cap
     assert not out.exists()
     (faces / "fake" / "small.png").unlink()
     assert trainer("twins", photos, "--label", "real", "--like", faces, "--out", out) == 1
-    assert "all 6 real pictures are smaller than those" in " ".join(capsys.readouterr().err.split())
+    assert "all 6 real pictures are smaller or of another shape" in " ".join(capsys.readouterr().err.split())
     assert not list(out.parent.glob(".partial*"))
 
 

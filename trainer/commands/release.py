@@ -35,7 +35,7 @@ def rank(
     from rich.table import Table
 
     from trainer.dataset import scan
-    from trainer.rank import headings, table_row
+    from trainer.rank import cells
     from trainer.rank import rank as ranked
 
     dataset = scan(elsewhere, one_class=True, facts=False) if elsewhere else None
@@ -45,9 +45,11 @@ def rank(
     if json_output:
         print(json.dumps([{**asdict(row), "mean_area": row.mean_area} for row in found], indent=2))
         return
-    table = Table(*headings(found[0]))
-    for row in found:
-        table.add_row(*table_row(row))
+    rows = [cells(row) for row in found]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(row.get(name, "–") for name in columns))
     print_table(table)
 
 

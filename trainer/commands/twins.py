@@ -24,8 +24,8 @@ def twins(
 ) -> None:
     """Put fakes through the byte history of photos, so that size and compression no longer tell them apart.
 
-    Each is shrunk to the size of a picture drawn from --like, and saved with its quantisation tables and chroma
-    subsampling. Nothing is enlarged: a picture that is too small is left out, and counted.
+    Each is shrunk to the size of a picture of the other class drawn from --like, and saved with its quantisation tables
+    and chroma subsampling. Nothing is enlarged or cut to another shape: what does not fit is left out, and counted.
     """
     from trainer.dataset import scan
     from trainer.files import refuse_existing
@@ -35,7 +35,7 @@ def twins(
     originals, models = scan(data, one_class=True, facts=False), scan(like, one_class=True, facts=False)
     for dataset in (originals, models):
         print_left_out(dataset)
-    small = write_twins(out, originals, models, label, most, seed)
-    if small:
-        console.print(f"{small} pictures left out: smaller than what they should resemble")
+    left_out = write_twins(out, originals, models, label, most, seed)
+    if left_out:
+        console.print(f"{left_out} pictures left out: smaller or of another shape than what they should resemble")
     console.print(f"written: {out}", highlight=False)
