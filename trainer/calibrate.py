@@ -69,25 +69,28 @@ def calibrate(
         "and is not under .5, real passes at most "
         f"{MAX_FAKE_CALLED_REAL:.0%} of fakes and is not over .5"
     )
-    flagged, passed = int((p_fake[~truth] >= flags).sum()), int((p_fake[truth] <= passes).sum())
-    # Where the thresholds may lie, as far as these few tell.
-    high = quantile_interval(hardest, MAX_REAL_CALLED_FAKE)
-    low = quantile_interval(p_fake[truth], 1 - MAX_FAKE_CALLED_REAL)
     evidence = {
         "method": "temperature scaling (arXiv:1706.04599)",
         "real": real,
         "fake": fake,
         "ece_before": expected_calibration_error(truth, fake_probability(logits, output_kind, fake_index)),
         "ece_after": expected_calibration_error(truth, p_fake),
-        "threshold_real_interval": [min(0.5, limit) for limit in low],
+        # Where the thresholds may lie, as far as these few tell.
+        "threshold_real_interval": [
+            min(0.5, limit) for limit in quantile_interval(p_fake[truth], 1 - MAX_FAKE_CALLED_REAL)
+        ],
         "threshold_fake_source": strictest,
-        "threshold_fake_interval": [max(0.5, limit) for limit in high],
-        "real_called_fake": flagged / real,
-        "real_called_fake_interval": wilson(flagged, real),
-        "fake_called_real": passed / fake,
-        "fake_called_real_interval": wilson(passed, fake),
+        "threshold_fake_interval": [max(0.5, limit) for limit in quantile_interval(hardest, MAX_REAL_CALLED_FAKE)],
+        **_share("real_called_fake", p_fake[~truth] >= flags),
+        **_share("fake_called_real", p_fake[truth] <= passes),
     }
     return Calibration(temperature, passes, flags, rule, json.loads(json.dumps(evidence)))
+
+
+def _share(name: str, wrong: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return a share of wrong verdicts with its interval."""
+    count = int(wrong.sum())
+    return {name: count / len(wrong), f"{name}_interval": wilson(count, len(wrong))}
 
 
 def _hardest_reals(

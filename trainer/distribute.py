@@ -61,7 +61,7 @@ def join(batch_size: int) -> Shard:
     """Join the other processes that the environment names, and use every device; one CPU is :data:`ALL`.
 
     Args:
-        batch_size: different images a step, over all processes.
+        batch_size: pictures a step, over all processes; several views of one are one.
 
     Raises:
         TrainerError: the environment is incomplete, the backend cannot, or the batch does not divide.
@@ -80,7 +80,7 @@ def join(batch_size: int) -> Shard:
     if shard.devices == 1:
         return ALL
     if batch_size % shard.devices:
-        raise TrainerError(f"batch size {batch_size} does not divide among {shard.devices} devices")
+        raise TrainerError(f"a batch of {batch_size} pictures does not divide among {shard.devices} devices")
     keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
     return shard
 

@@ -37,7 +37,7 @@ def test_training_and_serving_are_those_of_keras():
     np.testing.assert_allclose(np.asarray(ours(IMAGES)), np.asarray(theirs(IMAGES)), atol=1e-2)
 
 
-def test_frozen_and_masked_layers_take_the_way_of_keras():
+def test_a_frozen_layer_takes_the_way_of_keras():
     layer = FusedBatchNormalization()
     layer.build(IMAGES.shape)
     layer.trainable = False

@@ -96,8 +96,8 @@ def test_a_picture_of_another_shape_gets_no_twin_that_would_not_be_known_for_one
     faces, photos, out = folders
     rng = np.random.default_rng(5)
     for number in range(6):
-        picture(rng, 96, 110).save(faces / "fake" / f"{number}.png")
-    picture(rng, 97, 96).save(faces / "fake" / "square.png")
+        picture(rng, 98, 96).save(faces / "fake" / f"{number}.png")
+    picture(rng, 193, 192).save(faces / "fake" / "square.png")
     assert trainer("twins", faces, "--like", photos, "--out", out) == 0
     assert "7 pictures left out" in " ".join(capsys.readouterr().err.split())
     assert len(histories(out)) == 1
