@@ -10,13 +10,13 @@ from service.contract.spec import Precision
 from service.engine import Engine
 from trainer.assess import assess, check_unseen
 from trainer.card import write_card
+from trainer.conditions import RELEASE
 from trainer.cost import costs
 from trainer.dataset import Dataset
 from trainer.errors import TrainerError
 from trainer.files import atomic_path, new_folder, write_json
 from trainer.gates import Gate, Measured, gates, refused
 from trainer.history import read_history
-from trainer.protocol import RELEASE
 from trainer.run import METRICS, Run, read_json
 from trainer.splits import read_split
 

@@ -13,11 +13,12 @@ from sklearn.metrics import roc_auc_score
 
 from service.engine import Engine
 from trainer.assess import check_unseen
+from trainer.conditions import Condition
 from trainer.dataset import Dataset, is_fake
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits
 from trainer.history import read_history
-from trainer.protocol import Condition, scores
+from trainer.protocol import scores
 from trainer.run import Run
 from trainer.splits import read_split
 

@@ -11,10 +11,11 @@ from PIL import Image
 from service.contract.image import DecodedImage, to_tensor
 from service.engine import Engine
 from trainer.assess import without
+from trainer.conditions import CONDITIONS, Condition, degrade
 from trainer.dataset import scan
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated
-from trainer.protocol import CONDITIONS, Condition, degrade, robustness, some
+from trainer.protocol import robustness, some
 
 
 @pytest.fixture(scope="module")
