@@ -144,7 +144,8 @@ def _verdicts(candidate: Measured, published: Measured | None) -> Iterator[Gate]
     ece = before["pooled"]["ece"] if before else None
     yield _ceiling("calibration error (ECE)", own["pooled"]["ece"], ece, MAX_ECE)
     flips = before["robustness"]["flips"]["rate"] if before and before["robustness"] else None
-    yield _ceiling("verdicts that flip", own["robustness"]["flips"]["rate"], flips, MAX_FLIPS)
+    rate = own["robustness"]["flips"]["rate"]
+    yield _ceiling("verdicts that flip", math.nan if rate is None else rate, flips, MAX_FLIPS)
 
 
 def _real_rates(result: Mapping[str, Any] | None) -> dict[str, float]:

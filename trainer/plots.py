@@ -145,12 +145,12 @@ def _main(row: Mapping[str, Any]) -> float:
 
 def flips(found: Mapping[str, Any]) -> Figure:
     """Share of verdicts that change, by JPEG quality and scale."""
-    grid = np.array(found["grid"])
+    grid = np.array(found["grid"], dtype=float)  # NaN where no face is large enough
     figure = Figure(figsize=(4.6, 3.6), label="flips")
     axes = figure.subplots()
-    axes.imshow(grid, cmap="Oranges", vmin=0, vmax=max(0.2, float(grid.max())), aspect="auto")
+    axes.imshow(grid, cmap="Oranges", vmin=0, vmax=np.nanmax([0.2, *grid.ravel()]), aspect="auto")
     for (row, column), share in np.ndenumerate(grid):
-        axes.text(column, row, f"{share:.1%}", ha="center", va="center")
+        axes.text(column, row, "–" if np.isnan(share) else f"{share:.1%}", ha="center", va="center")
     axes.set(xticks=range(len(found["scales"])), xticklabels=[f"{scale:g}" for scale in found["scales"]])
     axes.set(yticks=range(len(found["qualities"])), yticklabels=found["qualities"])
     axes.set(xlabel="scale", ylabel="JPEG quality", title="Verdicts that change")

@@ -37,4 +37,8 @@ def print_robustness(result: dict[str, Any]) -> None:
             table.add_row(row["name"], *("–" if row[key] is None else f"{row[key]:.3f}" for key in keys))
     print_table(table)
     flips = result["robustness"]["flips"]
-    print(f"verdicts that change over JPEG 50, 70, 90 x scale .5, 1, 2: {100 * flips['rate']:.1f} %")
+    rate = "–" if flips["rate"] is None else f"{100 * flips['rate']:.1f} %"
+    print(f"verdicts that change over JPEG 50, 70, 90 x scale .5, 1, 2: {rate}")
+    if flips["unjudged"]:
+        print(f"not compared, for a face too small to be judged: {100 * flips['unjudged']:.1f} %", end="")
+        print(f"; with those {100 * flips['rate_with_unjudged']:.1f} % change")

@@ -5,12 +5,15 @@ Pictures go through the contract's own decode and resize.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from service.contract.faces import MIN_FACE
+from service.contract.finder import face_finder
 from service.contract.framing import frame
 from service.contract.image import DecodedImage, decode, to_tensor
 from service.contract.spec import ModelSpec
@@ -23,6 +26,19 @@ from trainer.stats import wilson
 
 _THREADS: Final = 2
 _CHUNK: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a model says under conditions, and whether the service would ask it.
+
+    Attributes:
+        p_fake: float64 ``[conditions, N]``, P(fake).
+        judged: bool ``[conditions, N]``, False where the largest face has fewer pixels than the service judges.
+    """
+
+    p_fake: NDArray[np.float64]
+    judged: NDArray[np.bool_]
 
 
 def some(samples: Sequence[Sample], most: int) -> list[Sample]:
@@ -44,59 +60,82 @@ def robustness(
         conditions: the first does nothing; those of the grid are among them.
 
     Returns:
-        ``images``; ``conditions``, each with its figures pooled and the AUC of every source;
+        ``images``; ``conditions``, each with its figures pooled and the AUC of every source; and
         ``flips``: the share of verdicts that differ from the untouched picture's, by quality and
-        scale, and over the whole grid with its interval.
+        scale, and over the whole grid with its interval. Where either has a face too small to be
+        judged there is no verdict to compare: such pairs are left out of ``rate`` and ``grid``,
+        ``unjudged`` is their share, and ``rate_with_unjudged`` what they would make of the rate.
     """
-    p_fake = scores(engine, samples, conditions)
-    truth, spec = is_fake(samples), engine.spec
+    seen = observe(engine, samples, conditions)
+    truth, spec, p_fake = is_fake(samples), engine.spec, seen.p_fake
     verdict = _verdicts(p_fake, spec)
+    changed, compared = verdict != verdict[0], seen.judged & seen.judged[0]
     sources = np.array([sample.source for sample in samples])
     rows = [
         {
             "kind": condition.kind,
             "name": condition.name,
             **_figures(truth, p_fake[column], verdict[column]),
-            "flipped": float((verdict[column] != verdict[0]).mean()),
+            "flipped": _share(changed[column], compared[column]),
             "sources": {str(s): _auc(truth[sources == s], p_fake[column][sources == s]) for s in sorted(set(sources))},
         }
         for column, condition in enumerate(conditions)
     ]
     grid = [column for column, condition in enumerate(conditions) if condition.kind == "grid"]
-    flipped = verdict[grid] != verdict[0]
+    return {"images": len(samples), "conditions": rows, "flips": _flips(verdict, changed, compared, grid)}
+
+
+def _flips(
+    verdict: NDArray[np.int8], changed: NDArray[np.bool_], compared: NDArray[np.bool_], grid: list[int]
+) -> dict[str, Any]:
+    rate = _share(changed[grid], compared[grid])
+    pictures = int(compared[grid].any(axis=0).sum())
     turned = (verdict[grid] + verdict[0] == 0) & (verdict[0] != 0)
     return {
-        "images": len(samples),
-        "conditions": rows,
-        "flips": {
-            "rate": float(flipped.mean()),
-            # The nine variants of one picture are not independent: the interval counts pictures.
-            "interval": list(wilson(round(float(flipped.mean()) * len(samples)), len(samples))),
-            "between_real_and_fake": float(turned.mean()),
-            "qualities": list(QUALITIES),
-            "scales": list(SCALES),
-            "grid": flipped.mean(axis=1).reshape(len(QUALITIES), len(SCALES)).tolist(),
-        },
+        "rate": rate,
+        # The nine variants of one picture are not independent: the interval counts pictures.
+        "interval": list(wilson(round(rate * pictures), pictures)) if rate is not None else [0.0, 1.0],
+        "rate_with_unjudged": float(changed[grid].mean()),
+        "unjudged": float(1 - compared[grid].mean()),
+        "between_real_and_fake": _share(turned, compared[grid]),
+        "qualities": list(QUALITIES),
+        "scales": list(SCALES),
+        "grid": [
+            [_share(changed[column], compared[column]) for column in grid[start : start + len(SCALES)]]
+            for start in range(0, len(grid), len(SCALES))
+        ],
     }
 
 
-def scores(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Condition]) -> NDArray[np.float64]:
-    """Return P(fake) under each condition, float64 ``[conditions, N]``."""
+def _share(changed: NDArray[np.bool_], compared: NDArray[np.bool_]) -> float | None:
+    """Return the share of the compared verdicts that changed; None where there is none to compare."""
+    return float(changed[compared].mean()) if compared.any() else None
 
-    def variants(sample: Sample) -> NDArray[np.uint8]:
+
+def observe(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Condition]) -> Seen:
+    """Score every sample under every condition, and look how large its face is there."""
+    how = engine.spec.preprocessing
+
+    def variants(sample: Sample) -> tuple[NDArray[np.uint8], list[bool]]:
         rgb = decode(sample.path.read_bytes(), SCAN_LIMITS, engine.spec.exif_policy).rgb
         seed = int(sample.sha256[:8], 16)
-        how = engine.spec.preprocessing
-        pictures = (degrade(rgb, condition, seed) for condition in conditions)
-        return np.stack([to_tensor(DecodedImage("", p.width, p.height, p), how, frame(p, how)) for p in pictures])
+        tensors, judged = [], []
+        for condition in conditions:
+            picture = degrade(rgb, condition, seed)
+            faces = face_finder().find(picture, 1)
+            decoded = DecodedImage("", picture.width, picture.height, picture)
+            tensors.append(to_tensor(decoded, how, frame(picture, how, faces)))
+            judged.append(not faces or faces[0].side >= MIN_FACE)
+        return np.stack(tensors), judged
 
-    columns = []
+    p_fake, judged = [], []
     chunks = [samples[start : start + _CHUNK] for start in range(0, len(samples), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         for chunk in track(chunks, f"robustness of {engine.spec.name}", total=len(chunks)):
-            for tensors in pool.map(variants, chunk):
-                columns.append(calibrated(engine.logits(tensors), engine.spec))
-    return np.stack(columns, axis=1)
+            for tensors, large in pool.map(variants, chunk):
+                p_fake.append(calibrated(engine.logits(tensors), engine.spec))
+                judged.append(large)
+    return Seen(np.stack(p_fake, axis=1), np.array(judged).T)
 
 
 def _verdicts(p_fake: NDArray[np.float64], spec: ModelSpec) -> NDArray[np.int8]:

@@ -18,7 +18,7 @@ from trainer.dataset import Dataset, is_fake
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits
 from trainer.history import read_history
-from trainer.protocol import scores
+from trainer.protocol import observe
 from trainer.run import Run
 from trainer.splits import read_split
 
@@ -88,7 +88,7 @@ def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
     engine = Engine.load(run.onnx_model, "cpu")
     samples = read_split(run.split).validation
     truth, sources = is_fake(samples), np.array([sample.source for sample in samples])
-    p_fake = scores(engine, samples, CONDITIONS)
+    p_fake = observe(engine, samples, CONDITIONS).p_fake
     mixed = [str(s) for s in sorted(set(sources)) if 0 < truth[sources == s].mean() < 1]
     rates: dict[bool, dict[str, float]] = {False: {}, True: {}}
     if elsewhere:

@@ -48,7 +48,7 @@ class Reduction:
 def reduce_run(run: Run, precision: Reduced) -> Reduction:
     """Write ``RUN/model.PRECISION.onnx`` and its figures, ``RUN/metrics.PRECISION.json``.
 
-    Temperature and thresholds are set anew on the calibration part, and the test part is scored once.
+    Temperature and thresholds are set anew, on the same pictures as the run's, and the test part is scored once.
 
     Args:
         run: a finished run.

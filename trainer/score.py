@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.contract.spec import ModelSpec, Precision
 from service.engine import Engine
 from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
-from trainer.dataset import is_fake
+from trainer.dataset import Sample, is_fake
 from trainer.evaluate import calibrated, engine_logits, evaluation, uncalibrated
 from trainer.export import build_spec, with_metadata
 from trainer.splits import Split
@@ -24,7 +24,8 @@ class Scored:
     """A graph with its calibration.
 
     Attributes:
-        calibration: of the calibration part; none where nothing was kept for it.
+        calibration: of the calibration part, and of the validation part where no epoch was chosen on it; none where
+            nothing was kept for it.
         spec: what the model file will say.
         test: figures of the test part.
         holdout: of the sources held out, or None.
@@ -52,7 +53,7 @@ def score(graph: onnx.ModelProto, config: dict[str, Any], parts: Split, precisio
         precision: of the graph.
     """
     engine = Engine.from_bytes(with_metadata(graph, build_spec(config, UNCALIBRATED, {}, precision)), "cpu")
-    calibration = _calibration(engine, parts)
+    calibration = _calibration(engine, _kept(config, parts))
     spec = build_spec(config, calibration, {}, precision)
     logits = engine_logits(engine, parts.test, "test")
     p_fake, before = calibrated(logits, spec), uncalibrated(logits, spec)
@@ -75,9 +76,16 @@ def _holdout(engine: Engine, parts: Split, spec: ModelSpec) -> dict[str, Any] | 
     return evaluation(parts.holdout, calibrated(engine_logits(engine, parts.holdout, "held out"), spec), spec)
 
 
-def _calibration(engine: Engine, parts: Split) -> Calibration:
-    if not parts.calibration:
+def _kept(config: dict[str, Any], parts: Split) -> tuple[Sample, ...]:
+    """Return the pictures that nothing was chosen on: the validation part too, where the last epoch is kept anyway."""
+    if not parts.calibration or config["recipe"]["select"] != "last":
+        return parts.calibration
+    return (*parts.validation, *parts.calibration)
+
+
+def _calibration(engine: Engine, samples: tuple[Sample, ...]) -> Calibration:
+    if not samples:
         return UNCALIBRATED
-    logits = engine_logits(engine, parts.calibration, "calibrate")
-    sources = [sample.source for sample in parts.calibration]
-    return calibrate(logits, is_fake(parts.calibration), engine.spec.output_kind, engine.spec.fake_index, sources)
+    logits = engine_logits(engine, samples, "calibrate")
+    sources = [sample.source for sample in samples]
+    return calibrate(logits, is_fake(samples), engine.spec.output_kind, engine.spec.fake_index, sources)

@@ -11,12 +11,15 @@ import sys
 import time
 from pathlib import Path
 
+import onnx
 import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.engine import Engine
 from service.settings import Settings
+from trainer.score import score
+from trainer.splits import read_split
 
 FILES = {
     "audit.html",
@@ -92,6 +95,17 @@ def test_the_calibration_evidence_is_in_the_model(fitted):
     assert {"ece_before", "ece_after", "threshold_real_interval", "threshold_fake_interval"} <= set(evidence)
     low, high = evidence["threshold_fake_interval"]
     assert 0.5 <= low <= high <= 1
+
+
+def test_where_no_epoch_was_chosen_on_it_the_validation_part_calibrates_too(fitted):
+    config, parts = json.loads((fitted / "config.json").read_text()), read_split(fitted / "split.csv")
+    graph = onnx.load(fitted / "model.onnx")
+    both = (*parts.validation, *parts.calibration)
+    for select, used in (("val_loss", parts.calibration), ("val_accuracy", parts.calibration), ("last", both)):
+        config["recipe"]["select"] = select
+        evidence = score(graph, config, parts).calibration.calibration
+        counted = [sum(sample.label == label for sample in used) for label in ("real", "fake")]
+        assert [evidence["real"], evidence["fake"]] == counted
 
 
 def test_a_held_out_source_is_scored_at_the_end_and_never_learned_from(trainer, faces, write_faces, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.contract.finder import face_finder
 from service.contract.image import DecodedImage, to_tensor
 from service.engine import Engine
 from trainer.assess import without
@@ -96,6 +97,25 @@ def test_robustness_of_untouched_pictures_is_what_the_engine_says(model, shades)
     # A mean colour survives compression and scaling.
     assert found["flips"]["rate"] < 0.1
     assert np.array(found["flips"]["grid"]).shape == (3, 3)
+
+
+def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(astronaut, model, tmp_path):
+    """At half size the face has 30 of the 48 pixels that the service wants."""
+    root = tmp_path / "photos"
+    for label in ("real", "fake"):
+        (root / label).mkdir(parents=True)
+    scale = 60 / face_finder().find(astronaut)[0].side
+    small = astronaut.resize((round(astronaut.width * scale), round(astronaut.height * scale)))
+    small.save(root / "real" / "face.png")
+    Image.new("RGB", (200, 200), (90, 120, 90)).save(root / "fake" / "meadow.png")
+    engine, samples = Engine.load(model, "cpu"), scan([root]).samples
+    found = robustness(engine, [sample for sample in samples if sample.path.name == "face.png"])["flips"]
+    assert found["unjudged"] == pytest.approx(1 / 3)
+    assert [row[0] for row in found["grid"]] == [None, None, None]
+    assert np.isfinite([row[1:] for row in found["grid"]]).all()
+    together = robustness(engine, samples)["flips"]
+    assert together["unjudged"] == pytest.approx(1 / 6)
+    assert np.isfinite(together["grid"]).all()
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trainer, model, shades, tmp_path):
