@@ -98,7 +98,7 @@ class Prediction(BaseModel):
                 "faces": [{"box": {"left": 230, "top": 180, "width": 560, "height": 750}, "score": 0.93}],
                 "reasons": [],
                 "image": {"format": "JPEG", "width": 1024, "height": 1024, "sha256": "5f" * 32},
-                "model": {"name": "residual-cnn", "version": "0.1.0", "sha256": "0e" * 32},
+                "model": {"name": "efficientnet-lite", "version": "0.1.0", "sha256": "0e" * 32},
                 "timings_ms": {"decode": 3.4, "queue": 0.1, "inference": 4.0, "total": 7.5},
             }
         }

@@ -7,8 +7,8 @@ from typing import Final, Literal
 FaceMode = Literal["off", "report", "crop"]
 # Whose boxes are meant wherever a margin is stated.
 FINDER: Final = "yunet-2023mar"
-# Fewest pixels (longer side of the box) of a face that is judged. Of StyleGAN1 fakes shrunk to 48 pixels the default
-# passes 14 % as real, to 40 pixels 28 %, to 32 pixels 56 %, and at their own size 4 %.
+# Fewest pixels (longer side of the box) of a face that is judged. Of StyleGAN1 fakes shrunk to 48 pixels residual-cnn
+# 0.1.2 passes 14 % as real, to 40 pixels 28 %, to 32 pixels 56 %, and at their own size 4 %.
 MIN_FACE: Final = 48
 # Largest share of a face's box outside the picture. Of faces cut in half 6 in 10 show more; of pictures cropped at the
 # face (hardfake, UTKFace) 1 in 100.
