@@ -92,9 +92,9 @@ class Prediction(BaseModel):
         json_schema_extra={
             "example": {
                 "verdict": "fake",
-                "confidence": 0.981,
-                "probabilities": {"real": 0.019, "fake": 0.981},
-                "thresholds": {"real": 0.35, "fake": 0.94},
+                "confidence": 0.996,
+                "probabilities": {"real": 0.004, "fake": 0.996},
+                "thresholds": {"real": 0.32, "fake": 0.98},
                 "faces": [{"box": {"left": 230, "top": 180, "width": 560, "height": 750}, "score": 0.93}],
                 "reasons": [],
                 "image": {"format": "JPEG", "width": 1024, "height": 1024, "sha256": "5f" * 32},

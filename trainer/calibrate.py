@@ -1,4 +1,4 @@
-"""Calibration: a temperature and two thresholds, chosen on pictures kept for nothing else."""
+"""Calibration: a temperature and two thresholds, on pictures that the network was not fitted to."""
 
 import json
 from collections.abc import Sequence

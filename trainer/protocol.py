@@ -30,11 +30,12 @@ _CHUNK: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a model says under conditions, and whether the service would ask it.
+    """What a model says under conditions, and where the face is large enough to be judged.
 
     Attributes:
         p_fake: float64 ``[conditions, N]``, P(fake).
-        judged: bool ``[conditions, N]``, False where the largest face has fewer pixels than the service judges.
+        judged: bool ``[conditions, N]``, False where the largest face has fewer pixels than the service judges; what
+            else it would not judge (no face, turned, cut) is not looked at.
     """
 
     p_fake: NDArray[np.float64]

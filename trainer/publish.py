@@ -40,7 +40,7 @@ class Candidate:
         test_part: fingerprint of the pictures that the figures of the test part rest on.
         first: whether nothing is published yet.
         same_test_part: whether the published model was measured on them too; if not, it may have learned from them, and
-            what it was measured to do on its own test part stands in.
+            what it was measured to do on its own test part stands in, but for tiers and flips that were never measured.
     """
 
     run: Run
@@ -122,7 +122,7 @@ def _own(recorded: Mapping[str, Any], engine: Engine, own: Dataset, robust: int)
     """Return what the published model did on its own test part.
 
     One from before releases never had its tiers and flips measured: they are, on the run's test part. It may have
-    learned from some of these pictures, which flatters it and not the run.
+    learned from some of these pictures, and others are of sources that it never had; for both models they are the same.
     """
     found = dict(recorded["own_test_part"])
     if found["robustness"] is None:

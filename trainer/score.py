@@ -77,7 +77,7 @@ def _holdout(engine: Engine, parts: Split, spec: ModelSpec) -> dict[str, Any] | 
 
 
 def _kept(config: dict[str, Any], parts: Split) -> tuple[Sample, ...]:
-    """Return the pictures that nothing was chosen on: the validation part too, where the last epoch is kept anyway."""
+    """Return the pictures that no epoch was chosen on: the validation part too, where the last one is kept anyway."""
     if not parts.calibration or config["recipe"]["select"] != "last":
         return parts.calibration
     return (*parts.validation, *parts.calibration)

@@ -11,11 +11,13 @@ from PIL import Image
 from service.contract.finder import face_finder
 from service.contract.image import DecodedImage, to_tensor
 from service.engine import Engine
+from trainer import plots
 from trainer.assess import without
 from trainer.conditions import CONDITIONS, Condition, degrade
 from trainer.dataset import scan
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated
+from trainer.printing import print_robustness
 from trainer.protocol import robustness, some
 
 
@@ -99,7 +101,7 @@ def test_robustness_of_untouched_pictures_is_what_the_engine_says(model, shades)
     assert np.array(found["flips"]["grid"]).shape == (3, 3)
 
 
-def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(astronaut, model, tmp_path):
+def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(astronaut, model, tmp_path, capsys):
     """At half size the face has 30 of the 48 pixels that the service wants."""
     root = tmp_path / "photos"
     for label in ("real", "fake"):
@@ -113,9 +115,13 @@ def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(a
     assert found["unjudged"] == pytest.approx(1 / 3)
     assert [row[0] for row in found["grid"]] == [None, None, None]
     assert np.isfinite([row[1:] for row in found["grid"]]).all()
+    texts = [text.get_text() for text in plots.flips(found).axes[0].texts]
+    assert (len(texts), texts.count("–")) == (9, 3)
     together = robustness(engine, samples)["flips"]
     assert together["unjudged"] == pytest.approx(1 / 6)
     assert np.isfinite(together["grid"]).all()
+    print_robustness({"robustness": {"conditions": [], "flips": together}})
+    assert "not compared, for a face too small to be judged: 16.7 %; with those" in capsys.readouterr().out
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trainer, model, shades, tmp_path):

@@ -40,7 +40,7 @@ def test_a_model_as_good_as_the_published_one_passes_every_gate():
     assert len({gate.name for gate in found}) == len(found) == 14
 
 
-def changed(path: tuple, value: float) -> Measured:
+def changed(path: tuple, value: object) -> Measured:
     found = measured()
     place = found.own
     for key in path[:-1]:
@@ -60,6 +60,7 @@ def changed(path: tuple, value: float) -> Measured:
         (("pooled", "ece"), 0.03, 0.031, "calibration error (ECE)"),
         (("pooled", "balanced_accuracy"), 0.891, 0.889, "called by their name, mean of both classes"),
         (("robustness", "flips", "rate"), 0.03, 0.031, "verdicts that flip"),
+        (("robustness", "flips", "rate"), 0.0, None, "verdicts that flip"),
     ],
 )
 def test_a_gate_shuts_on_a_worse_figure_and_names_itself(path, still_good, worse, gate):

@@ -116,14 +116,16 @@ def test_a_published_model_that_put_other_pictures_aside_counts_by_its_own_figur
     del metrics["release"]
     metrics["test"]["pooled"]["roc_auc"] = 0.9
     recorded.write_text(json.dumps(metrics))
+    wrong = run_with("0", weights=-GOOD) / "model.onnx"
+    (models / "tiny" / "1" / "model.onnx").write_bytes(wrong.read_bytes())
     capsys.readouterr()
     assert trainer("publish", run_with("2"), "--models", models, "--robustness", "4", "--check") == 0
     said = capsys.readouterr()
     assert "put other pictures aside" in said.err.replace("\n", " ")
     assert "0.9 " in next(line for line in said.out.splitlines() if "AUC, clean" in line)
-    # It recorded no tiers and no flips: they were measured on the run's test part.
+    # It recorded no tiers and no flips: they were measured, with its own file, on the run's test part.
     rows = {line.split("│")[1].strip(): line.split("│")[4].strip() for line in said.out.splitlines() if "│" in line}
-    assert (rows["AUC, hard"], rows["verdicts that flip"]) == ("1", "0")
+    assert (rows["AUC, hard"], rows["verdicts that flip"]) == ("0", "0")
 
 
 def test_check_measures_says_by_its_status_and_publishes_nothing(trainer, run_with, tmp_path, capsys):

@@ -133,7 +133,9 @@ def publish(
         table.add_row(gate.name, f"{gate.value:.4g}", f"{sign} {gate.limit:.4g}", said, "" if gate.passed else "SHUT")
     print_table(table)
     if not candidate.same_test_part:
-        console.print("the published model put other pictures aside: of AUC, its own test part's figures stand there")
+        console.print(
+            "the published model put other pictures aside: of clean pictures, its own test part's figures stand there"
+        )
     if candidate.first:
         console.print(f"nothing is published in '{models}': the aims alone count")
     if not check:
