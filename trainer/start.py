@@ -32,7 +32,7 @@ class FitOptions:
         roots: data folders.
         recipe: with any overrides applied.
         run: where results go.
-        seed: of the split, the weights, the data order and the augmentation.
+        seed: of the weights, the data order and the augmentation, and of the split without a ``split_seed``.
         split_rule: ``stratified`` or ``as-published``.
         groups: what ties pictures together, beside near duplicates.
         one_class_groups: refuse a group that holds both classes.
@@ -40,6 +40,7 @@ class FitOptions:
         resume: go on from the run's last finished epoch.
         cache: folder for decoded tensors that is kept; default: inside the run, removed at the end.
         version: version written into the model; default: the day of the fit.
+        split_seed: of the split; default: ``seed``.
     """
 
     roots: Sequence[Path]
@@ -53,6 +54,12 @@ class FitOptions:
     resume: bool = False
     cache: Path | None = None
     version: str | None = None
+    split_seed: int | None = None
+
+    @property
+    def split_by(self) -> int:
+        """The seed that the split is drawn by."""
+        return self.seed if self.split_seed is None else self.split_seed
 
 
 def check_run_folder(options: FitOptions) -> None:
@@ -78,7 +85,7 @@ def split_of(options: FitOptions, dataset: Dataset) -> Split:
         TrainerError: as :func:`trainer.splits.split`; or the run began with other settings or data.
     """
     if not options.resume:
-        return split(dataset, options.split_rule, options.seed, options.holdout)
+        return split(dataset, options.split_rule, options.split_by, options.holdout)
     began = options.run.read_config()
     now, then = identity(options, dataset), _identity(began)
     other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
@@ -118,6 +125,7 @@ def _config(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
         "recipe": options.recipe.settings(),
         "seed": options.seed,
         "split": options.split_rule,
+        "split_seed": options.split_by,
         "groups": options.groups,
         "holdout": list(options.holdout),
         "version": options.version or datetime.now(UTC).strftime("%Y.%m.%d"),
@@ -159,6 +167,7 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
         "data fingerprint": config["dataset"]["fingerprint"],
         "seed": config["seed"],
         "split": config["split"],
+        "split seed": config.get("split_seed", config["seed"]),
         **rules,
         **kept,
     }

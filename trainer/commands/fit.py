@@ -47,6 +47,9 @@ def fit(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")
     ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the split alone; default: --seed. For networks of one ensemble.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after RUN's last finished epoch.")] = False,
     cache: Annotated[
         Path | None, typer.Option(help="Keep decoded tensors here; default: in RUN, removed at the end.")
@@ -82,6 +85,7 @@ def fit(
         resume=resume,
         cache=cache,
         version=model_version,
+        split_seed=split_seed,
     )
     try:
         metrics = run_fit(options)
