@@ -40,7 +40,7 @@ def write_card(
         "card.md",
         spec=engine.spec,
         sha256=engine.sha256,
-        config={"holdout": [], **config},
+        config={"holdout": [], "split_seed": config["seed"], **config},
         release=release,
         against=metrics.get("against_float32"),
         pictures=sum(counts.values()),
@@ -60,7 +60,9 @@ def command(config: Mapping[str, Any]) -> str:
     flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
     flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []
     flags += [f"--holdout-source {source}" for source in config.get("holdout", [])]
-    flags += [f"--seed {config['seed']}"] if config["seed"] != 42 else []
+    seed, split_seed = config["seed"], config.get("split_seed", config["seed"])
+    flags += [f"--seed {seed}"] if seed != 42 else []
+    flags += [f"--split-seed {split_seed}"] if split_seed != seed else []
     return f"trainer fit {' '.join(_sources(config))} \\\n    {' '.join(flags)} --out RUN"
 
 

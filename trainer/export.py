@@ -21,6 +21,7 @@ def build_spec(
     """Return the metadata of a run's model from its ``config.json``, calibration and test figures."""
     recipe = config["recipe"]
     held, groups = config.get("holdout", []), config.get("groups", "none")
+    how = {"seed": config["seed"], "split": config["split"], "split_seed": config.get("split_seed", config["seed"])}
     return ModelSpec(
         name=recipe["name"],
         version=config["version"],
@@ -31,7 +32,7 @@ def build_spec(
         **asdict(calibration),
         dataset_fingerprint=config["dataset"]["fingerprint"],
         dataset_counts={key: n for key, n in config["dataset"]["counts"].items() if key.rsplit("/", 1)[0] not in held},
-        recipe={**recipe, "seed": config["seed"], "split": config["split"], "groups": groups, "holdout": held},
+        recipe={**recipe, **how, "groups": groups, "holdout": held},
         metrics=metrics,
         library_versions=config["library_versions"],
         commit=config["commit"],

@@ -234,6 +234,20 @@ def test_resuming_with_another_setting_names_the_setting_alone(fitted, faces, tr
     assert "began with another recipe batch_size 16, now 64" in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_runs_of_several_seeds_can_share_a_split(fitted, faces, trainer, tmp_path, capsys):
+    run = tmp_path / "run"
+    options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "16", "--seed", "7", "--out", run)
+    assert trainer("fit", faces, *options, "--split-seed", "42") == 0
+    assert rows(run / "split.csv") == rows(fitted / "split.csv")
+    assert rows(run / "history.csv")[0]["data_order"] != rows(fitted / "history.csv")[0]["data_order"]
+    recipe = Engine.load(run / "model.onnx", "cpu").spec.recipe
+    assert (recipe["seed"], recipe["split_seed"]) == (7, 42)
+    (run / "checkpoints").mkdir()
+    capsys.readouterr()
+    assert trainer("fit", faces, *options, "--resume") == 1
+    assert "began with another split seed 42, now 7" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_resuming_a_finished_run_is_refused(fitted, faces, trainer, capsys):
     options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", fitted)
     assert trainer("fit", faces, *options, "--resume") == 1

@@ -184,7 +184,8 @@ def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):
     config["recipe"]["preprocessing"] |= {"framing": "face", "face_margin": 1.1}
     assert command(config).split("--recipe ")[1] == (
         "residual-cnn --set 'preprocessing.framing=face' --set 'preprocessing.face_margin=1.1' "
-        "--set 'learning_rate=0.01' --set 'batch_size=16' --set 'epochs=1' --holdout-source shades --seed 7 --out RUN"
+        "--set 'learning_rate=0.01' --set 'batch_size=16' --set 'epochs=1' "
+        "--holdout-source shades --seed 7 --split-seed 42 --out RUN"
     )
 
 

@@ -48,7 +48,8 @@ def fit(
         int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")
     ] = None,
     split_seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the split alone; default: --seed. For networks of one ensemble.")
+        int | None,
+        typer.Option(min=0, help="Of the split alone; default: --seed. Runs of several seeds can share a split so."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after RUN's last finished epoch.")] = False,
     cache: Annotated[

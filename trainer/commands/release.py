@@ -1,5 +1,6 @@
 """``trainer rank``, ``export`` and ``publish``: from runs to the model that is served."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -130,7 +131,8 @@ def publish(
     for gate in candidate.gates:
         sign, before = (">=" if gate.higher_is_better else "<="), gate.published
         said = "–" if before is None else f"{before:.4g}"
-        table.add_row(gate.name, f"{gate.value:.4g}", f"{sign} {gate.limit:.4g}", said, "" if gate.passed else "SHUT")
+        value = "not measured" if math.isnan(gate.value) else f"{gate.value:.4g}"
+        table.add_row(gate.name, value, f"{sign} {gate.limit:.4g}", said, "" if gate.passed else "SHUT")
     print_table(table)
     if not candidate.same_test_part:
         console.print(
