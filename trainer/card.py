@@ -8,6 +8,7 @@ from service.engine import Engine
 from trainer.overrides import changed
 from trainer.page import write_text
 from trainer.recipes import RECIPES
+from trainer.splits import split_seed
 
 _WRONG: Final = {
     "real_called_fake": "of its real faces are called fake",
@@ -40,7 +41,8 @@ def write_card(
         "card.md",
         spec=engine.spec,
         sha256=engine.sha256,
-        config={"holdout": [], "split_seed": config["seed"], **config},
+        config={"holdout": [], **config},
+        split_seed=split_seed(config),
         release=release,
         against=metrics.get("against_float32"),
         pictures=sum(counts.values()),
@@ -60,9 +62,8 @@ def command(config: Mapping[str, Any]) -> str:
     flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
     flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []
     flags += [f"--holdout-source {source}" for source in config.get("holdout", [])]
-    seed, split_seed = config["seed"], config.get("split_seed", config["seed"])
-    flags += [f"--seed {seed}"] if seed != 42 else []
-    flags += [f"--split-seed {split_seed}"] if split_seed != seed else []
+    flags += [f"--seed {config['seed']}"] if config["seed"] != 42 else []
+    flags += [f"--split-seed {split_seed(config)}"] if split_seed(config) != config["seed"] else []
     return f"trainer fit {' '.join(_sources(config))} \\\n    {' '.join(flags)} --out RUN"
 
 

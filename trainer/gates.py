@@ -70,6 +70,11 @@ class Gate:
         """Whether the candidate may be published as far as this goes; what is not a number may not."""
         return self.value >= self.limit if self.higher_is_better else self.value <= self.limit
 
+    @property
+    def said(self) -> str:
+        """The candidate's value, as people read it."""
+        return "not measured" if math.isnan(self.value) else f"{self.value:.4g}"
+
 
 def gates(
     candidate: Measured,
@@ -104,9 +109,8 @@ def _as_strict(gate: Gate, held: Mapping[str, float]) -> Gate:
 def refused(found: Sequence[Gate]) -> list[str]:
     """Say of every gate that is shut what it measured and what it wants."""
     return [
-        f"{gate.name}: not measured"
-        if math.isnan(gate.value)
-        else f"{gate.name}: {gate.value:.4g}, {'under' if gate.higher_is_better else 'over'} {gate.limit:.4g}"
+        f"{gate.name}: {gate.said}"
+        + ("" if math.isnan(gate.value) else f", {'under' if gate.higher_is_better else 'over'} {gate.limit:.4g}")
         for gate in found
         if not gate.passed
     ]

@@ -62,7 +62,7 @@ def rank(folders: Sequence[Path], elsewhere: Dataset | None) -> list[Ranked]:
     """Return the runs, best first.
 
     Args:
-        folders: finished runs on the same data; those of another seed have another validation part.
+        folders: finished runs on the same data; those of another split have another validation part.
         elsewhere: pictures that no run saw, or None.
 
     Raises:
@@ -111,7 +111,7 @@ def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
 
 
 def cells(found: Ranked) -> dict[str, str]:
-    """Write a run's figures, by the heading of their column; runs of other seeds may have other sources."""
+    """Write a run's figures, by the heading of their column; runs of other splits may have other sources."""
     config = found.config
     said = {
         "run": found.run,

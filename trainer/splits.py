@@ -3,10 +3,10 @@
 import csv
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from trainer.dataset import LABELS, Dataset, Label, Sample
 from trainer.errors import TrainerError
@@ -174,6 +174,12 @@ def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
                 writer.writerow([part, sample.source, sample.label, sample.path, sample.sha256, sample.group, ""])
         for left_out in dataset.rejected:
             writer.writerow(["left-out", left_out.source, left_out.label, left_out.path, "", "", left_out.reason])
+
+
+def split_seed(config: Mapping[str, Any]) -> int:
+    """Return the seed that a run's split was drawn by, from its ``config.json``; once it was always the run's own."""
+    seed: int = config.get("split_seed", config["seed"])
+    return seed
 
 
 def read_split(path: Path) -> Split:

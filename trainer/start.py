@@ -19,7 +19,7 @@ from trainer.groups import GroupRule
 from trainer.provenance import commit, library_versions
 from trainer.recipes import FACE_JITTER, Recipe, Reencoding
 from trainer.run import Run
-from trainer.splits import Split, SplitRule, read_split, relocate, split, write_split
+from trainer.splits import Split, SplitRule, read_split, relocate, split, split_seed, write_split
 
 _DEFAULT_FRAMING = {"framing": "whole", "face_margin": None, "face_finder": ""}
 
@@ -57,8 +57,8 @@ class FitOptions:
     split_seed: int | None = None
 
     @property
-    def split_by(self) -> int:
-        """The seed that the split is drawn by."""
+    def seed_of_split(self) -> int:
+        """What the split is drawn by."""
         return self.seed if self.split_seed is None else self.split_seed
 
 
@@ -85,7 +85,7 @@ def split_of(options: FitOptions, dataset: Dataset) -> Split:
         TrainerError: as :func:`trainer.splits.split`; or the run began with other settings or data.
     """
     if not options.resume:
-        return split(dataset, options.split_rule, options.split_by, options.holdout)
+        return split(dataset, options.split_rule, options.seed_of_split, options.holdout)
     began = options.run.read_config()
     now, then = identity(options, dataset), _identity(began)
     other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
@@ -125,7 +125,7 @@ def _config(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
         "recipe": options.recipe.settings(),
         "seed": options.seed,
         "split": options.split_rule,
-        "split_seed": options.split_by,
+        "split_seed": options.seed_of_split,
         "groups": options.groups,
         "holdout": list(options.holdout),
         "version": options.version or datetime.now(UTC).strftime("%Y.%m.%d"),
@@ -167,7 +167,7 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
         "data fingerprint": config["dataset"]["fingerprint"],
         "seed": config["seed"],
         "split": config["split"],
-        "split seed": config.get("split_seed", config["seed"]),
+        "split seed": split_seed(config),
         **rules,
         **kept,
     }

@@ -1,6 +1,5 @@
 """``trainer rank``, ``export`` and ``publish``: from runs to the model that is served."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +27,7 @@ def rank(
 ) -> None:
     """Rank runs by their validation parts, clean, at JPEG 50, half and double size; no test part is looked at.
 
-    Runs of one seed are ranked on the same pictures; runs of several show how much the choice of pictures matters.
+    Runs of one split are ranked on the same pictures; runs of several show how much the choice of pictures matters.
     """
     import json
     from dataclasses import asdict
@@ -131,8 +130,7 @@ def publish(
     for gate in candidate.gates:
         sign, before = (">=" if gate.higher_is_better else "<="), gate.published
         said = "–" if before is None else f"{before:.4g}"
-        value = "not measured" if math.isnan(gate.value) else f"{gate.value:.4g}"
-        table.add_row(gate.name, value, f"{sign} {gate.limit:.4g}", said, "" if gate.passed else "SHUT")
+        table.add_row(gate.name, gate.said, f"{sign} {gate.limit:.4g}", said, "" if gate.passed else "SHUT")
     print_table(table)
     if not candidate.same_test_part:
         console.print(
