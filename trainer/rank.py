@@ -20,7 +20,7 @@ from trainer.evaluate import calibrated, engine_logits
 from trainer.history import read_history
 from trainer.protocol import observe
 from trainer.run import Run
-from trainer.splits import read_split
+from trainer.splits import read_split, split_seed
 
 CONDITIONS: Final = (
     Condition("tier", "clean"),
@@ -117,6 +117,7 @@ def cells(found: Ranked) -> dict[str, str]:
         "run": found.run,
         "recipe": str(config["recipe"]["name"]),
         "seed": str(config["seed"]),
+        "split": str(split_seed(config)),
         "kept epoch": f"{config['kept_epoch']} of {config['epochs']}",
         "minutes": f"{found.minutes:.0f}",
         "mean AUC": f"{found.mean_area:.4f}",

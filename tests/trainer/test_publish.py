@@ -202,8 +202,12 @@ def test_runs_are_ranked_by_their_validation_parts(trainer, run_with, others, ca
     first, second = json.loads(capsys.readouterr().out)
     assert (first["run"], first["mean_area"], first["reals"]) == ("run-1", 1.0, {"others": 1.0})
     assert (second["run"], second["mean_area"], second["fakes"]) == ("run-2", 0.0, {"others": 0.0})
+    config = json.loads((bad / "config.json").read_text())
+    (bad / "config.json").write_text(json.dumps(config | {"split_seed": 4711}))
     assert trainer("rank", good, bad) == 0
-    assert "half size" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "half size" in table
+    assert table.count("4711") == 1
 
 
 def test_a_run_without_a_validation_part_is_not_ranked(trainer, run_with, capsys):
