@@ -36,14 +36,19 @@ def make_augment(recipe: Recipe) -> Augment | None:
             recipe.preprocessing.input_height, recipe.reencoding, jitter, recipe.preprocessing.resize_filter
         )
     finish = classic if recipe.augmentation == "classic" else None
-    if not (jitter or finish):
-        return None
+    return Framed(jitter, finish) if jitter or finish else None
 
-    def augmented(image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None) -> Tensor:
-        picture = np.asarray(jitter(image, rng, face), dtype=np.uint8) if jitter and face else served
-        return finish(picture, rng) if finish else picture
 
-    return augmented
+class Framed:
+    """The jittered square around the face, where the framing has one, and then the transform, where there is one."""
+
+    def __init__(self, jitter: "Jitter | None", finish: Callable[[Tensor, np.random.Generator], Tensor] | None) -> None:
+        self._jitter, self._finish = jitter, finish
+
+    def __call__(self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None) -> Tensor:
+        """Augment one picture to the size of ``served``; arguments as of :class:`Reencode`."""
+        picture = np.asarray(self._jitter(image, rng, face), dtype=np.uint8) if self._jitter and face else served
+        return self._finish(picture, rng) if self._finish else picture
 
 
 class Jitter:

@@ -7,3 +7,10 @@ class TrainerError(Exception):
 
 class PeerLost(TrainerError):
     """Another process of a distributed fit is gone; this one cannot go on, and must not wait for it at its exit."""
+
+
+class WorkerLost(TrainerError):
+    """A process that augments pictures is gone; the run can go on after its last finished epoch."""
+
+    def __init__(self) -> None:
+        super().__init__("a process that augments pictures was killed; out of memory? Fewer --workers need less")

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +21,7 @@ from trainer.augment import make_augment
 from trainer.checkpoints import Checkpoints, Reseed, RunState, checkpoint_path
 from trainer.dataset import Dataset, Sample, scan
 from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
-from trainer.errors import PeerLost
+from trainer.errors import PeerLost, WorkerLost
 from trainer.files import atomic_path, write_json
 from trainer.framed import faces_in_tensors, with_faces
 from trainer.groups import grouped
@@ -127,7 +128,7 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
     model = _model(run, recipe, state, len(train))
     checkpoints = Checkpoints(run, recipe.select, recipe.epochs, state, train.order_digest)
     try:
-        with between_batches() as interrupt:
+        with closing(train), between_batches() as interrupt:
             model.fit(
                 train,
                 validation_data=validation,
@@ -137,7 +138,9 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
                 verbose=(1 if console.is_terminal else 2) if shard.writes else 0,
                 shuffle=False,
             )
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:
+        if train.lost:
+            raise WorkerLost from error
         if shard.processes == 1 or not any(sign in str(error) for sign in PEER_GONE):
             raise
         raise PeerLost(f"the processes of this fit have lost each other: {str(error).splitlines()[0]}") from error
@@ -172,7 +175,8 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
         views=recipe.views,
         seed=options.seed,
         first_epoch=epoch,
-        workers=1 if augment is None else _AUGMENT_THREADS,
+        threads=1 if augment is None else _AUGMENT_THREADS,
+        processes=0 if augment is None else options.workers,
         shard=shard,
     )
 

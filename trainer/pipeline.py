@@ -12,7 +12,7 @@ from service.contract.faces import Face
 from trainer.augment import Augment
 from trainer.dataset import Sample
 from trainer.distribute import ALL, Shard
-from trainer.tensors import release
+from trainer.pictures import Pictures, Workers
 
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:
@@ -24,8 +24,8 @@ def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[
 class Batches(keras.utils.PyDataset):
     """Batches whose order and augmentation depend on ``(seed, epoch, image)`` alone.
 
-    So a resumed run sees the data that the interrupted one would have seen, however many worker
-    threads prepare it and over however many processes a batch is divided.
+    So a resumed run sees the data that the interrupted one would have seen, however many threads or
+    processes prepare it and over however many processes a batch is divided.
     """
 
     def __init__(
@@ -42,7 +42,8 @@ class Batches(keras.utils.PyDataset):
         views: int = 1,
         seed: int | None = None,
         first_epoch: int = 0,
-        workers: int = 1,
+        threads: int = 1,
+        processes: int = 0,
         shard: Shard = ALL,
     ) -> None:
         """Prepare batches.
@@ -60,15 +61,17 @@ class Batches(keras.utils.PyDataset):
             views: how often each image stands in a batch, one after the other and augmented anew.
             seed: of order and augmentation; None keeps the given order, as validation wants.
             first_epoch: epochs that were seen before a resume.
-            workers: threads that prepare batches.
+            threads: of this process, that prepare batches.
+            processes: that prepare them instead, where not 0.
             shard: which part of every batch is this process's.
         """
-        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=8)
-        self._tensors, self._labels, self._weights = tensors, labels, weights
-        self._larger = tensors if larger is None else larger
-        self._faces = faces
+        busy = processes or threads  # with processes, a thread waits for each
+        super().__init__(workers=busy, use_multiprocessing=False, max_queue_size=max(8, 2 * busy))
+        pictures = Pictures(tensors, tensors if larger is None else larger, faces, augment, views, seed or 0)
+        self._maker = Workers(pictures, processes) if processes else pictures
+        self._labels, self._weights = labels, weights
         self._alternating = alternating
-        self._batch_size, self._augment, self._seed, self._shard = batch_size // views, augment, seed, shard
+        self._batch_size, self._seed, self._shard = batch_size // views, seed, shard
         self._views = views
         self._epoch = first_epoch
         self._order = self._shuffled()
@@ -94,17 +97,20 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         chosen = self._shard.of(self._order[index * self._batch_size : (index + 1) * self._batch_size])
-        images = np.stack([self._image(row, view) for row in chosen for view in range(self._views)])
-        release(self._tensors, self._larger)
+        images = self._maker.batch(self._epoch, chosen)
         shown = np.repeat(chosen, self._views)
         batch = (images, self._labels[shown])
         return batch if self._weights is None else (*batch, self._weights[shown])
 
-    def _image(self, row: np.int64, view: int) -> NDArray[np.uint8]:
-        if self._augment is None:
-            return np.asarray(self._tensors[row])
-        rng = np.random.default_rng((self._seed or 0, self._epoch, int(row), *([view] if view else [])))
-        return self._augment(self._larger[row], self._tensors[row], rng, self._faces[row] if self._faces else None)
+    def close(self) -> None:
+        """End the processes that prepare batches, where there are any."""
+        if isinstance(self._maker, Workers):
+            self._maker.close()
+
+    @property
+    def lost(self) -> bool:
+        """Whether one of them was killed; the backend may have wrapped what it raised."""
+        return isinstance(self._maker, Workers) and self._maker.lost
 
     def order_digest(self) -> str:
         """Return a digest of this epoch's order, to show that a resumed run sees the same."""

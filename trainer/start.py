@@ -41,6 +41,7 @@ class FitOptions:
         cache: folder for decoded tensors that is kept; default: inside the run, removed at the end.
         version: version written into the model; default: the day of the fit.
         split_seed: of the split; default: ``seed``.
+        workers: processes that augment pictures; 0 for threads of this one. Changes no picture.
     """
 
     roots: Sequence[Path]
@@ -55,6 +56,7 @@ class FitOptions:
     cache: Path | None = None
     version: str | None = None
     split_seed: int | None = None
+    workers: int = 0
 
     @property
     def seed_of_split(self) -> int:

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import mmap
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from service.contract.image import decode, to_tensor
 from service.contract.spec import Preprocessing
 from trainer.dataset import SCAN_LIMITS, Sample
 from trainer.files import atomic_path
+from trainer.mapped import release
 from trainer.progress import track
 
 _DECODE_THREADS = 4
@@ -92,16 +92,6 @@ def cache_tensors(
             tensors.flush()
             del tensors
     return np.load(path, mmap_mode="r")
-
-
-def release(*tensors: NDArray[np.uint8]) -> None:
-    """Give the mapped pages of memory-mapped tensors back, so that a process stays small however large they are.
-
-    They stay in the system's page cache while there is room, and nothing written is lost.
-    """
-    for tensor in tensors:
-        if isinstance(tensor.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            tensor.base.madvise(mmap.MADV_DONTNEED)
 
 
 def _holds(path: Path, shape: tuple[int, ...]) -> bool:

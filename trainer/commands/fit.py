@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.contract.spec import ResizeFilter
-from trainer.errors import PeerLost
+from trainer.errors import PeerLost, WorkerLost
 from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice, SplitChoice
 from trainer.overrides import overridden
 from trainer.printing import print_table
@@ -55,6 +55,9 @@ def fit(
     cache: Annotated[
         Path | None, typer.Option(help="Keep decoded tensors here; default: in RUN, removed at the end.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, max=256, help="Processes that augment pictures for a GPU; 0: two threads.")
+    ] = 0,
     model_version: Annotated[str | None, typer.Option(help="Version of the model; default: today's date.")] = None,
 ) -> None:
     """Fit a recipe on folders of faces; write RUN with the model, its figures and plots."""
@@ -87,10 +90,11 @@ def fit(
         cache=cache,
         version=model_version,
         split_seed=split_seed,
+        workers=workers,
     )
     try:
         metrics = run_fit(options)
-    except (OSError, PeerLost, KeyboardInterrupt):
+    except (OSError, PeerLost, WorkerLost, KeyboardInterrupt):
         if options.run.checkpoints.is_dir():
             console.print("the run can go on after its last finished epoch: the same command and --resume")
         raise
