@@ -18,7 +18,7 @@ from trainer.commands.fit import fit
 from trainer.commands.judge import compare, evaluate, predict
 from trainer.commands.release import export, publish, rank
 from trainer.commands.twins import twins
-from trainer.errors import PeerLost, TrainerError
+from trainer.errors import PeerLost, TrainerError, WorkerLost
 from trainer.progress import console
 from trainer.recipes import RecipeError
 
@@ -41,9 +41,9 @@ def main() -> None:
 
     try:
         app(prog_name="trainer")
-    except PeerLost as error:
+    except (PeerLost, WorkerLost) as error:
         _say(str(error))
-        # JAX would wait at exit, for more than a minute, for the process that is gone.
+        # JAX would wait at exit, for more than a minute, for the process that is gone, or for the others of this fit.
         os._exit(1)
     except (TrainerError, RecipeError, SpecError, ImageError, ModelFileError, InferenceError, FinderError) as error:
         _fail(str(error))

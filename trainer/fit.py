@@ -126,6 +126,9 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
         shard=shard,
     )
     model = _model(run, recipe, state, len(train))
+    if keras.backend.backend() != "tensorflow":
+        # Else Keras builds by a batch of the first epoch, and shows what was queued behind it in the epochs to come.
+        model.test_on_batch(*validation[0])
     checkpoints = Checkpoints(run, recipe.select, recipe.epochs, state, train.order_digest)
     try:
         with closing(train), between_batches() as interrupt:

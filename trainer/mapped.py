@@ -24,7 +24,7 @@ class _Named:
 
 
 def to_send(value: Any) -> Any:
-    """Return, in place of a whole mapped ``.npy`` file, its name, which pickles small; else ``value``."""
+    """Return, of a whole ``.npy`` file that :func:`numpy.load` mapped, its name, which is short; else ``value``."""
     whole = isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap)
     return _Named(str(value.filename)) if whole else value
 

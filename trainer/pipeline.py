@@ -12,7 +12,8 @@ from service.contract.faces import Face
 from trainer.augment import Augment
 from trainer.dataset import Sample
 from trainer.distribute import ALL, Shard
-from trainer.pictures import Pictures, Workers
+from trainer.pictures import Pictures
+from trainer.workers import Workers
 
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:
@@ -65,8 +66,9 @@ class Batches(keras.utils.PyDataset):
             processes: that prepare them instead, where not 0.
             shard: which part of every batch is this process's.
         """
-        busy = processes or threads  # with processes, a thread waits for each
-        super().__init__(workers=busy, use_multiprocessing=False, max_queue_size=max(8, 2 * busy))
+        # A thread waits for each process; two more have the next request ready.
+        threads = processes + 2 if processes else threads
+        super().__init__(workers=threads, use_multiprocessing=False, max_queue_size=max(8, threads + 4))
         pictures = Pictures(tensors, tensors if larger is None else larger, faces, augment, views, seed or 0)
         self._maker = Workers(pictures, processes) if processes else pictures
         self._labels, self._weights = labels, weights

@@ -56,7 +56,10 @@ def fit(
         Path | None, typer.Option(help="Keep decoded tensors here; default: in RUN, removed at the end.")
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=0, max=256, help="Processes that augment pictures for a GPU; 0: two threads.")
+        int,
+        typer.Option(
+            min=0, max=256, help="Processes that augment pictures for a GPU, where the recipe augments; 0: two threads."
+        ),
     ] = 0,
     model_version: Annotated[str | None, typer.Option(help="Version of the model; default: today's date.")] = None,
 ) -> None:

@@ -1,0 +1,129 @@
+"""Workers: processes that augment pictures, so that many cores keep one GPU busy.
+
+A worker imports neither Keras nor a backend, so it is small. Each has a pipe of its own, so one that is killed, at
+whatever moment, is the end of its pipe and not a wait without end, as it can be in a pool whose processes share one.
+"""
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from queue import SimpleQueue
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.errors import WorkerLost
+from trainer.pictures import Pictures, Tensors
+
+# A fork of a process in which a backend's threads run may hang.
+_SPAWN = get_context("spawn")
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+
+
+class Workers:
+    """Processes that make batches of :class:`Pictures`; they end with the one that began them, however it ends."""
+
+    def __init__(self, pictures: Pictures, processes: int) -> None:
+        """Begin nothing yet: the processes start with the first batch."""
+        self._pictures, self._count = pictures, processes
+        self._idle: SimpleQueue[Connection] = SimpleQueue()
+        self._processes: list[SpawnProcess] = []
+        self._starting = threading.Lock()
+        self._closed = False
+        self.lost = False
+
+    def batch(self, epoch: int, rows: NDArray[np.int64]) -> Tensors:
+        """Return what :meth:`Pictures.batch` does; called by at least as many threads as processes are to be busy.
+
+        Raises:
+            WorkerLost: a process was killed or did not start, or the workers are closed.
+        """
+        self._start()
+        connection = self._idle.get()
+        try:
+            connection.send((epoch, rows))
+            answer: Tensors | Exception = connection.recv()
+        except (OSError, EOFError) as error:
+            self.lost |= not self._closed  # and stays so when they are closed
+            raise WorkerLost from error
+        finally:
+            self._idle.put(connection)  # a dead one too, for every thread to learn of it
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the processes; a thread that waits for one of them gets ``WorkerLost``."""
+        with self._starting:
+            self._closed = True
+            for process in self._processes:
+                process.terminate()
+            for process in self._processes:
+                process.join()
+
+    def _start(self) -> None:
+        """Start the processes side by side at the first batch, and then give each the pictures."""
+        with self._starting:
+            if self.lost or self._closed:
+                raise WorkerLost
+            if self._processes:
+                return
+            try:
+                for connection in self._started():
+                    connection.send(self._pictures)
+                    self._idle.put(connection)
+            except OSError as error:
+                self.lost = True
+                raise WorkerLost from error
+
+    def _started(self) -> list[Connection]:
+        connections = []
+        with _untouched_by_ctrl_c():
+            for _ in range(self._count):
+                here, there = _SPAWN.Pipe()
+                process = _SPAWN.Process(target=_work, args=(there,), daemon=True)
+                process.start()
+                there.close()  # so that the pipe ends with the worker
+                self._processes.append(process)
+                connections.append(here)
+        return connections
+
+
+@contextmanager
+def _untouched_by_ctrl_c() -> Iterator[None]:
+    """Keep Ctrl-C, which is for the process that trains, from what starts here; it would show a trace before it could.
+
+    Nor does it start a thread of OpenBLAS for every core: augmentation multiplies no large matrices.
+    """
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # it would lift the mask when the first worker starts it
+    before = os.environ.get(_BLAS_THREADS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    os.environ[_BLAS_THREADS] = "1"
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        del os.environ[_BLAS_THREADS]
+        if before is not None:
+            os.environ[_BLAS_THREADS] = before
+
+
+def _work(connection: Connection) -> None:
+    """Be a worker until the process that trains ends, which is the end of the pipe."""
+    with suppress(OSError, EOFError):
+        pictures: Pictures = connection.recv()
+        while True:
+            epoch, rows = connection.recv()
+            try:
+                connection.send(pictures.batch(epoch, rows))
+            except Exception as error:
+                error.add_note(f"in a worker:\n{traceback.format_exc()}")
+                connection.send(error)
