@@ -50,7 +50,7 @@ def batches(folder: Path, augment: bool, processes: int = 0) -> Batches:
 def rate_of_pipeline(data: Batches) -> float:
     """Images a second, prepared as in a fit and thrown away; the first batches start the processes."""
     with closing(data), ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(data.__getitem__, range(WORKERS)))
+        list(pool.map(data.__getitem__, range(4 * WORKERS)))
         started = time.perf_counter()
         count = sum(len(batch[0]) for batch in pool.map(data.__getitem__, range(len(data))))
     return count / (time.perf_counter() - started)
