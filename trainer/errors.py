@@ -13,4 +13,6 @@ class WorkerLost(TrainerError):
     """A process that augments pictures is gone; the run can go on after its last finished epoch."""
 
     def __init__(self) -> None:
-        super().__init__("a process that augments pictures was killed; out of memory? Fewer --workers need less")
+        super().__init__(
+            "a process that augments pictures was killed or did not start; out of memory? Fewer --workers need less"
+        )

@@ -21,7 +21,7 @@ from trainer.augment import make_augment
 from trainer.checkpoints import Checkpoints, Reseed, RunState, checkpoint_path
 from trainer.dataset import Dataset, Sample, scan
 from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
-from trainer.errors import PeerLost, WorkerLost
+from trainer.errors import PeerLost, TrainerError, WorkerLost
 from trainer.files import atomic_path, write_json
 from trainer.framed import faces_in_tensors, with_faces
 from trainer.groups import grouped
@@ -125,13 +125,15 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
         recipe.batch_size,
         shard=shard,
     )
+    if not len(validation):
+        raise TrainerError(f"{len(parts.validation)} validation pictures do not divide among {shard.devices} devices")
     model = _model(run, recipe, state, len(train))
-    if keras.backend.backend() != "tensorflow":
-        # Else Keras builds by a batch of the first epoch, and shows what was queued behind it in the epochs to come.
-        model.test_on_batch(*validation[0])
     checkpoints = Checkpoints(run, recipe.select, recipe.epochs, state, train.order_digest)
     try:
         with closing(train), between_batches() as interrupt:
+            if keras.backend.backend() != "tensorflow":
+                # Else Keras builds by a batch of the first epoch, and shows what was queued behind it in later ones.
+                model.test_on_batch(*validation[0])
             model.fit(
                 train,
                 validation_data=validation,

@@ -41,21 +41,27 @@ class Workers:
     def batch(self, epoch: int, rows: NDArray[np.int64]) -> Tensors:
         """Return what :meth:`Pictures.batch` does; called by at least as many threads as processes are to be busy.
 
+        Args:
+            epoch: decides the augmentation.
+            rows: int64 ``[n]``.
+
         Raises:
             WorkerLost: a process was killed or did not start, or the workers are closed.
+            RuntimeError: something went wrong in the process; the message is its trace.
         """
         self._start()
         connection = self._idle.get()
         try:
             connection.send((epoch, rows))
-            answer: Tensors | Exception = connection.recv()
+            answer: Tensors | str = connection.recv()
         except (OSError, EOFError) as error:
-            self.lost |= not self._closed  # and stays so when they are closed
+            if not self._closed:
+                self.lost = True
             raise WorkerLost from error
         finally:
             self._idle.put(connection)  # a dead one too, for every thread to learn of it
-        if isinstance(answer, Exception):
-            raise answer
+        if isinstance(answer, str):
+            raise RuntimeError(f"in a process that augments pictures:\n{answer}")
         return answer
 
     def close(self) -> None:
@@ -63,7 +69,7 @@ class Workers:
         with self._starting:
             self._closed = True
             for process in self._processes:
-                process.terminate()
+                process.kill()  # it has nothing to put in order
             for process in self._processes:
                 process.join()
 
@@ -81,6 +87,9 @@ class Workers:
             except OSError as error:
                 self.lost = True
                 raise WorkerLost from error
+            except BaseException:
+                self._closed = True  # so that no other thread waits for what never started
+                raise
 
     def _started(self) -> list[Connection]:
         connections = []
@@ -124,6 +133,5 @@ def _work(connection: Connection) -> None:
             epoch, rows = connection.recv()
             try:
                 connection.send(pictures.batch(epoch, rows))
-            except Exception as error:
-                error.add_note(f"in a worker:\n{traceback.format_exc()}")
-                connection.send(error)
+            except Exception:
+                connection.send(traceback.format_exc())

@@ -124,3 +124,23 @@ def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2]), **settings}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert message in done.stdout
+
+
+def test_fewer_validation_pictures_than_devices_is_one_clear_line(faces, tmp_path):
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    options = ("--recipe", "dilated-cnn-128", "--batch-size", "8", "--epochs", "1", "--out", tmp_path / "run")
+    done = subprocess.run(
+        [sys.executable, "-m", "trainer", "fit", faces, *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "error: 5 validation pictures do not divide among 8 devices" in done.stderr
+    assert "Traceback" not in done.stderr
