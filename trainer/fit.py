@@ -64,6 +64,8 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     dataset = grouped(dataset, options.groups, one_class=options.one_class_groups)
     parts = split_of(options, dataset)
     agree(shard, identity(options, dataset))
+    if len(parts.validation) < shard.devices:
+        raise TrainerError(f"{len(parts.validation)} validation pictures do not divide among {shard.devices} devices")
     if not shard.writes:
         _follow(options, parts, shard)
         return None
@@ -125,8 +127,6 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
         recipe.batch_size,
         shard=shard,
     )
-    if not len(validation):
-        raise TrainerError(f"{len(parts.validation)} validation pictures do not divide among {shard.devices} devices")
     model = _model(run, recipe, state, len(train))
     checkpoints = Checkpoints(run, recipe.select, recipe.epochs, state, train.order_digest)
     try:

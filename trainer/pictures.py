@@ -1,6 +1,6 @@
-"""Pictures of a batch, augmented: in this process, or in processes of their own where many cores feed one GPU.
+"""Pictures of a batch, augmented; :mod:`trainer.workers` has it done in other processes.
 
-Sent to another process (:mod:`trainer.workers`), they are the names of the files that the tensors are mapped from.
+Sent there, they are the names of the files that the tensors are mapped from.
 """
 
 from collections.abc import Sequence

@@ -39,7 +39,7 @@ class Workers:
         self.lost = False
 
     def batch(self, epoch: int, rows: NDArray[np.int64]) -> Tensors:
-        """Return what :meth:`Pictures.batch` does; called by at least as many threads as processes are to be busy.
+        """Return what :meth:`Pictures.batch` does, uint8; call it from as many threads as processes are to be busy.
 
         Args:
             epoch: decides the augmentation.

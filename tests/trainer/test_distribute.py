@@ -143,4 +143,5 @@ def test_fewer_validation_pictures_than_devices_is_one_clear_line(faces, tmp_pat
     )
     assert done.returncode == 1
     assert "error: 5 validation pictures do not divide among 8 devices" in done.stderr
+    assert not (tmp_path / "run").exists()
     assert "Traceback" not in done.stderr
