@@ -2,22 +2,16 @@
 
 import logging.config
 import os
-import signal
-import socket
 import sys
 from typing import Never
 
-import uvicorn
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
-from service.app import create_app
-from service.contract.spec import SpecError
-from service.contract.yunet import FinderError
-from service.engine import Engine, ModelFileError, ProviderError
 from service.logs import log_config
 from service.settings import Settings, unknown_variables
+from service.start import StartError, serve, serve_by_workers
 
 _log = logging.getLogger("service")
 
@@ -29,25 +23,13 @@ def main() -> None:
     logging.captureWarnings(True)  # Pillow warns of odd files; as JSON lines like everything else
     for name in unknown_variables(os.environ):
         _log.warning("unknown setting is ignored", extra={"setting": name})
-    # Before the port is bound: a service that cannot answer must not look as if it could.
     try:
-        engine = Engine.load(settings.model, settings.provider, settings.inference_threads)
-        app = create_app(settings, engine)
-    except (ModelFileError, ProviderError, FinderError) as error:
+        if settings.workers > 1:
+            serve_by_workers(settings)
+        else:
+            serve(settings)
+    except StartError as error:
         _refuse(str(error))
-    except SpecError as error:
-        _refuse(f"setting --faces (SERVICE_FACES): {settings.faces} does not go with the model: {error}")
-    listener = _listen(settings.host, settings.port)
-    # uvicorn drains, then raises the signal that stopped it once more; a clean stop is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=settings.shutdown_timeout_s,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _settings(arguments: list[str]) -> Settings:
@@ -65,16 +47,6 @@ def _broken(error: ErrorDetails) -> str:
     name = ".".join(map(str, error["loc"]))
     flag, variable = f"--{name.replace('_', '-')}", f"SERVICE_{name.upper()}"
     return f"setting {flag} ({variable}): {error['msg']}, not {str(error['input'])[:80]!r}"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        _refuse(f"cannot listen on {host} port {port}: {error.strerror}")
-    return listener
 
 
 def _refuse(message: str) -> Never:

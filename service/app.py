@@ -17,12 +17,14 @@ from service import __version__, logs
 from service.contract.finder import face_finder
 from service.contract.framing import check_mode
 from service.contract.image import ImageError
+from service.drain import Drain
 from service.engine import Engine, InferenceError
 from service.errors import RequestError, code_for_status, problem
 from service.metrics import Metrics
 from service.routes import State, router
 from service.scoring import Scorer
 from service.settings import Settings
+from service.telemetry import telemetry_config
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = logging.getLogger(__name__)
@@ -34,8 +36,10 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     Raises:
         SpecError: the model cannot be served with these faces settings.
         FinderError: faces are to be found, and the finder does not load.
+        TelemetryError: it is asked for, and cannot be.
     """
     check_mode(engine.spec, settings.faces)
+    telemetry = telemetry_config(settings.telemetry)
     if settings.faces != "off":
         face_finder()
     metrics = Metrics()
@@ -43,8 +47,8 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        scorer = Scorer(engine, settings.limits, settings.face_policy, settings.decode_threads)
-        metrics.model.info(
+        scorer = Scorer(engine, settings.limits, settings.face_policy, settings.capacity(engine.cuda), metrics)
+        metrics.set_model(
             {
                 "name": engine.spec.name,
                 "version": engine.spec.version,
@@ -56,7 +60,10 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
             "ready", extra={"model": engine.spec.name, "version": engine.spec.version, "provider": engine.provider}
         )
         state.scorer = scorer
+        drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s)
+        drain.install()
         yield
+        drain.uninstall()
         state.scorer = None
         scorer.close()
 
@@ -68,11 +75,12 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        telemetry=telemetry,
+        routes=router.routes,  # first, and without the layers that an included router adds to each request
     )
     app.state.service = state
-    app.include_router(router)
     _add_error_handlers(app)
-    app.add_middleware(RequestLog, metrics=metrics)
+    app.add_middleware(RequestLog, state=state)
     return app
 
 
@@ -109,9 +117,10 @@ class RequestLog:
     A client may name its own id in ``X-Request-ID`` (1 to 64 letters, digits, ``.``, ``_``, ``-``).
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, state: State) -> None:
         self._app = app
-        self._metrics = metrics
+        self._state = state
+        self._metrics = state.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -127,6 +136,8 @@ class RequestLog:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                if self._state.draining:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:

@@ -1,5 +1,6 @@
 """Engine: one ONNX model, checked against its own metadata, on the CPU or a CUDA device."""
 
+import bisect
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +38,31 @@ def parts(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Cuda:
+    """Which CUDA device, and how much of it.
+
+    Attributes:
+        device: its number.
+        memory_mib: most memory that ONNX Runtime's arena takes there, MiB; None: no limit.
+    """
+
+    device: int = 0
+    memory_mib: int | None = None
+
+    def options(self) -> dict[str, str]:
+        """Return ONNX Runtime's provider options."""
+        # Else the arena doubles each time it grows, and cuDNN tries every algorithm for every new batch shape.
+        options = {
+            "device_id": str(self.device),
+            "arena_extend_strategy": "kSameAsRequested",
+            "cudnn_conv_algo_search": "HEURISTIC",
+        }
+        if self.memory_mib is not None:
+            options["gpu_mem_limit"] = str(self.memory_mib * 1024 * 1024)
+        return options
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """A loaded model. Thread-safe: ONNX Runtime sessions may run from several threads at once.
 
@@ -46,6 +72,7 @@ class Engine:
         provider: execution provider that is active, ``CPUExecutionProvider`` or
             ``CUDAExecutionProvider``.
         threads: threads inside one run.
+        shapes: batch sizes that runs are padded to, ascending; empty: they are not padded.
     """
 
     spec: ModelSpec
@@ -53,9 +80,22 @@ class Engine:
     provider: str
     threads: int
     _session: ort.InferenceSession
+    shapes: tuple[int, ...] = ()
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it runs on a CUDA device."""
+        return self.provider == _CUDA
 
     @classmethod
-    def load(cls, path: Path, provider: Provider = "auto", threads: int | None = None) -> "Engine":
+    def load(
+        cls,
+        path: Path,
+        provider: Provider = "auto",
+        threads: int | None = None,
+        cuda: Cuda | None = None,
+        max_batch: int = 1,
+    ) -> "Engine":
         """Read a model file; see :meth:`from_bytes`.
 
         Raises:
@@ -67,12 +107,19 @@ class Engine:
         except OSError as error:
             raise ModelFileError(f"model file '{path}' cannot be read: {error.strerror}") from None
         try:
-            return cls.from_bytes(content, provider, threads)
+            return cls.from_bytes(content, provider, threads, cuda, max_batch)
         except ModelFileError as error:
             raise ModelFileError(f"model file '{path}' is refused: {error}") from None
 
     @classmethod
-    def from_bytes(cls, content: bytes, provider: Provider = "auto", threads: int | None = None) -> "Engine":
+    def from_bytes(
+        cls,
+        content: bytes,
+        provider: Provider = "auto",
+        threads: int | None = None,
+        cuda: Cuda | None = None,
+        max_batch: int = 1,
+    ) -> "Engine":
         """Build the session, hold the graph against the metadata, and warm it from its own spec.
 
         Args:
@@ -80,6 +127,9 @@ class Engine:
                 replaced meanwhile cannot answer under another's name.
             provider: ``auto`` takes CUDA where it truly loads, else the CPU.
             threads: threads inside one run; default: the processors this process may use.
+            cuda: which device, where it is used; default: the first, without a limit.
+            max_batch: most images that will be run at once. On CUDA, where each new batch size costs a
+                search for kernels, runs are padded to powers of two up to it, and each is warmed.
 
         Raises:
             ModelFileError: not an ONNX model; metadata missing, malformed or contradicting; or it
@@ -87,14 +137,16 @@ class Engine:
             ProviderError: ``cuda`` was asked for and is not active.
         """
         count = threads or processors()
-        session = _session(content, provider, count)
+        session = _session(content, provider, count, cuda or Cuda())
         try:
             spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
             check_finder(spec)
             _check_graph(session, spec)
         except SpecError as error:
             raise ModelFileError(str(error)) from None
-        engine = cls(spec, hashlib.sha256(content).hexdigest(), session.get_providers()[0], count, session)
+        active = session.get_providers()[0]
+        shapes = batch_shapes(max_batch) if active == _CUDA else ()
+        engine = cls(spec, hashlib.sha256(content).hexdigest(), active, count, session, shapes)
         try:
             engine.warm_up()
         except InferenceError as error:
@@ -113,13 +165,14 @@ class Engine:
         Raises:
             InferenceError: the run failed, or its output is not finite ``[N, 2]``.
         """
+        padded = self._padded(images)
         try:
-            (output,) = self._session.run(["logits"], {"image": images})
+            (output,) = self._session.run(["logits"], {"image": padded})
         except Exception as error:  # onnxruntime raises a different class for each status code
             raise InferenceError(f"inference failed: {error}") from error
-        logits = np.asarray(output)
-        if logits.shape != (len(images), len(self.spec.class_names)):
-            raise InferenceError(f"output of shape {logits.shape} for {len(images)} images")
+        if output.shape != (len(padded), len(self.spec.class_names)):
+            raise InferenceError(f"output of shape {output.shape} for {len(padded)} images")
+        logits: NDArray[np.float32] = output[: len(images)]
         if not np.isfinite(logits).all():
             raise InferenceError("output holds NaN or infinity")
         return logits
@@ -136,22 +189,38 @@ class Engine:
         return np.concatenate([self.logits(part) for part in parts(images)])
 
     def warm_up(self) -> None:
-        """Run once on zeros of the spec's own size, so that the first request pays nothing extra.
+        """Run every batch shape once on zeros of the spec's own size, so that no request pays for it.
 
         Raises:
             InferenceError: as :meth:`logits`.
         """
-        self.logits(np.zeros((1, self.spec.input_height, self.spec.input_width, 3), np.uint8))
+        for count in self.shapes or (1,):
+            self.logits(np.zeros((count, self.spec.input_height, self.spec.input_width, 3), np.uint8))
+
+    def _padded(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the images with black ones behind them, up to the next warmed shape; larger batches as they are."""
+        place = bisect.bisect_left(self.shapes, len(images))
+        if place == len(self.shapes) or self.shapes[place] == len(images):
+            return images
+        black = np.zeros((self.shapes[place] - len(images), *images.shape[1:]), np.uint8)
+        return np.concatenate((images, black))
 
 
-def _session(content: bytes, provider: Provider, threads: int) -> ort.InferenceSession:
+def batch_shapes(max_batch: int) -> tuple[int, ...]:
+    """Return the powers of two below ``max_batch``, and ``max_batch``, ascending."""
+    return tuple(
+        sorted({1 << power for power in range(max_batch.bit_length()) if 1 << power < max_batch} | {max_batch})
+    )
+
+
+def _session(content: bytes, provider: Provider, threads: int, cuda: Cuda) -> ort.InferenceSession:
     available = ort.get_available_providers()
     if provider == "cuda" and _CUDA not in available:
         raise ProviderError(f"provider 'cuda' needs onnxruntime-gpu; this build has {', '.join(available)}")
     if provider == "cpu" or _CUDA not in available:
         return _create(content, [_CPU], threads)
     try:
-        session = _create(content, [_CUDA, _CPU], threads)
+        session = _create(content, [(_CUDA, cuda.options()), _CPU], threads)
     except ModelFileError as error:
         if provider == "auto":
             return _create(content, [_CPU], threads)
@@ -162,7 +231,7 @@ def _session(content: bytes, provider: Provider, threads: int) -> ort.InferenceS
     return session
 
 
-def _create(content: bytes, providers: list[str], threads: int) -> ort.InferenceSession:
+def _create(content: bytes, providers: list[Any], threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

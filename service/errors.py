@@ -6,7 +6,7 @@ The way of a request, and where it can end::
            |        |                    |
            |        |                    500 inference_failed
            |        415, 422 (the contract's ImageError)
-           400, 408, 413, 415, 429, 503
+           400, 408, 413, 415, 429, 503; and 504 from the bytes' arrival on
 """
 
 from dataclasses import dataclass
@@ -46,10 +46,19 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "corrupt_image": ErrorCode(
         422, "Corrupt picture", "The decoder cannot read the picture to its end; it is not scored."
     ),
-    "overloaded": ErrorCode(429, "Overloaded", "`SERVICE_MAX_IN_FLIGHT` requests are under way; see `Retry-After`."),
+    "overloaded": ErrorCode(
+        429,
+        "Overloaded",
+        "`SERVICE_MAX_IN_FLIGHT` requests are under way, or `SERVICE_MAX_QUEUE` pictures wait; see `Retry-After`.",
+    ),
     "inference_failed": ErrorCode(500, "Inference failed", "The model failed or gave no finite answer."),
     "internal_error": ErrorCode(500, "Internal error", "A defect of the service; the log has it by `request_id`."),
     "not_ready": ErrorCode(503, "Not ready", "The model is not loaded and warmed, or the service is shutting down."),
+    "deadline_exceeded": ErrorCode(
+        504,
+        "Deadline exceeded",
+        "There was no verdict within `SERVICE_DEADLINE_S`; what is left of the work is dropped.",
+    ),
     "not_found": ErrorCode(404, "Not found", "No such path."),
     "method_not_allowed": ErrorCode(405, "Method not allowed", "The path does not answer this method."),
     "bad_request": ErrorCode(400, "Bad request", "Any other refusal by the framework."),

@@ -1,6 +1,8 @@
 """Intake: a request's body to the bytes of one picture, counted, within a deadline, in memory."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
@@ -30,12 +32,15 @@ async def read_picture(request: Request, max_bytes: int, timeout_s: float) -> by
         boundary = options.get(b"boundary")
         if not boundary:
             raise RequestError("malformed_multipart", "the Content-Type names no boundary")
-        body = await _read_body(request, max_bytes + _MULTIPART_OVERHEAD, max_bytes, timeout_s)
-        payload = _single_file(_parts(body, boundary))
+        form = _Form(boundary)
+        await _read_body(request, form.write, max_bytes + _MULTIPART_OVERHEAD, max_bytes, timeout_s)
+        payload = form.single_file()
         if len(payload) > max_bytes:
             raise _too_large(len(payload), max_bytes)
     elif media_type.startswith(b"image/"):
-        payload = await _read_body(request, max_bytes, max_bytes, timeout_s)
+        chunks: list[bytes] = []
+        await _read_body(request, chunks.append, max_bytes, max_bytes, timeout_s)
+        payload = b"".join(chunks)
     else:
         given = media_type.decode("latin-1") or "none"
         raise RequestError(
@@ -55,89 +60,114 @@ def _too_large(size: int, max_bytes: int) -> RequestError:
     return RequestError("payload_too_large", f"{size} bytes or more are over the limit of {max_bytes}")
 
 
-async def _read_body(request: Request, limit: int, max_bytes: int, timeout_s: float) -> bytes:
+async def _read_body(
+    request: Request, take: Callable[[bytes], object], limit: int, max_bytes: int, timeout_s: float
+) -> None:
+    """Hand the body on as it comes, up to ``limit`` bytes."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise _too_large(int(announced), max_bytes)
-    body = bytearray()
+    arrived = 0
     try:
         async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise _too_large(len(body), max_bytes)
+                arrived += len(chunk)
+                if arrived > limit:
+                    raise _too_large(arrived, max_bytes)
+                take(chunk)
     except TimeoutError:
-        raise RequestError("body_timeout", f"{len(body)} bytes arrived within the limit of {timeout_s:g} s") from None
+        raise RequestError("body_timeout", f"{arrived} bytes arrived within the limit of {timeout_s:g} s") from None
     except ClientDisconnect:
-        raise RequestError("client_disconnected", f"the client left after {len(body)} bytes") from None
-    return bytes(body)
+        raise RequestError("client_disconnected", f"the client left after {arrived} bytes") from None
 
 
-class _Parts:
-    """Collects the parts of one multipart body from the parser's callbacks."""
+class _Form:
+    """One multipart body (RFC 7578), parsed as it comes; the picture is copied once, and never to the disk.
 
-    def __init__(self) -> None:
-        self.parts: list[tuple[str, bytearray]] = []
-        self.ended = False
+    Args:
+        boundary: as the Content-Type names it.
+
+    Raises:
+        RequestError: it cannot be one.
+    """
+
+    def __init__(self, boundary: bytes) -> None:
+        self._parts: list[tuple[str, list[memoryview]]] = []
+        self._ended = False
         self._field, self._value = b"", b""
         self._headers: dict[bytes, bytes] = {}
+        callbacks: MultipartCallbacks = {
+            "on_part_begin": self._on_part_begin,
+            "on_header_field": self._on_header_field,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_part_data,
+            "on_end": self._on_end,
+        }
+        self._written = 0
+        with _as_request_error():
+            self._parser = MultipartParser(boundary, callbacks)
 
-    def on_part_begin(self) -> None:
-        if len(self.parts) == _MAX_PARTS:
+    def write(self, chunk: bytes) -> None:
+        """Parse what has come.
+
+        Raises:
+            RequestError: it is malformed, or holds too many parts.
+        """
+        self._written += len(chunk)
+        with _as_request_error():
+            self._parser.write(chunk)
+
+    def single_file(self) -> bytes:
+        """Return the bytes of the part ``file``, once the whole body has been written.
+
+        Raises:
+            RequestError: the body is cut off, or holds no such part, or others.
+        """
+        with _as_request_error():
+            self._parser.finalize()
+        if self._written and not self._ended:
+            raise RequestError("malformed_multipart", "the body ends before its closing boundary")
+        names = [name for name, _ in self._parts]
+        if FIELD not in names:
+            found = ", ".join(repr(name[:40]) for name in names) or "none"
+            raise RequestError("missing_file", f"no part is named '{FIELD}'; parts found: {found}")
+        if len(names) > 1:
+            found = ", ".join(repr(name[:40]) for name in names)
+            raise RequestError("too_many_files", f"{len(names)} parts ({found}); send one part named '{FIELD}'")
+        return b"".join(self._parts[0][1])
+
+    def _on_part_begin(self) -> None:
+        if len(self._parts) == _MAX_PARTS:
             raise RequestError("too_many_files", f"more than {_MAX_PARTS} parts; send one part named '{FIELD}'")
         self._headers = {}
-        self.parts.append(("", bytearray()))
+        self._parts.append(("", []))
 
-    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
 
-    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
 
-    def on_header_end(self) -> None:
+    def _on_header_end(self) -> None:
         self._headers[self._field.lower()] = self._value
         self._field, self._value = b"", b""
 
-    def on_headers_finished(self) -> None:
+    def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
-        self.parts[-1] = (options.get(b"name", b"").decode("utf-8", "replace"), self.parts[-1][1])
+        self._parts[-1] = (options.get(b"name", b"").decode("utf-8", "replace"), self._parts[-1][1])
 
-    def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1][1].extend(memoryview(data)[start:end])
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._parts[-1][1].append(memoryview(data)[start:end])
 
-    def on_end(self) -> None:
-        self.ended = True
+    def _on_end(self) -> None:
+        self._ended = True
 
 
-def _parts(body: bytes, boundary: bytes) -> list[tuple[str, bytearray]]:
-    """Parse a whole multipart body (RFC 7578) in memory; the parser never touches the disk."""
-    parts = _Parts()
-    callbacks: MultipartCallbacks = {
-        "on_part_begin": parts.on_part_begin,
-        "on_header_field": parts.on_header_field,
-        "on_header_value": parts.on_header_value,
-        "on_header_end": parts.on_header_end,
-        "on_headers_finished": parts.on_headers_finished,
-        "on_part_data": parts.on_part_data,
-        "on_end": parts.on_end,
-    }
+@contextmanager
+def _as_request_error() -> Iterator[None]:
     try:
-        parser = MultipartParser(boundary, callbacks)
-        parser.write(body)
-        parser.finalize()
+        yield
     except FormParserError as error:
         raise RequestError("malformed_multipart", f"{error}"[:200]) from None
-    if body and not parts.ended:
-        raise RequestError("malformed_multipart", "the body ends before its closing boundary")
-    return parts.parts
-
-
-def _single_file(parts: list[tuple[str, bytearray]]) -> bytes:
-    names = [name for name, _ in parts]
-    if FIELD not in names:
-        found = ", ".join(repr(name[:40]) for name in names) or "none"
-        raise RequestError("missing_file", f"no part is named '{FIELD}'; parts found: {found}")
-    if len(parts) > 1:
-        found = ", ".join(repr(name[:40]) for name in names)
-        raise RequestError("too_many_files", f"{len(parts)} parts ({found}); send one part named '{FIELD}'")
-    return bytes(parts[0][1])

@@ -1,43 +1,110 @@
-"""Prometheus series, in a registry of their own so that several apps can live in one process."""
+"""Prometheus series: one registry an app, or, with several workers, one folder that all of them share."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
 
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+# Read by prometheus_client itself, when it is first imported.
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+STAGES = ("decode", "faces", "queue", "inference", "total")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_FILE = re.compile(r"(counter|histogram|summary|gauge_[a-z]+)_(\d+)\.db")
 
 
 class Metrics:
     """The service's series.
 
     Attributes:
-        registry: what ``GET /metrics`` renders.
         requests: answers by path and status.
         refusals: refused requests by error code.
         verdicts: verdicts by name.
         reasons: reasons by name.
         faces: faces found in a picture.
-        stages: seconds in each stage of a prediction: decode, find (a part of decode), queue,
-            inference, total.
+        stages: seconds in each of :data:`STAGES` of a prediction.
+        batch_size: pictures, or faces, in one run of the model.
+        fake_probability: calibrated P(fake) of answered pictures: its drift shows other pictures, or
+            another model.
         in_flight: predictions under way.
-        model: name, version and SHA-256 of the loaded model, and its execution provider.
+        queue: pictures that wait for a thread or a run.
+        model: 1, labelled with name, version and SHA-256 of the loaded model, and its execution provider.
     """
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("service_requests", "HTTP answers.", ("path", "status"), registry=self.registry)
-        self.refusals = Counter(
-            "service_refusals", "Refused requests by error code.", ("code",), registry=self.registry
-        )
-        self.verdicts = Counter("service_verdicts", "Verdicts by name.", ("verdict",), registry=self.registry)
-        self.reasons = Counter("service_reasons", "Reasons by name.", ("reason",), registry=self.registry)
+        self._registry = registry = CollectorRegistry()
+        self.requests = Counter("service_requests", "HTTP answers.", ("path", "status"), registry=registry)
+        self.refusals = Counter("service_refusals", "Refused requests by error code.", ("code",), registry=registry)
+        self.verdicts = Counter("service_verdicts", "Verdicts by name.", ("verdict",), registry=registry)
+        self.reasons = Counter("service_reasons", "Reasons by name.", ("reason",), registry=registry)
         self.faces = Histogram(
-            "service_faces", "Faces found in a picture.", registry=self.registry, buckets=(0, 1, 2, 4, 8, 16, 32)
+            "service_faces", "Faces found in a picture.", registry=registry, buckets=(0, 1, 2, 4, 8, 16, 32)
         )
-        self.stages = Histogram(
+        stages = Histogram(
             "service_stage_seconds",
             "Seconds in each stage of a prediction.",
             ("stage",),
-            registry=self.registry,
+            registry=registry,
             buckets=_SECONDS,
         )
-        self.in_flight = Gauge("service_in_flight", "Predictions under way.", registry=self.registry)
-        self.model = Info("service_model", "The loaded model.", registry=self.registry)
+        self.stages = {stage: stages.labels(stage) for stage in STAGES}
+        self.batch_size = Histogram(
+            "service_batch_size",
+            "Pictures, or faces, in one run of the model.",
+            registry=registry,
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+        )
+        self.fake_probability = Histogram(
+            "service_fake_probability",
+            "Calibrated P(fake) of answered pictures.",
+            registry=registry,
+            buckets=tuple(step / 20 for step in range(1, 21)),
+        )
+        self.in_flight = Gauge(
+            "service_in_flight", "Predictions under way.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.queue = Gauge(
+            "service_queue_length",
+            "Pictures that wait for a thread or a run.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.model = Gauge(
+            "service_model_info",
+            "The loaded model.",
+            ("name", "version", "sha256", "execution_provider"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+
+    def set_model(self, labels: Mapping[str, str]) -> None:
+        """Say which model answers from now on."""
+        self.model.labels(**labels).set(1)
+
+    def render(self) -> bytes:
+        """Return every series in the Prometheus text format; of all workers, where there are several."""
+        folder = os.environ.get(FOLDER_VARIABLE)
+        if not folder:
+            return generate_latest(self._registry)
+        for pid in _processes(Path(folder)):
+            if not _lives(pid):
+                mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+        together = CollectorRegistry()
+        MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
+
+
+def _processes(folder: Path) -> set[int]:
+    return {int(match[2]) for path in folder.iterdir() if (match := _FILE.fullmatch(path.name))}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -44,9 +44,14 @@ class ModelIdentity(BaseModel):
 
 
 class TimingsMs(BaseModel):
-    """Milliseconds in each stage; `decode` is bytes to tensor, with the search for faces."""
+    """Milliseconds in each stage.
+
+    `decode` is bytes to tensor without the search for faces, which is `faces` (not there where `SERVICE_FACES` is
+    `off`); `queue` is the wait for a thread and for a batch, `inference` the batch's run.
+    """
 
     decode: float
+    faces: float | None = None
     queue: float
     inference: float
     total: float
@@ -99,7 +104,7 @@ class Prediction(BaseModel):
                 "reasons": [],
                 "image": {"format": "JPEG", "width": 1024, "height": 1024, "sha256": "5f" * 32},
                 "model": {"name": "efficientnet-lite", "version": "0.1.0", "sha256": "0e" * 32},
-                "timings_ms": {"decode": 3.4, "queue": 0.1, "inference": 4.0, "total": 7.5},
+                "timings_ms": {"decode": 3.4, "faces": 2.9, "queue": 0.1, "inference": 4.0, "total": 10.6},
             }
         }
     )
@@ -154,14 +159,19 @@ class LimitValues(BaseModel):
     max_pixels: int
     min_side: int
     max_in_flight: int
+    max_queue: int
+    max_batch: int
+    batch_window_ms: float
+    deadline_s: float
     body_timeout_s: float
 
 
 class Threads(BaseModel):
-    """Threads that work on pictures."""
+    """Threads that work on pictures in one process: decoding, inside one model run, and model runs at once."""
 
     decode: int
     inference: int
+    batches_in_flight: int
 
 
 class ModelFacts(BaseModel):

@@ -1,97 +1,134 @@
-"""Scoring: bytes to a verdict, decode and inference each in threads of their own."""
+"""Scoring: bytes to a verdict, through a bounded queue, decode threads and micro-batches."""
 
 import asyncio
 import hashlib
+import math
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.batching import Batcher
 from service.contract.finder import face_finder
 from service.contract.framing import FacePolicy
 from service.contract.image import Limits, decode
 from service.contract.judgement import Judgement, judge
-from service.contract.preparation import Prepared, prepare
+from service.contract.preparation import find_faces, prepare
 from service.contract.yunet import FinderError
-from service.engine import Engine, InferenceError, parts
+from service.engine import Engine, InferenceError
+from service.errors import RequestError
+from service.metrics import Metrics
+from service.settings import Capacity
+from service.tickets import ImageFacts, Stage, Ticket
 
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Milliseconds in each stage.
-
-    ``decode`` is bytes to tensors, of which ``find`` is the search for faces with all that is cut
-    and resized; ``queue`` is the wait for a decode and an inference thread.
-    """
-
-    decode: float
-    find: float
-    queue: float
-    inference: float
-    total: float
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What stays of a picture once it is a tensor: format by content, size as shown, SHA-256 of its bytes."""
-
-    format: str
-    width: int
-    height: int
-    sha256: str
+# Weight of the newest picture in the running mean from which Retry-After is computed.
+_NEWEST = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One answered picture."""
+    """One answered picture: the verdict, its facts, and milliseconds by stage and in ``total``."""
 
     judgement: Judgement
     image: ImageFacts
-    timings: Timings
+    timings_ms: dict[str, float]
+    stages: list[Stage]
 
 
 class Scorer:
     """Scores pictures with one engine; nothing heavy runs on the event loop.
 
-    Inference has one thread, because the engine's own threads already fill the processors.
+    A picture waits in one queue for one of ``capacity.decode_threads`` threads, which decodes it, finds
+    its faces and, where a run of the model is free, runs it too; else it waits in the batcher.
     """
 
-    def __init__(self, engine: Engine, limits: Limits, policy: FacePolicy, decode_threads: int) -> None:
+    def __init__(
+        self, engine: Engine, limits: Limits, policy: FacePolicy, capacity: Capacity, metrics: Metrics
+    ) -> None:
         self.engine = engine
         self.policy = policy
         self._limits = limits
-        self._decoding = ThreadPoolExecutor(decode_threads, "decode")
-        self._inference = ThreadPoolExecutor(1, "inference")
+        self._capacity = capacity
+        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._batcher = Batcher(
+            self._infer,
+            capacity.max_batch,
+            capacity.batch_window_s,
+            capacity.batches_in_flight,
+            metrics.batch_size.observe,
+        )
+        self._mean_work_s = 0.0
         self._failed = False
+        self._probing = ThreadPoolExecutor(1, "probe")
+        self._threads = [
+            threading.Thread(target=self._work, name=f"decode-{number}", daemon=True)
+            for number in range(capacity.decode_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    async def score(self, payload: bytes) -> Scored:
-        """Score one picture.
+    @property
+    def waiting(self) -> int:
+        """Pictures that wait for a decode thread or for a batch."""
+        return self._queue.qsize() + self._batcher.waiting
+
+    def seconds_to_room(self) -> int:
+        """Return in how many seconds the pictures that wait are likely to be done, at least 1: for ``Retry-After``."""
+        return max(1, math.ceil(self.waiting * self._mean_work_s / self._capacity.decode_threads))
+
+    def check_room(self) -> None:
+        """Refuse one more picture where the queue is full.
+
+        Raises:
+            RequestError: it is.
+        """
+        waiting, limit = self.waiting, self._capacity.max_queue
+        if waiting >= limit:
+            headers = {"Retry-After": str(self.seconds_to_room())}
+            raise RequestError("overloaded", f"{waiting} pictures wait, which is the limit of {limit}", headers)
+
+    def submit(self, payload: bytes) -> Ticket:
+        """Queue one picture; on the event loop. Whoever submits awaits :meth:`score`.
+
+        Raises:
+            RequestError: the queue is full.
+        """
+        self.check_room()
+        ticket = Ticket(payload, asyncio.get_running_loop())
+        self._queue.put(ticket)
+        return ticket
+
+    async def score(self, ticket: Ticket) -> Scored:
+        """Wait for a picture's verdict.
 
         Raises:
             ImageError: the picture is refused.
             InferenceError: the model failed; the service stays up and readiness checks again.
+            RequestError: the deadline passed, or the ticket was refused otherwise.
         """
-        loop = asyncio.get_running_loop()
-        start = time.perf_counter()
-        image, prepared, decode_s, find_s = await loop.run_in_executor(self._decoding, self._prepare, payload)
-        # Each part is a job of its own, so that one picture of many faces does not keep all others waiting.
-        runs = [await loop.run_in_executor(self._inference, self._infer, part) for part in parts(prepared.tensors)]
-        inference_s = sum(seconds for _, seconds in runs)
-        logits = np.concatenate([rows for rows, _ in runs])
-        judgement = judge(logits, prepared, self.engine.spec, self.policy)
-        total_s = time.perf_counter() - start
-        queue_s = max(0.0, total_s - decode_s - inference_s)
-        stages = (round(seconds * 1000, 3) for seconds in (decode_s, find_s, queue_s, inference_s, total_s))
-        return Scored(judgement, image, Timings(*stages))
+        deadline_s = self._capacity.deadline_s
+        late = RequestError("deadline_exceeded", f"no verdict within the limit of {deadline_s:g} s")
+        timer = asyncio.get_running_loop().call_later(deadline_s, ticket.refuse, late)
+        try:
+            logits = await ticket.logits()
+        finally:
+            timer.cancel()
+        judgement = judge(logits, ticket.prepared, self.engine.spec, self.policy)
+        timings_ms = ticket.timings_ms()
+        work_s = (timings_ms["total"] - timings_ms["queue"]) / 1000
+        self._mean_work_s += _NEWEST * (work_s - self._mean_work_s) if self._mean_work_s else work_s
+        return Scored(judgement, ticket.facts, timings_ms, ticket.stages)
 
     async def ready(self) -> bool:
-        """Return whether the model can answer; runs it once where the last inference failed."""
+        """Return whether the model can answer; runs it once where the last inference failed, beside the queue."""
         if not self._failed:
             return True
         try:
-            await asyncio.get_running_loop().run_in_executor(self._inference, self._warm_up)
+            await asyncio.get_running_loop().run_in_executor(self._probing, self._warm_up)
         except InferenceError:
             return False
         self._failed = False
@@ -99,22 +136,45 @@ class Scorer:
 
     def close(self) -> None:
         """End the threads once what they work on is done."""
-        self._decoding.shutdown()
-        self._inference.shutdown()
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._probing.shutdown()
 
-    def _prepare(self, payload: bytes) -> tuple[ImageFacts, Prepared, float, float]:
-        start = time.perf_counter()
-        spec = self.engine.spec
+    def _work(self) -> None:
+        while (ticket := self._queue.get()) is not None:
+            if ticket.unwanted:
+                continue
+            try:
+                self._prepare(ticket)
+            except Exception as error:  # whatever it is, the client must learn of it, and the thread go on
+                self._failed |= isinstance(error, InferenceError)
+                ticket.fail(error)
+                continue
+            for part in ticket.parts(self._capacity.max_batch):
+                self._batcher.submit(part)
+
+    def _prepare(self, ticket: Ticket) -> None:
+        started = time.perf_counter()
+        spec, payload = self.engine.spec, ticket.payload
         image = decode(payload, self._limits, spec.exif_policy)
         decoded = time.perf_counter()
         try:
-            prepared = prepare(image, spec.preprocessing, self.policy)
+            faces = find_faces(image, self.policy)
         except FinderError as error:
-            self._failed = True
             raise InferenceError(str(error)) from error
-        facts = ImageFacts(image.format, image.width, image.height, hashlib.sha256(payload).hexdigest())
-        end = time.perf_counter()
-        return facts, prepared, end - start, end - decoded
+        found = time.perf_counter()
+        ticket.prepared = prepare(image, spec.preprocessing, self.policy, faces)
+        ticket.facts = ImageFacts(image.format, image.width, image.height, hashlib.sha256(payload).hexdigest())
+        ticket.payload = b""
+        ended = time.perf_counter()
+        ticket.stages = [
+            Stage("queue", ticket.arrived, started),
+            Stage("decode", started, decoded),
+            *([] if self.policy.mode == "off" else [Stage("faces", decoded, found)]),
+            Stage("decode", found, ended),
+        ]
 
     def _warm_up(self) -> None:
         self.engine.warm_up()
@@ -124,11 +184,9 @@ class Scorer:
             except FinderError as error:
                 raise InferenceError(str(error)) from error
 
-    def _infer(self, tensors: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
-        start = time.perf_counter()
+    def _infer(self, tensors: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            logits = self.engine.logits(tensors)
+            return self.engine.logits(tensors)
         except InferenceError:
             self._failed = True
             raise
-        return logits, time.perf_counter() - start

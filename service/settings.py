@@ -1,8 +1,9 @@
 """Settings: every one has a ``SERVICE_…`` environment variable and a flag of the same name."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +23,32 @@ def default_model() -> Path:
     installed = _PACKAGE / "models"
     models = installed if installed.is_dir() else _PACKAGE.parent / "models"
     return models / (models / "DEFAULT").read_text("utf-8").strip() / "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How much one process takes on at once.
+
+    Attributes:
+        decode_threads: pictures decoded at once.
+        batches_in_flight: runs of the model at once.
+        max_batch: most pictures, or faces, in one run.
+        batch_window_s: how long a run that is not full waits for more, seconds.
+        max_queue: most pictures that wait for a thread or a run.
+        deadline_s: from a picture's arrival to its verdict, seconds.
+    """
+
+    decode_threads: int
+    batches_in_flight: int
+    max_batch: int
+    batch_window_s: float
+    max_queue: int
+    deadline_s: float
+
+
+def _threads_of_a_worker(data: dict[str, Any]) -> int:
+    workers: int = data.get("workers", 1)
+    return max(1, processors() // workers)
 
 
 class Settings(BaseSettings):
@@ -47,21 +74,71 @@ class Settings(BaseSettings):
         Literal["auto", "cpu", "cuda"],
         Field(description="auto (CUDA where it truly loads, else CPU), cpu, or cuda (refuses to start without it)."),
     ] = "auto"
-    inference_threads: Annotated[
+    cuda_device: Annotated[int, Field(ge=0, le=1023, description="Number of the CUDA device.")] = 0
+    cuda_memory_mib: Annotated[
+        int | None,
+        Field(ge=64, description="Most device memory that ONNX Runtime's arena takes, MiB; default: no limit."),
+    ] = None
+    workers: Annotated[
         int,
-        Field(ge=1, le=1024, description="Threads inside one model run; default: the processors of this process."),
-    ] = Field(default_factory=processors)
+        Field(
+            ge=1,
+            description="Processes that share the port, each with threads, queue and model of its own; at most the "
+            "processors that this one may use.",
+        ),
+    ] = 1
+    inference_threads: Annotated[int, Field(ge=1, le=1024, description="Threads inside one model run.")] = 1
     decode_threads: Annotated[
         int,
         Field(
             ge=1,
             le=1024,
-            description="Pictures decoded at once (16 bytes a pixel each); default: the processors of this process.",
+            description="Pictures decoded at once (16 bytes a pixel each), each then run by its thread where a run is "
+            "free; default: the processors of this process, shared among the workers.",
         ),
-    ] = Field(default_factory=processors)
+    ] = Field(default_factory=_threads_of_a_worker)
+    batches_in_flight: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1024,
+            description="Model runs at once; default: as many as the processors allow, 2 on CUDA.",
+        ),
+    ] = None
+    max_batch: Annotated[
+        int, Field(ge=1, le=1024, description="Most pictures, or faces, that share one model run.")
+    ] = 8
+    max_queue: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Pictures that may wait for a thread or a run; one more gets 429. Default: 8 for each decode "
+            "thread.",
+        ),
+    ] = Field(default_factory=lambda data: 8 * data.get("decode_threads", 1))
     max_in_flight: Annotated[
-        int, Field(ge=1, le=100_000, description="Requests accepted at once; one more gets 429.")
-    ] = 32
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Requests accepted at once, those whose body is still arriving included; one more gets 429. "
+            "Default: 16 for each decode thread.",
+        ),
+    ] = Field(default_factory=lambda data: 16 * data.get("decode_threads", 1))
+    deadline_s: Annotated[
+        float,
+        Field(gt=0, le=3600, description="Seconds from the arrival of a picture to its verdict; a later one is 504."),
+    ] = 10.0
+    batch_window_ms: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=60_000,
+            description="Milliseconds that a batch waits, from its first picture on, to be filled; 0: no picture is "
+            "delayed, and those share a run that came while another was under way.",
+        ),
+    ] = 0.0
     max_bytes: Annotated[
         int, Field(ge=1024, le=1 << 30, description="Longest payload, bytes; a longer one gets 413.")
     ] = _LIMITS.max_bytes
@@ -100,6 +177,17 @@ class Settings(BaseSettings):
     shutdown_timeout_s: Annotated[
         int, Field(ge=0, le=3600, description="Seconds that accepted requests have to finish after SIGTERM.")
     ] = 15
+    metrics_dir: Annotated[
+        Path | None,
+        Field(
+            description="Folder in which several workers keep their metrics, in one of their own; default: the "
+            "system's for temporary files."
+        ),
+    ] = None
+    telemetry: Annotated[
+        bool,
+        Field(description="Send traces and metrics by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT; needs the extra 'otel'."),
+    ] = False
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log line that is written.")
     ] = "info"
@@ -113,6 +201,37 @@ class Settings(BaseSettings):
     def face_policy(self) -> FacePolicy:
         """What is done about faces."""
         return FacePolicy(self.faces, self.min_face, self.max_faces, self.check_recompression)
+
+    def capacity(self, cuda: bool) -> Capacity:
+        """Return how much one process takes on.
+
+        Args:
+            cuda: whether the model runs on a CUDA device, where two batches in flight hide the copying.
+        """
+        runs = 2 if cuda else max(1, processors() // self.workers // self.inference_threads)
+        return Capacity(
+            self.decode_threads,
+            self.batches_in_flight or runs,
+            self.max_batch,
+            self.batch_window_ms / 1000,
+            self.max_queue,
+            self.deadline_s,
+        )
+
+    @field_validator("workers")
+    @classmethod
+    def _has_processors(cls, value: int) -> int:
+        if value > processors():
+            raise ValueError(f"is more than the {processors()} processors that this process may use")
+        return value
+
+    @field_validator("batch_window_ms")
+    @classmethod
+    def _ends_before_the_deadline(cls, value: float, info: ValidationInfo) -> float:
+        deadline_s = info.data.get("deadline_s")
+        if deadline_s is not None and value >= deadline_s * 1000:
+            raise ValueError(f"is not shorter than the deadline of {deadline_s:g} s (SERVICE_DEADLINE_S)")
+        return value
 
     @field_validator("check_recompression")
     @classmethod

@@ -1,24 +1,19 @@
 """The project's own promises: what installs, what imports what, what a commit may not hold."""
 
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
 import tomllib
-import urllib.error
-import urllib.request
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.conftest import REPOSITORY
+from tests.serving import request, serving
+
 LOCKS = ("service.lock", "service-gpu.lock", "trainer.lock", "dev.lock")
 
 
@@ -48,7 +43,7 @@ def test_torch_is_no_dependency():
 
 def test_the_promised_extras_and_scripts_exist():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    assert set(project["optional-dependencies"]) == {"gpu", "trainer", "trainer-gpu", "trainer-jax", "dev"}
+    assert set(project["optional-dependencies"]) == {"gpu", "otel", "trainer", "trainer-gpu", "trainer-jax", "dev"}
     assert set(project["scripts"]) == {"service", "trainer"}
 
 
@@ -82,47 +77,6 @@ def test_the_trainer_without_its_extra_is_one_clear_line():
     assert ended.stderr.startswith("trainer: typer is not installed; the extra 'trainer' has it")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def request(url: str, body: bytes | None = None) -> tuple[int, bytes]:
-    headers = {"Content-Type": "image/jpeg"} if body else {}
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as response:
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-    except OSError:
-        return 0, b""
-
-
-@contextmanager
-def serving(folder: Path, python_path: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen]]:
-    """Run ``python -m service`` from ``folder`` and yield its address once it is ready."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "service", "--port", str(port), *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(python_path)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while request(f"{address}/readyz")[0] != 200:
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield address, process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, encode, tmp_path):
     with serving(tmp_path, REPOSITORY) as (address, process):
         status, body = request(f"{address}/predict", encode(astronaut))
@@ -147,6 +101,23 @@ def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, 
             "service: setting --faces (SERVICE_",
         ),
         (["--host", ""], "service: setting --host (SERVICE_HOST): "),
+        (["--max-queue", "0"], "service: setting --max-queue (SERVICE_MAX_QUEUE): "),
+        (
+            ["--deadline-s", "1", "--batch-window-ms", "1000"],
+            "service: setting --batch-window-ms (SERVICE_BATCH_WINDOW_MS): Value error, is not shorter than the dead",
+        ),
+        (
+            ["--workers", "5000"],
+            "service: setting --workers (SERVICE_WORKERS): Value error, is more than the ",
+        ),
+        (
+            ["--workers", "2", "--metrics-dir", "README.md/series"],
+            "service: setting --metrics-dir (SERVICE_METRICS_DIR): cannot write to 'README.md/series': ",
+        ),
+        (
+            ["--telemetry", "true"],
+            "service: setting --telemetry (SERVICE_TELEMETRY): needs OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
         (["--model", "absent.onnx"], "service: model file 'absent.onnx' cannot be read: No such file or directory"),
     ],
 )
@@ -157,6 +128,15 @@ def test_a_start_that_cannot_be_is_one_line(arguments, message):
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stderr.startswith(message)
+
+
+def test_workers_that_cannot_start_say_why_once_and_in_the_end():
+    command = [sys.executable, "-m", "service", "--workers", "2", "--port", "0", "--model", "absent.onnx"]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("service: model file 'absent.onnx' cannot be read: No such file")
+    assert ended.stderr.count("absent.onnx") == 1
+    assert "Traceback" not in ended.stderr
 
 
 def test_the_wheel_carries_the_default_model_and_serves_it_from_any_folder(astronaut, encode, tmp_path):

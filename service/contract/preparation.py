@@ -34,13 +34,31 @@ class Prepared:
     tensors: NDArray[np.uint8]
 
 
-def prepare(image: DecodedImage, preprocessing: Preprocessing, policy: FacePolicy) -> Prepared:
-    """Find the faces of a picture, and cut and resize what the model is to see.
+def find_faces(image: DecodedImage, policy: FacePolicy) -> tuple[Face, ...]:
+    """Return the faces of a picture, largest first; none where the policy does not look for them.
 
     Raises:
-        FinderError: faces are to be found, and the finder does not load.
+        FinderError: the finder does not load or does not run.
     """
-    faces = () if policy.mode == "off" else face_finder().find(image.rgb, policy.max_faces)
+    return () if policy.mode == "off" else face_finder().find(image.rgb, policy.max_faces)
+
+
+def prepare(
+    image: DecodedImage, preprocessing: Preprocessing, policy: FacePolicy, faces: tuple[Face, ...] | None = None
+) -> Prepared:
+    """Cut and resize what the model is to see of a picture.
+
+    Args:
+        image: as decoded.
+        preprocessing: of the model.
+        policy: what is done about faces.
+        faces: as :func:`find_faces` returns them; default: they are looked for.
+
+    Raises:
+        FinderError: as :func:`find_faces`.
+    """
+    if faces is None:
+        faces = find_faces(image, policy)
     shown = looks(faces, image.width, image.height, preprocessing, policy.mode)
     tensors = [to_tensor(image, preprocessing, look.box) for look in shown]
     if policy.check_recompression and faces:

@@ -1,8 +1,11 @@
-"""A service around the tiny model, and a client for it."""
+"""A service around the tiny model, and a client for it; in this process, or on a real socket."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from service.app import create_app
@@ -33,3 +36,24 @@ def make_client(tiny_engine) -> Iterator[Callable[..., TestClient]]:
 @pytest.fixture
 def client(make_client) -> TestClient:
     return make_client()
+
+
+@pytest.fixture
+def make_server(tiny_engine) -> Iterator[Callable[..., tuple[str, int]]]:
+    """Return the address of a server with any settings changed, on a socket of this machine."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def server(**settings: object) -> tuple[str, int]:
+        app = create_app(Settings(**settings), tiny_engine)
+        serving = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+        thread = threading.Thread(target=serving.run)
+        thread.start()
+        running.append((serving, thread))
+        while not serving.started:
+            time.sleep(0.01)
+        return serving.servers[0].sockets[0].getsockname()
+
+    yield server
+    for serving, thread in running:
+        serving.should_exit = True
+        thread.join()

@@ -65,7 +65,7 @@ def test_metrics_count_answers_refusals_and_verdicts(client, astronaut, encode):
     assert 'service_refusals_total{code="unsupported_format"} 1.0' in text
     assert "service_verdicts_total{" in text
     assert 'service_stage_seconds_count{stage="inference"} 1.0' in text
-    assert 'service_stage_seconds_count{stage="find"} 1.0' in text
+    assert 'service_stage_seconds_count{stage="faces"} 1.0' in text
     assert 'service_faces_bucket{le="1.0"} 1.0' in text
     assert 'execution_provider="CPUExecutionProvider"' in text
 

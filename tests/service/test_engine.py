@@ -1,5 +1,6 @@
 """Engine: a file that cannot be trusted is refused at load, with the key named."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -7,7 +8,7 @@ import onnxruntime
 import pytest
 
 from service import engine as engine_module
-from service.engine import Engine, InferenceError, ModelFileError, ProviderError
+from service.engine import Cuda, Engine, InferenceError, ModelFileError, ProviderError, batch_shapes
 
 
 def test_a_good_file_loads_and_answers(make_model):
@@ -113,8 +114,8 @@ def cuda_build(monkeypatch):
         asked = []
 
         def create(content, providers, threads):
-            asked.append(providers)
-            if providers[0] == "CUDAExecutionProvider" and outcome is None:
+            asked.append([name if isinstance(name, str) else name[0] for name in providers])
+            if len(providers) > 1 and outcome is None:
                 raise ModelFileError("no device")
             return Session(outcome if len(providers) > 1 else "CPUExecutionProvider")
 
@@ -127,18 +128,47 @@ def cuda_build(monkeypatch):
 
 def test_auto_takes_the_cpu_where_cuda_does_not_start(cuda_build):
     asked = cuda_build(None)
-    assert engine_module._session(b"", "auto", 1).get_providers() == ["CPUExecutionProvider"]
+    assert engine_module._session(b"", "auto", 1, Cuda()).get_providers() == ["CPUExecutionProvider"]
     assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]]
 
 
 def test_cuda_is_refused_where_it_does_not_start(cuda_build):
     cuda_build(None)
     with pytest.raises(ProviderError, match="does not start: no device"):
-        engine_module._session(b"", "cuda", 1)
+        engine_module._session(b"", "cuda", 1, Cuda())
 
 
 def test_cuda_is_refused_where_a_session_silently_fell_back(cuda_build):
     cuda_build("CPUExecutionProvider")
     with pytest.raises(ProviderError, match="did not become active"):
-        engine_module._session(b"", "cuda", 1)
-    assert engine_module._session(b"", "auto", 1).get_providers() == ["CPUExecutionProvider"]
+        engine_module._session(b"", "cuda", 1, Cuda())
+    assert engine_module._session(b"", "auto", 1, Cuda()).get_providers() == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize(("most", "shapes"), [(1, (1,)), (2, (1, 2)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))])
+def test_batch_shapes_are_powers_of_two_and_the_largest(most, shapes):
+    assert batch_shapes(most) == shapes
+
+
+def test_a_padded_run_gives_the_same_rows_and_no_more(make_model):
+    """As on CUDA, where every new batch size would cost a search for kernels."""
+    plain = Engine.from_bytes(make_model(), "cpu")
+    ran = []
+
+    class Counting:
+        def run(self, outputs, inputs):
+            ran.append(len(inputs["image"]))
+            return plain._session.run(outputs, inputs)
+
+    padded = dataclasses.replace(plain, _session=Counting(), shapes=batch_shapes(8))
+    images = np.random.default_rng(1).integers(0, 256, (9, 48, 48, 3), dtype=np.uint8)
+    for count in (1, 3, 5, 8, 9):
+        np.testing.assert_array_equal(padded.logits(images[:count]), plain.logits(images[:count]))
+    assert ran == [1, 4, 8, 8, 9]
+    padded.warm_up()
+    assert ran[5:] == [1, 2, 4, 8]
+
+
+def test_cuda_options_name_device_and_limit():
+    assert Cuda(3, 512).options() == Cuda(3).options() | {"gpu_mem_limit": str(512 * 1024 * 1024)}
+    assert Cuda(3).options()["device_id"] == "3"

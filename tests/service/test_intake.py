@@ -1,28 +1,19 @@
-"""Intake on a real socket: slow bodies and clients that leave."""
+"""Intake on a real socket: slow bodies and clients that leave; and a form that comes in any pieces."""
 
 import socket
-import threading
-import time
-from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
-import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
 
-from service.app import create_app
-from service.settings import Settings
+from service.errors import RequestError
+from service.intake import _Form
 
 
 @pytest.fixture
-def server(tiny_engine) -> Iterator[tuple[str, int]]:
-    app = create_app(Settings(body_timeout_s=0.3, max_in_flight=2), tiny_engine)
-    running = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
-    thread = threading.Thread(target=running.run)
-    thread.start()
-    while not running.started:
-        time.sleep(0.01)
-    yield running.servers[0].sockets[0].getsockname()
-    running.should_exit = True
-    thread.join()
+def server(make_server) -> tuple[str, int]:
+    return make_server(body_timeout_s=0.3, max_in_flight=2)
 
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n"
@@ -47,3 +38,25 @@ def test_clients_that_leave_give_their_permits_back(server, astronaut, encode):
         head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}"
         connection.sendall(head.encode() + b"\r\n\r\n" + picture)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@given(payload=st.binary(max_size=300), cuts=st.lists(st.integers(0, 400), max_size=8))
+def test_a_form_is_the_same_in_whatever_pieces_it_comes(payload, cuts):
+    if b"--edge" in payload:
+        return
+    body = (
+        b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+        + payload
+        + b"\r\n--edge--\r\n"
+    )
+    form, places = _Form(b"edge"), [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    for start, end in pairwise(places):
+        form.write(body[start:end])
+    assert form.single_file() == payload
+
+
+def test_a_form_that_is_cut_off_is_refused():
+    form = _Form(b"edge")
+    form.write(b'--edge\r\nContent-Disposition: form-data; name="file"\r\n\r\nhalf a pict')
+    with pytest.raises(RequestError, match="ends before its closing boundary"):
+        form.single_file()

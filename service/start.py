@@ -1,0 +1,146 @@
+"""Start: settings to a running server, in this process or in several workers."""
+
+import functools
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from service.contract.spec import SpecError
+from service.contract.yunet import FinderError
+from service.logs import log_config
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+class StartError(Exception):
+    """The service cannot start; the message says why in one line."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve in this process until SIGTERM or Ctrl-C.
+
+    Raises:
+        StartError: the service cannot start.
+    """
+    # Before the port is bound: a service that cannot answer must not look as if it could.
+    app = load(settings)
+    listener = _listen(settings.host, settings.port)
+    # uvicorn drains, then raises the signal that stopped it once more; a clean stop is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    uvicorn.Server(_config(app, settings)).run(sockets=[listener])
+
+
+def serve_by_workers(settings: Settings) -> None:
+    """Start the workers, replace those that die, and stop them all at SIGTERM or Ctrl-C.
+
+    Raises:
+        StartError: the service cannot start.
+    """
+    from service.metrics import FOLDER_VARIABLE
+
+    with _series_folder(settings.metrics_dir) as folder:
+        os.environ[FOLDER_VARIABLE] = folder
+        listener = _listen(settings.host, settings.port)
+        app = functools.partial(load_in_worker, settings)
+        workers = Multiprocess(_config(app, settings, factory=True), sockets=[listener])
+        workers.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in workers.processes):
+            load(settings)  # says what is wrong, once
+            raise StartError("a worker did not start; the log says why")
+
+
+def _series_folder(inside: Path | None) -> "tempfile.TemporaryDirectory[str]":
+    """Make the folder of this run's series, so that no earlier run's are added and no other file is touched."""
+    try:
+        if inside:
+            inside.mkdir(parents=True, exist_ok=True)
+        return tempfile.TemporaryDirectory(prefix="service-", dir=inside)
+    except OSError as error:
+        folder = inside or tempfile.gettempdir()
+        raise StartError(
+            f"setting --metrics-dir (SERVICE_METRICS_DIR): cannot write to '{folder}': {error.strerror}"
+        ) from None
+
+
+def _config(app: "FastAPI | functools.partial[FastAPI]", settings: Settings, factory: bool = False) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        workers=settings.workers,
+        log_config=log_config(settings.log_level),
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # nothing here asks who the client is
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+    )
+
+
+def load(settings: Settings) -> "FastAPI":
+    """Return the application around the model that the settings name.
+
+    Raises:
+        StartError: it cannot be.
+    """
+    # Not needed by the process that only starts workers.
+    from service.app import create_app
+    from service.engine import Cuda, Engine, ModelFileError, ProviderError
+    from service.telemetry import TelemetryError
+
+    try:
+        engine = Engine.load(
+            settings.model,
+            settings.provider,
+            settings.inference_threads,
+            Cuda(settings.cuda_device, settings.cuda_memory_mib),
+            settings.max_batch,
+        )
+        return create_app(settings, engine)
+    except (ModelFileError, ProviderError, FinderError) as error:
+        raise StartError(str(error)) from None
+    except TelemetryError as error:
+        raise StartError(f"setting --telemetry (SERVICE_TELEMETRY): {error}") from None
+    except SpecError as error:
+        raise StartError(
+            f"setting --faces (SERVICE_FACES): {settings.faces} does not go with the model: {error}"
+        ) from None
+
+
+def load_in_worker(settings: Settings) -> "FastAPI":
+    """Return the application in one of several workers; a failed start is left to the first process to tell."""
+    logging.captureWarnings(True)
+    threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
+    try:
+        return load(settings)
+    except StartError:
+        sys.exit(STARTUP_FAILURE)
+
+
+def _stop_with_parent() -> None:
+    """Drain and stop once the first process is gone, even by SIGKILL: nobody else would stop this one."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    return listener

@@ -1,0 +1,46 @@
+"""OpenTelemetry, where it is asked for: FastAPI's own HTTP spans and metrics, and a span for each stage."""
+
+import importlib.util
+import os
+import time
+from collections.abc import Iterable
+
+from fastapi.telemetry import TelemetryConfig
+from opentelemetry import trace
+
+from service.tickets import Stage
+
+_tracer = trace.get_tracer("service")
+
+
+class TelemetryError(Exception):
+    """Telemetry was asked for, and cannot be."""
+
+
+def telemetry_config(enabled: bool) -> TelemetryConfig:
+    """Return FastAPI's telemetry settings: everything by OTLP as the ``OTEL_…`` variables say, or nothing.
+
+    Raises:
+        TelemetryError: the extra ``otel`` is not installed, or no address is named.
+    """
+    if not enabled:
+        return {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
+    if importlib.util.find_spec("opentelemetry.sdk") is None:
+        raise TelemetryError("needs the extra 'otel' (pip install face-authenticity[otel])")
+    if not any(name.startswith("OTEL_EXPORTER_OTLP_") and name.endswith("ENDPOINT") for name in os.environ):
+        raise TelemetryError("needs OTEL_EXPORTER_OTLP_ENDPOINT, the address of a collector")
+    return {"operation_spans": False, "logs": False, "auto_configure": True}
+
+
+def record(stages: Iterable[Stage]) -> None:
+    """Add a span for each stage to the request's own, if that is being recorded."""
+    if not trace.get_current_span().is_recording():
+        return
+    to_epoch = time.time() - time.perf_counter()
+    for stage in stages:
+        span = _tracer.start_span(stage.name, start_time=_nanoseconds(stage.started + to_epoch))
+        span.end(_nanoseconds(stage.ended + to_epoch))
+
+
+def _nanoseconds(seconds: float) -> int:
+    return int(seconds * 1e9)

@@ -1,0 +1,147 @@
+"""Tickets: one picture's way through the threads, and the one place where its fate is settled."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.preparation import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What stays of a picture once it is a tensor: format by content, size as shown, SHA-256 of its bytes."""
+
+    format: str
+    width: int
+    height: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stretch of a picture's way, by :func:`time.perf_counter`.
+
+    ``decode`` is bytes to picture, and picture to tensors; ``faces`` the search for faces; ``queue`` the
+    wait for a thread, and for a run; ``inference`` a run that the picture was in.
+    """
+
+    name: Literal["decode", "faces", "queue", "inference"]
+    started: float
+    ended: float
+
+
+class Ticket:
+    """A picture that was admitted. Made on the event loop; worked on by one thread after another.
+
+    Its answer is set once: by the work, or by :meth:`refuse`, after which the work is unwanted.
+
+    Args:
+        payload: the picture's bytes.
+        loop: where the answer is awaited.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_loop",
+        "_rows",
+        "arrived",
+        "facts",
+        "payload",
+        "prepared",
+        "stages",
+        "unwanted",
+    )
+
+    def __init__(self, payload: bytes, loop: asyncio.AbstractEventLoop) -> None:
+        self.payload = payload
+        self.arrived = time.perf_counter()
+        self.unwanted = False
+        self.facts: ImageFacts
+        self.prepared: Prepared
+        self.stages: list[Stage] = []
+        self._loop = loop
+        self._answer: asyncio.Future[NDArray[np.float32]] = loop.create_future()
+        self._rows: list[NDArray[np.float32] | None] = []
+
+    async def logits(self) -> NDArray[np.float32]:
+        """Wait for the logits: float32 ``[n, 2]``, a row for each of ``prepared.tensors``.
+
+        Raises:
+            Exception: what the work failed with, or what :meth:`refuse` was given.
+        """
+        try:
+            return await self._answer
+        finally:
+            self.unwanted = True  # also where the request itself was cancelled
+
+    def refuse(self, error: Exception) -> None:
+        """Settle the ticket with an error, if it is not settled; on the event loop."""
+        self.unwanted = True
+        if not self._answer.done():
+            self._answer.set_exception(error)
+
+    def fail(self, error: Exception) -> None:
+        """Settle the ticket with an error, from any thread."""
+        self.unwanted = True
+        self._on_loop(lambda: self.refuse(error))
+
+    def parts(self, most: int) -> list["Part"]:
+        """Return the rows in parts of at most ``most``, each of which waits for the model by itself."""
+        tensors = self.prepared.tensors
+        starts = range(0, len(tensors), most)
+        self._rows = [None] * len(starts)
+        return [Part(self, index, tensors[start : start + most]) for index, start in enumerate(starts)]
+
+    def timings_ms(self) -> dict[str, float]:
+        """Return the milliseconds in each stage that it went through, and in ``total``; once it is settled."""
+        total_s = time.perf_counter() - self.arrived
+        seconds: dict[str, float] = {}
+        for stage in self.stages:
+            seconds[stage.name] = seconds.get(stage.name, 0.0) + stage.ended - stage.started
+        return {name: round(spent * 1000, 3) for name, spent in (seconds | {"total": total_s}).items()}
+
+    def _take(self, index: int, rows: NDArray[np.float32], *stages: Stage) -> None:
+        self.stages += stages
+        self._rows[index] = rows
+        self._on_loop(self._settle)
+
+    def _settle(self) -> None:
+        # Here, on the event loop, because parts may come from several threads at once.
+        rows = [part for part in self._rows if part is not None]
+        if len(rows) == len(self._rows) and not self._answer.done():
+            self._answer.set_result(rows[0] if len(rows) == 1 else np.concatenate(rows))
+
+    def _on_loop(self, callback: Callable[[], None]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            self.unwanted = True
+
+
+class Part:
+    """Some rows of a ticket; an :class:`service.batching.Entry`."""
+
+    __slots__ = ("_index", "_ticket", "arrived", "tensors")
+
+    def __init__(self, ticket: Ticket, index: int, tensors: NDArray[np.uint8]) -> None:
+        self.tensors = tensors
+        self.arrived = 0.0
+        self._ticket, self._index = ticket, index
+
+    def unwanted(self) -> bool:
+        """Return whether nobody waits for the picture any more."""
+        return self._ticket.unwanted
+
+    def deliver(self, logits: NDArray[np.float32], started: float, ended: float) -> None:
+        """Hand the rows to the ticket."""
+        waited = Stage("queue", self.arrived, started)
+        self._ticket._take(self._index, logits, waited, Stage("inference", started, ended))
+
+    def fail(self, error: Exception) -> None:
+        """Fail the whole ticket."""
+        self._ticket.fail(error)

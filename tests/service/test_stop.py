@@ -1,0 +1,124 @@
+"""SIGTERM, several workers, and what a killed one leaves behind: the service as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.serving import request, serving
+
+QUIET = ("--log-level", "warning")
+
+
+def open_upload(address: str, payload: bytes, first: int) -> socket.socket:
+    """Begin an upload and send ``first`` bytes of it."""
+    host, port = address.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=10)
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(payload)}\r\n\r\n"
+    connection.sendall(head.encode() + payload[:first])
+    return connection
+
+
+def answer(connection: socket.socket) -> bytes:
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
+
+
+def until(condition, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def jpeg(astronaut, encode) -> bytes:
+    return encode(astronaut)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_accepted_requests_finish_new_ones_get_503_and_it_ends_with_0(tmp_path, jpeg, number):
+    with serving(tmp_path, REPOSITORY, *QUIET) as (address, process), ExitStack() as stack:
+        accepted = stack.enter_context(open_upload(address, jpeg, 1000))
+        until(lambda: b"service_in_flight 1.0" in request(f"{address}/metrics")[1])
+        process.send_signal(number)
+        until(lambda: request(f"{address}/readyz")[0] == 503)
+        assert request(f"{address}/healthz")[0] == 200
+        status, body = request(f"{address}/predict", jpeg)
+        assert (status, json.loads(body)["code"]) == (503, "not_ready")
+        accepted.sendall(jpeg[1000:])
+        finished = answer(accepted)
+        assert finished.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in finished.lower()
+        assert b'"verdict":' in finished
+        assert process.wait(10) == 0
+
+
+def test_a_second_signal_does_not_wait(tmp_path, jpeg):
+    options = (*QUIET, "--shutdown-timeout-s", "1", "--body-timeout-s", "60")
+    with serving(tmp_path, REPOSITORY, *options) as (url, process), open_upload(url, jpeg, 1000):
+        until(lambda: b"service_in_flight 1.0" in request(f"{url}/metrics")[1])
+        process.send_signal(signal.SIGTERM)
+        until(lambda: request(f"{url}/readyz")[0] == 503)
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_workers_share_port_and_metrics_one_that_dies_is_replaced_and_all_end_with_0(tmp_path, jpeg):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    (folder / "counter_1.db").write_bytes(b"of another program")
+    options = (*QUIET, "--workers", "2", "--metrics-dir", str(folder))
+    with serving(tmp_path, REPOSITORY, *options) as (address, process):
+        until(lambda: len(children(process.pid)) == 2)
+        until(lambda: sum(request(f"{address}/predict", jpeg)[0] == 200 for _ in range(4)) == 4)
+        until(lambda: metric(address, 'service_requests_total{path="/predict",status="200"}') >= 4)
+        before = metric(address, 'service_requests_total{path="/predict",status="200"}')
+        killed = children(process.pid).pop()
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: len(children(process.pid) - {killed}) == 2)
+        until(lambda: request(f"{address}/predict", jpeg)[0] == 200)
+        assert metric(address, 'service_requests_total{path="/predict",status="200"}') > before
+        assert metric(address, "service_in_flight") == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert [path.name for path in folder.iterdir()] == ["counter_1.db"]
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
+    with serving(tmp_path, REPOSITORY, *QUIET, "--workers", "2") as (address, process):
+        until(lambda: len(children(process.pid)) == 2)
+        workers = children(process.pid)
+        process.kill()
+        until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+        assert request(f"{address}/healthz")[0] == 0
+
+
+def children(parent: int) -> set[int]:
+    """Return the worker processes of a process (the resource tracker is none)."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            status, command = (entry / "status").read_text(), (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"\nPPid:\t{parent}\n" in status and b"spawn_main" in command:
+            found.add(int(entry.name))
+    return found
+
+
+def metric(address: str, series: str) -> float:
+    for line in request(f"{address}/metrics")[1].decode().splitlines():
+        if line.startswith(f"{series} "):
+            return float(line.rsplit(" ", 1)[1])
+    return 0.0
