@@ -1,5 +1,6 @@
 """The FastAPI application: routes, errors as problem details, one log line a request."""
 
+import asyncio
 import logging
 import re
 import time
@@ -21,9 +22,10 @@ from service.drain import Drain
 from service.engine import Engine, InferenceError
 from service.errors import RequestError, code_for_status, problem
 from service.metrics import Metrics
-from service.routes import State, router
+from service.routes import router
 from service.scoring import Scorer
 from service.settings import Settings
+from service.state import State
 from service.telemetry import telemetry_config
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -60,7 +62,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
             "ready", extra={"model": engine.spec.name, "version": engine.spec.version, "provider": engine.provider}
         )
         state.scorer = scorer
-        drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s)
+        drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
         drain.install()
         yield
         drain.uninstall()
@@ -136,12 +138,17 @@ class RequestLog:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-                if self._state.draining:
+                # A refusal may come before its body, and a connection that is closed on unread bytes loses the answer.
+                if self._state.draining and status < 400:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            if not status:
+                response = _refuse(Request(scope), "not_ready", "the service stopped before this request was done")
+                await response(scope, receive, send_with_id)
         except Exception:
             _log.exception("defect", extra={"request_id": request_id})
             if not status:

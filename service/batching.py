@@ -9,7 +9,7 @@ picture on, until it is full or the window has passed.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -60,30 +60,28 @@ class Batcher:
         self._running = 0
         self._timer_set = False
 
-    @property
-    def waiting(self) -> int:
-        """Entries that wait for a run."""
-        return len(self._waiting)
-
-    def submit(self, entry: Entry) -> None:
-        """Let an entry wait, and run what is due in this thread.
+    def submit(self, entries: Sequence[Entry]) -> None:
+        """Let entries wait, all of them at once, and run what is due in this thread.
 
         Args:
-            entry: of at most ``max_batch`` rows.
+            entries: of at most ``max_batch`` rows each.
         """
-        entry.arrived = time.perf_counter()
         with self._lock:
-            self._waiting.append(entry)
+            for entry in entries:
+                entry.arrived = time.perf_counter()
+                self._waiting.append(entry)
             batch = self._due()
         self._work(batch)
 
     def _work(self, batch: list[Entry]) -> None:
         """Run batch after batch until none is due; each finds what came while the last one ran."""
         while batch:
-            self._run_one(batch)
-            with self._lock:
-                self._running -= 1
-                batch = self._due()
+            try:
+                self._run_one(batch)
+            finally:
+                with self._lock:
+                    self._running -= 1
+                    batch = self._due()
 
     def _run_one(self, batch: list[Entry]) -> None:
         started = time.perf_counter()
@@ -103,16 +101,14 @@ class Batcher:
 
     def _due(self) -> list[Entry]:
         """Take what is to run now and count the run; the lock is held."""
-        if self._running >= self._in_flight:
-            return []
         while self._waiting and self._waiting[0].unwanted():
             self._waiting.popleft()
-        if not self._waiting:
+        if self._running >= self._in_flight or not self._waiting:
             return []
         if self._window_s:
             closes_in = self._waiting[0].arrived + self._window_s - time.perf_counter()
-            if closes_in > 0 and sum(len(entry.tensors) for entry in self._waiting) < self._max_batch:
-                self._wake_in(closes_in)
+            full = sum(len(entry.tensors) for entry in self._waiting) >= self._max_batch
+            if closes_in > 0 and not full and self._wake_in(closes_in):
                 return []
         batch: list[Entry] = []
         rows = 0
@@ -124,12 +120,17 @@ class Batcher:
         self._running += bool(batch)
         return batch
 
-    def _wake_in(self, seconds: float) -> None:
+    def _wake_in(self, seconds: float) -> bool:
+        """Return whether somebody will look again then; not where the system has no thread left for it."""
         if not self._timer_set:
-            self._timer_set = True
             timer = threading.Timer(seconds, self._window_closed)
             timer.daemon = True
-            timer.start()
+            try:
+                timer.start()
+            except RuntimeError:
+                return False
+            self._timer_set = True
+        return True
 
     def _window_closed(self) -> None:
         with self._lock:

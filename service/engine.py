@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -14,18 +14,9 @@ from numpy.typing import NDArray
 from service.contract.framing import check_finder
 from service.contract.spec import ModelSpec, SpecError
 from service.processors import processors
+from service.session import CUDA, Cuda, ModelFileError, Provider, open_session
 
-Provider = Literal["auto", "cpu", "cuda"]
 _MOST_AT_ONCE = 8
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-
-
-class ModelFileError(Exception):
-    """The model file is missing, corrupt, or contradicts its metadata."""
-
-
-class ProviderError(Exception):
-    """The requested execution provider is not really active."""
 
 
 class InferenceError(Exception):
@@ -35,31 +26,6 @@ class InferenceError(Exception):
 def parts(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Return ``images`` cut into runs of at most 8."""
     return [images[start : start + _MOST_AT_ONCE] for start in range(0, len(images), _MOST_AT_ONCE)]
-
-
-@dataclass(frozen=True, slots=True)
-class Cuda:
-    """Which CUDA device, and how much of it.
-
-    Attributes:
-        device: its number.
-        memory_mib: most memory that ONNX Runtime's arena takes there, MiB; None: no limit.
-    """
-
-    device: int = 0
-    memory_mib: int | None = None
-
-    def options(self) -> dict[str, str]:
-        """Return ONNX Runtime's provider options."""
-        # Else the arena doubles each time it grows, and cuDNN tries every algorithm for every new batch shape.
-        options = {
-            "device_id": str(self.device),
-            "arena_extend_strategy": "kSameAsRequested",
-            "cudnn_conv_algo_search": "HEURISTIC",
-        }
-        if self.memory_mib is not None:
-            options["gpu_mem_limit"] = str(self.memory_mib * 1024 * 1024)
-        return options
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +51,7 @@ class Engine:
     @property
     def cuda(self) -> bool:
         """Whether it runs on a CUDA device."""
-        return self.provider == _CUDA
+        return self.provider == CUDA
 
     @classmethod
     def load(
@@ -137,7 +103,7 @@ class Engine:
             ProviderError: ``cuda`` was asked for and is not active.
         """
         count = threads or processors()
-        session = _session(content, provider, count, cuda or Cuda())
+        session = open_session(content, provider, count, cuda or Cuda())
         try:
             spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
             check_finder(spec)
@@ -145,7 +111,7 @@ class Engine:
         except SpecError as error:
             raise ModelFileError(str(error)) from None
         active = session.get_providers()[0]
-        shapes = batch_shapes(max_batch) if active == _CUDA else ()
+        shapes = batch_shapes(max_batch) if active == CUDA else ()
         engine = cls(spec, hashlib.sha256(content).hexdigest(), active, count, session, shapes)
         try:
             engine.warm_up()
@@ -211,40 +177,6 @@ def batch_shapes(max_batch: int) -> tuple[int, ...]:
     return tuple(
         sorted({1 << power for power in range(max_batch.bit_length()) if 1 << power < max_batch} | {max_batch})
     )
-
-
-def _session(content: bytes, provider: Provider, threads: int, cuda: Cuda) -> ort.InferenceSession:
-    available = ort.get_available_providers()
-    if provider == "cuda" and _CUDA not in available:
-        raise ProviderError(f"provider 'cuda' needs onnxruntime-gpu; this build has {', '.join(available)}")
-    if provider == "cpu" or _CUDA not in available:
-        return _create(content, [_CPU], threads)
-    try:
-        session = _create(content, [(_CUDA, cuda.options()), _CPU], threads)
-    except ModelFileError as error:
-        if provider == "auto":
-            return _create(content, [_CPU], threads)
-        raise ProviderError(f"provider 'cuda' does not start: {error}") from None
-    # A CUDA session whose libraries do not load falls back to the CPU without an error.
-    if provider == "cuda" and session.get_providers()[0] != _CUDA:
-        raise ProviderError("provider 'cuda' did not become active: its libraries or a device are missing")
-    return session
-
-
-def _create(content: bytes, providers: list[Any], threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what matters is raised; the rest would break the JSON log
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = ort.InferenceSession(content, options, providers=providers)
-    except Exception as error:  # onnxruntime raises a different class for each status code
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelFileError(f"not a loadable ONNX model ({len(content)} bytes): {reason}") from None
-    # Else a failing run would move the session to the CPU behind everyone's back.
-    session.disable_fallback()
-    return session
 
 
 def _check_graph(session: ort.InferenceSession, spec: ModelSpec) -> None:

@@ -31,7 +31,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "malformed_multipart": ErrorCode(400, "Malformed multipart body", "The multipart body cannot be parsed."),
     "missing_file": ErrorCode(400, "No part named 'file'", "A multipart body must hold one part named `file`."),
     "too_many_files": ErrorCode(400, "More than one part", "A multipart body must hold the part `file` alone."),
-    "client_disconnected": ErrorCode(400, "Client left", "The client closed the connection inside the body."),
+    "client_disconnected": ErrorCode(400, "Client left", "The client closed the connection before its answer."),
     "body_timeout": ErrorCode(408, "Body too slow", "The body did not arrive within `SERVICE_BODY_TIMEOUT_S`."),
     "payload_too_large": ErrorCode(413, "Payload too large", "The picture has more than `SERVICE_MAX_BYTES` bytes."),
     "unsupported_media_type": ErrorCode(
@@ -53,7 +53,9 @@ ERROR_CODES: dict[str, ErrorCode] = {
     ),
     "inference_failed": ErrorCode(500, "Inference failed", "The model failed or gave no finite answer."),
     "internal_error": ErrorCode(500, "Internal error", "A defect of the service; the log has it by `request_id`."),
-    "not_ready": ErrorCode(503, "Not ready", "The model is not loaded and warmed, or the service is shutting down."),
+    "not_ready": ErrorCode(
+        503, "Not ready", "The model is not loaded and warmed, cannot answer, or the service is shutting down."
+    ),
     "deadline_exceeded": ErrorCode(
         504,
         "Deadline exceeded",

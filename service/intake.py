@@ -76,7 +76,9 @@ async def _read_body(
                     raise _too_large(arrived, max_bytes)
                 take(chunk)
     except TimeoutError:
-        raise RequestError("body_timeout", f"{arrived} bytes arrived within the limit of {timeout_s:g} s") from None
+        # Closed, because whoever sends a byte now and then would hold the connection for good.
+        detail = f"{arrived} bytes arrived within the limit of {timeout_s:g} s"
+        raise RequestError("body_timeout", detail, {"Connection": "close"}) from None
     except ClientDisconnect:
         raise RequestError("client_disconnected", f"the client left after {arrived} bytes") from None
 

@@ -2,7 +2,9 @@
 
 import os
 import re
+import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -12,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 STAGES = ("decode", "faces", "queue", "inference", "total")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_TRIES = 2
 _FILE = re.compile(r"(counter|histogram|summary|gauge_[a-z]+)_(\d+)\.db")
 
 
@@ -90,10 +93,19 @@ class Metrics:
             return generate_latest(self._registry)
         for pid in _processes(Path(folder)):
             if not _lives(pid):
-                mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
-        together = CollectorRegistry()
-        MultiProcessCollector(together, folder)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+                with suppress(FileNotFoundError):  # another worker is asked at the same time
+                    mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+        for _ in range(_TRIES):
+            # A file that a new worker is about to fill, or that another has just removed.
+            with suppress(OSError, struct.error):
+                return _together(folder)
+        return _together(folder)
+
+
+def _together(folder: str) -> bytes:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
 
 
 def _processes(folder: Path) -> set[int]:

@@ -1,12 +1,13 @@
 """Schemas: the bodies of answers, as OpenAPI shows them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.faces import FaceMode
 from service.contract.judgement import REASONS, Reason
 from service.contract.spec import Precision
+from service.errors import ERROR_CODES, MEDIA_TYPE
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -209,3 +210,13 @@ class Problem(BaseModel):
     detail: str
     code: str
     request_id: str
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of these statuses, with the codes that each may carry."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        codes = [f"`{code}`: {kind.meaning}" for code, kind in ERROR_CODES.items() if kind.status == status]
+        content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+        responses[status] = {"description": "\n\n".join(codes), "content": content}
+    return responses

@@ -5,7 +5,8 @@ import hashlib
 import math
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -27,6 +28,8 @@ from service.tickets import ImageFacts, Stage, Ticket
 
 # Weight of the newest picture in the running mean from which Retry-After is computed.
 _NEWEST = 0.05
+_PATIENCE_S = 2.0
+_PROBE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,11 @@ class Scorer:
             capacity.batches_in_flight,
             metrics.batch_size.observe,
         )
+        self._open = 0
         self._mean_work_s = 0.0
         self._failed = False
-        self._probing = ThreadPoolExecutor(1, "probe")
+        self._probe: asyncio.Future[bool] | None = None
+        self._since: dict[int, float] = {}
         self._threads = [
             threading.Thread(target=self._work, name=f"decode-{number}", daemon=True)
             for number in range(capacity.decode_threads)
@@ -73,8 +78,8 @@ class Scorer:
 
     @property
     def waiting(self) -> int:
-        """Pictures that wait for a decode thread or for a batch."""
-        return self._queue.qsize() + self._batcher.waiting
+        """Pictures beyond one for each decode thread, as far as their clients still wait: those wait here too."""
+        return max(0, self._open - self._capacity.decode_threads)
 
     def seconds_to_room(self) -> int:
         """Return in how many seconds the pictures that wait are likely to be done, at least 1: for ``Retry-After``."""
@@ -99,6 +104,7 @@ class Scorer:
         """
         self.check_room()
         ticket = Ticket(payload, asyncio.get_running_loop())
+        self._open += 1
         self._queue.put(ticket)
         return ticket
 
@@ -117,45 +123,69 @@ class Scorer:
             logits = await ticket.logits()
         finally:
             timer.cancel()
+            self._open -= 1
         judgement = judge(logits, ticket.prepared, self.engine.spec, self.policy)
         timings_ms = ticket.timings_ms()
-        work_s = (timings_ms["total"] - timings_ms["queue"]) / 1000
+        work_s = sum(spent for stage, spent in timings_ms.items() if stage not in ("queue", "total")) / 1000
         self._mean_work_s += _NEWEST * (work_s - self._mean_work_s) if self._mean_work_s else work_s
         return Scored(judgement, ticket.facts, timings_ms, ticket.stages)
 
-    async def ready(self) -> bool:
-        """Return whether the model can answer; runs it once where the last inference failed, beside the queue."""
+    async def unready(self) -> str | None:
+        """Return why the model cannot answer, within a second and beside the queue; None where it can.
+
+        It cannot where a thread has been busy with one picture or run for longer than the deadline. Where
+        the last inference failed the model is tried again, once for all who ask meanwhile.
+        """
+        now, deadline_s = time.perf_counter(), self._capacity.deadline_s
+        if any(now - since > deadline_s for since in list(self._since.values())):
+            return f"a thread has been busy with one picture or run for longer than the deadline of {deadline_s:g} s"
         if not self._failed:
-            return True
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._probing, self._warm_up)
-        except InferenceError:
-            return False
-        self._failed = False
-        return True
+            return None
+        if self._probe is None:
+            probe: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            threading.Thread(target=self._try_again, args=(probe,), name="probe", daemon=True).start()
+            self._probe = probe
+        probe = self._probe
+        await asyncio.wait({probe}, timeout=_PROBE_S)
+        if not probe.done():
+            return "the last inference failed, and a new try has not ended yet"
+        return None if probe.result() else "the last inference failed, and so did a new try"
 
     def close(self) -> None:
-        """End the threads once what they work on is done."""
+        """End the threads once what they work on is done; one that hangs is left to the end of the process."""
         for _ in self._threads:
             self._queue.put(None)
+        end = time.monotonic() + _PATIENCE_S
         for thread in self._threads:
-            thread.join()
-        self._probing.shutdown()
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
         while (ticket := self._queue.get()) is not None:
-            if ticket.unwanted:
-                continue
             try:
-                self._prepare(ticket)
+                if not ticket.unwanted:
+                    self._prepare(ticket)
+                    self._batcher.submit(ticket.parts(self._capacity.max_batch))
             except Exception as error:  # whatever it is, the client must learn of it, and the thread go on
-                self._failed |= isinstance(error, InferenceError)
+                if isinstance(error, InferenceError):
+                    self._failed = True
                 ticket.fail(error)
-                continue
-            for part in ticket.parts(self._capacity.max_batch):
-                self._batcher.submit(part)
+            del ticket  # else it is kept until the next one comes
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Note that this thread is at work, for :meth:`unready`."""
+        thread = threading.get_ident()
+        self._since[thread] = time.perf_counter()
+        try:
+            yield
+        finally:
+            del self._since[thread]
 
     def _prepare(self, ticket: Ticket) -> None:
+        with self._busy():
+            self._decode(ticket)
+
+    def _decode(self, ticket: Ticket) -> None:
         started = time.perf_counter()
         spec, payload = self.engine.spec, ticket.payload
         image = decode(payload, self._limits, spec.exif_policy)
@@ -167,7 +197,7 @@ class Scorer:
         found = time.perf_counter()
         ticket.prepared = prepare(image, spec.preprocessing, self.policy, faces)
         ticket.facts = ImageFacts(image.format, image.width, image.height, hashlib.sha256(payload).hexdigest())
-        ticket.payload = b""
+        ticket.payload = b""  # tensors are all that waits for a run
         ended = time.perf_counter()
         ticket.stages = [
             Stage("queue", ticket.arrived, started),
@@ -176,17 +206,27 @@ class Scorer:
             Stage("decode", found, ended),
         ]
 
-    def _warm_up(self) -> None:
-        self.engine.warm_up()
-        if self.policy.mode != "off":
-            try:
+    def _try_again(self, probe: "asyncio.Future[bool]") -> None:
+        """Run the model, and the face finder, on nothing; in a thread of its own."""
+        try:
+            self.engine.warm_up()
+            if self.policy.mode != "off":
                 face_finder().warm_up()
-            except FinderError as error:
-                raise InferenceError(str(error)) from error
+        except Exception:  # whatever it is, those who ask must learn of it
+            works = False
+        else:
+            works = True
+        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            probe.get_loop().call_soon_threadsafe(self._settle_probe, probe, works)
+
+    def _settle_probe(self, probe: "asyncio.Future[bool]", works: bool) -> None:
+        self._failed, self._probe = not works, None
+        probe.set_result(works)
 
     def _infer(self, tensors: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            return self.engine.logits(tensors)
+            with self._busy():
+                return self.engine.logits(tensors)
         except InferenceError:
             self._failed = True
             raise

@@ -109,23 +109,23 @@ class Settings(BaseSettings):
         int, Field(ge=1, le=1024, description="Most pictures, or faces, that share one model run.")
     ] = 8
     max_queue: Annotated[
-        int,
+        int | None,
         Field(
             ge=1,
             le=100_000,
-            description="Pictures that may wait for a thread or a run; one more gets 429. Default: 8 for each decode "
-            "thread.",
+            description="Pictures that may wait for a thread or a run, in each worker; one more gets 429. Default: 4 "
+            "for each processor, and as many as fill every run where runs are shared (CUDA, or a window).",
         ),
-    ] = Field(default_factory=lambda data: 8 * data.get("decode_threads", 1))
+    ] = None
     max_in_flight: Annotated[
         int,
         Field(
             ge=1,
             le=100_000,
-            description="Requests accepted at once, those whose body is still arriving included; one more gets 429. "
-            "Default: 16 for each decode thread.",
+            description="Requests accepted at once by each worker, those whose body is still arriving included; one "
+            "more gets 429. Default: 16 for each processor.",
         ),
-    ] = Field(default_factory=lambda data: 16 * data.get("decode_threads", 1))
+    ] = Field(default_factory=lambda: 16 * processors())
     deadline_s: Annotated[
         float,
         Field(gt=0, le=3600, description="Seconds from the arrival of a picture to its verdict; a later one is 504."),
@@ -188,6 +188,14 @@ class Settings(BaseSettings):
         bool,
         Field(description="Send traces and metrics by OTLP to OTEL_EXPORTER_OTLP_ENDPOINT; needs the extra 'otel'."),
     ] = False
+    drain_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="Seconds for which it answers 503 after SIGTERM at least, so that load balancers notice.",
+        ),
+    ] = 0.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log line that is written.")
     ] = "info"
@@ -208,13 +216,15 @@ class Settings(BaseSettings):
         Args:
             cuda: whether the model runs on a CUDA device, where two batches in flight hide the copying.
         """
-        runs = 2 if cuda else max(1, processors() // self.workers // self.inference_threads)
+        single = max(1, processors() // self.workers // self.inference_threads)
+        runs = self.batches_in_flight or (2 if cuda else single)
+        in_runs = runs * self.max_batch if cuda or self.batch_window_ms else 0
         return Capacity(
             self.decode_threads,
-            self.batches_in_flight or runs,
+            runs,
             self.max_batch,
             self.batch_window_ms / 1000,
-            self.max_queue,
+            self.max_queue or 4 * processors() + in_runs,
             self.deadline_s,
         )
 

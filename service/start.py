@@ -19,10 +19,19 @@ from uvicorn.supervisors import Multiprocess
 from service.contract.spec import SpecError
 from service.contract.yunet import FinderError
 from service.logs import log_config
+from service.session import Cuda, ModelFileError, ProviderError, may_run_on_cuda
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+
+_log = logging.getLogger(__name__)
+# What the server has for closing connections, once accepted requests have finished or had their time.
+_CLOSING_S = 1
+# How long a worker may be deaf before it is killed, and how long one that ended at its start may go unnoticed. Building
+# a session keeps the interpreter's lock, on CUDA for long.
+_SILENCE_S, _SILENCE_ON_CUDA_S = 5, 60
 
 
 class StartError(Exception):
@@ -35,6 +44,7 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError: the service cannot start.
     """
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # one process keeps its series in memory
     # Before the port is bound: a service that cannot answer must not look as if it could.
     app = load(settings)
     listener = _listen(settings.host, settings.port)
@@ -54,7 +64,10 @@ def serve_by_workers(settings: Settings) -> None:
 
     with _series_folder(settings.metrics_dir) as folder:
         os.environ[FOLDER_VARIABLE] = folder
-        listener = _listen(settings.host, settings.port)
+        # Shared, a port that is taken would not be noticed.
+        _listen(settings.host, settings.port).close()
+        kind = SharedPort if sys.platform == "linux" else socket.socket
+        listener = _listen(settings.host, settings.port, kind)
         app = functools.partial(load_in_worker, settings)
         workers = Multiprocess(_config(app, settings, factory=True), sockets=[listener])
         workers.run()
@@ -70,9 +83,9 @@ def _series_folder(inside: Path | None) -> "tempfile.TemporaryDirectory[str]":
             inside.mkdir(parents=True, exist_ok=True)
         return tempfile.TemporaryDirectory(prefix="service-", dir=inside)
     except OSError as error:
-        folder = inside or tempfile.gettempdir()
+        folder = f"'{inside}'" if inside else "the system's folder for temporary files"
         raise StartError(
-            f"setting --metrics-dir (SERVICE_METRICS_DIR): cannot write to '{folder}': {error.strerror}"
+            f"setting --metrics-dir (SERVICE_METRICS_DIR): cannot write to {folder}: {error.strerror}"
         ) from None
 
 
@@ -85,7 +98,8 @@ def _config(app: "FastAPI | functools.partial[FastAPI]", settings: Settings, fac
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing here asks who the client is
-        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+        timeout_graceful_shutdown=_CLOSING_S,
+        timeout_worker_healthcheck=_SILENCE_ON_CUDA_S if may_run_on_cuda(settings.provider) else _SILENCE_S,
     )
 
 
@@ -97,7 +111,7 @@ def load(settings: Settings) -> "FastAPI":
     """
     # Not needed by the process that only starts workers.
     from service.app import create_app
-    from service.engine import Cuda, Engine, ModelFileError, ProviderError
+    from service.engine import Engine
     from service.telemetry import TelemetryError
 
     try:
@@ -120,13 +134,16 @@ def load(settings: Settings) -> "FastAPI":
 
 
 def load_in_worker(settings: Settings) -> "FastAPI":
-    """Return the application in one of several workers; a failed start is left to the first process to tell."""
+    """Return the application in one of several workers; a failed start ends the first process too."""
     logging.captureWarnings(True)
     threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
     try:
         return load(settings)
-    except StartError:
-        sys.exit(STARTUP_FAILURE)
+    except StartError as error:
+        _log.error("a worker cannot start", extra={"error": str(error)})
+    except Exception:  # a worker that ends otherwise would be started again and again
+        _log.exception("a worker cannot start")
+    sys.exit(STARTUP_FAILURE)
 
 
 def _stop_with_parent() -> None:
@@ -136,11 +153,31 @@ def _stop_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+class SharedPort(socket.socket):
+    """A listener that the kernel gives each worker one of its own for, so that it deals out the connections.
+
+    One socket that all workers accept from goes to whoever is awake, who takes every connection of a burst: of 8 at
+    once, one of two workers got all, again and again. (SO_REUSEPORT deals them out on Linux only.)
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Be made anew in the worker that this is sent to."""
+        return _bound, (*self.getsockname()[:2], SharedPort)
+
+
+def _listen(host: str, port: int, kind: type[socket.socket] = socket.socket) -> socket.socket:
     try:
-        listener.bind((host, port))
+        return _bound(host, port, kind)
     except OSError as error:
         raise StartError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+
+
+def _bound(host: str, port: int, kind: type[socket.socket]) -> socket.socket:
+    # By its protocol asyncio knows that it may switch Nagle's algorithm off; else half of an answer waits for 40 ms.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = kind(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if kind is SharedPort:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((host, port))
     return listener

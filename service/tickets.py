@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,10 @@ class ImageFacts:
     sha256: str
 
 
+StageName = Literal["decode", "faces", "queue", "inference"]
+_ORDER: Final[tuple[StageName, ...]] = get_args(StageName)
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One stretch of a picture's way, by :func:`time.perf_counter`.
@@ -30,7 +34,7 @@ class Stage:
     wait for a thread, and for a run; ``inference`` a run that the picture was in.
     """
 
-    name: Literal["decode", "faces", "queue", "inference"]
+    name: StageName
     started: float
     ended: float
 
@@ -81,7 +85,7 @@ class Ticket:
 
     def refuse(self, error: Exception) -> None:
         """Settle the ticket with an error, if it is not settled; on the event loop."""
-        self.unwanted = True
+        self.unwanted, self.payload = True, b""
         if not self._answer.done():
             self._answer.set_exception(error)
 
@@ -98,11 +102,15 @@ class Ticket:
         return [Part(self, index, tensors[start : start + most]) for index, start in enumerate(starts)]
 
     def timings_ms(self) -> dict[str, float]:
-        """Return the milliseconds in each stage that it went through, and in ``total``; once it is settled."""
+        """Return the milliseconds in each stage that it went through, and in ``total``; once it is settled.
+
+        Parts may wait and run side by side; such a time counts once.
+        """
         total_s = time.perf_counter() - self.arrived
-        seconds: dict[str, float] = {}
-        for stage in self.stages:
-            seconds[stage.name] = seconds.get(stage.name, 0.0) + stage.ended - stage.started
+        names = {stage.name for stage in self.stages}
+        seconds = {
+            name: _covered([stage for stage in self.stages if stage.name == name]) for name in _ORDER if name in names
+        }
         return {name: round(spent * 1000, 3) for name, spent in (seconds | {"total": total_s}).items()}
 
     def _take(self, index: int, rows: NDArray[np.float32], *stages: Stage) -> None:
@@ -145,3 +153,12 @@ class Part:
     def fail(self, error: Exception) -> None:
         """Fail the whole ticket."""
         self._ticket.fail(error)
+
+
+def _covered(stages: list[Stage]) -> float:
+    """Return the seconds in which at least one of some stages went on."""
+    covered, until = 0.0, 0.0
+    for stage in sorted(stages, key=lambda stage: stage.started):
+        covered += max(0.0, stage.ended - max(stage.started, until))
+        until = max(until, stage.ended)
+    return covered

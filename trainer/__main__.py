@@ -37,7 +37,8 @@ def main() -> None:
     from service.contract.image import ImageError
     from service.contract.spec import SpecError
     from service.contract.yunet import FinderError
-    from service.engine import InferenceError, ModelFileError
+    from service.engine import InferenceError
+    from service.session import ModelFileError
 
     try:
         app(prog_name="trainer")

@@ -70,7 +70,7 @@ def batcher(model: Model, max_batch: int = 4, window_s: float = 0.0, in_flight: 
 def held_up(model: Model, batcher: Batcher) -> threading.Thread:
     """Begin a run that lasts until ``model.open`` is set."""
     model.open.clear()
-    thread = threading.Thread(target=batcher.submit, args=(Entry(0),))
+    thread = threading.Thread(target=batcher.submit, args=([Entry(0)],))
     thread.start()
     assert model.started.acquire(timeout=10)
     return thread
@@ -78,7 +78,7 @@ def held_up(model: Model, batcher: Batcher) -> threading.Thread:
 
 def test_an_entry_alone_runs_at_once_in_the_thread_that_brought_it(model):
     entry = Entry(7)
-    batcher(model).submit(entry)
+    batcher(model).submit([entry])
     assert entry.logits.tolist() == [[7, 7]]
     assert model.runs == [[7]]
 
@@ -88,20 +88,20 @@ def test_what_came_while_a_run_was_under_way_shares_the_next(model):
     first = held_up(model, shared)
     entries = [Entry(value) for value in (1, 2, 3)]
     for entry in entries:
-        shared.submit(entry)
-    assert shared.waiting == 3
+        shared.submit([entry])
+    assert len(shared._waiting) == 3
     model.open.set()
     first.join()
     assert model.runs == [[0], [1, 2, 3]]
     assert [entry.logits.tolist() for entry in entries] == [[[1, 1]], [[2, 2]], [[3, 3]]]
-    assert shared.waiting == 0
+    assert len(shared._waiting) == 0
 
 
 def test_no_run_has_more_rows_than_allowed_and_no_entry_is_split(model):
     shared = batcher(model)
     first = held_up(model, shared)
     for rows in (3, 2, 2, 4):
-        shared.submit(Entry(rows, rows))
+        shared.submit([Entry(rows, rows)])
     model.open.set()
     first.join()
     assert model.runs == [[0], [3, 3, 3], [2, 2, 2, 2], [4, 4, 4, 4]]
@@ -112,7 +112,7 @@ def test_a_failed_run_reaches_everyone_in_it_and_nobody_else(model):
     first = held_up(model, shared)
     entries = [Entry(value) for value in (13, 1, 2, 3)]
     for entry in entries:
-        shared.submit(entry)
+        shared.submit([entry])
     model.open.set()
     first.join()
     assert [str(entry.error) for entry in entries] == ["unlucky", "unlucky", "None", "None"]
@@ -124,7 +124,7 @@ def test_what_nobody_waits_for_is_not_run(model):
     first = held_up(model, shared)
     entries = [Entry(value) for value in (1, 2, 3)]
     for entry in entries:
-        shared.submit(entry)
+        shared.submit([entry])
     entries[0].gone = entries[2].gone = True
     model.open.set()
     first.join()
@@ -135,41 +135,61 @@ def test_entries_that_are_all_gone_cost_no_run(model):
     shared = batcher(model)
     entry = Entry(1)
     entry.gone = True
-    shared.submit(entry)
+    shared.submit([entry])
     assert model.runs == []
-    shared.submit(Entry(2))
+    shared.submit([Entry(2)])
     assert model.runs == [[2]]
 
 
 def test_a_window_opens_at_the_first_entry_and_gathers_until_it_closes(model):
-    shared = batcher(model, max_batch=8, window_s=0.1)
+    shared = batcher(model, max_batch=8, window_s=1.0)
     entries = [Entry(value) for value in (1, 2)]
-    shared.submit(entries[0])
+    shared.submit([entries[0]])
     time.sleep(0.03)
-    shared.submit(entries[1])
+    shared.submit([entries[1]])
     assert model.runs == []
     assert entries[1].settled.wait(5)
     assert model.runs == [[1, 2]]
-    assert time.perf_counter() - entries[0].arrived >= 0.1
+    assert time.perf_counter() - entries[0].arrived >= 1.0
 
 
 def test_a_full_batch_does_not_wait_for_its_window(model):
     shared = batcher(model, max_batch=2, window_s=60)
-    shared.submit(Entry(1))
-    shared.submit(Entry(2))
+    shared.submit([Entry(1)])
+    shared.submit([Entry(2)])
     assert model.runs == [[1, 2]]
 
 
-def test_what_a_full_batch_left_over_runs_when_its_own_window_closes(model):
-    shared = batcher(model, max_batch=2, window_s=0.05)
-    first = held_up(model, batcher(model))
+def test_what_a_full_batch_left_over_waits_for_its_own_window(model):
+    shared = batcher(model, max_batch=3, window_s=0.2)
+    late = Entry(3, 2)
+    shared.submit([Entry(1), Entry(2)])
+    shared.submit([late])  # full: the first two run, the third has no room
+    assert model.runs == [[1, 2]]
+    assert late.settled.wait(5)
+    assert model.runs == [[1, 2], [3, 3]]
+    assert time.perf_counter() - late.arrived >= 0.2
+
+
+def test_entries_that_come_together_wait_together(model):
+    """Else a thread that runs others' batches in between could keep the rest of its own picture back for ever."""
+    shared = batcher(model, max_batch=2)
+    first = held_up(model, shared)
+    many, other = [Entry(1, 2), Entry(2, 2), Entry(3, 2)], Entry(4, 2)
+    shared.submit(many)
+    shared.submit([other])
     model.open.set()
     first.join()
-    late = Entry(3, 2)
-    shared.submit(Entry(1))
-    shared.submit(late)
-    assert late.settled.wait(5)
-    assert sorted(model.runs[1:]) == [[1], [3, 3]]
+    assert model.runs == [[0], [1, 1], [2, 2], [3, 3], [4, 4]]
+
+
+def test_where_no_thread_can_watch_a_window_nothing_waits_for_it(model, monkeypatch):
+    def refuses(_) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Timer, "start", refuses)
+    batcher(model, window_s=60).submit([Entry(5)])
+    assert model.runs == [[5]]
 
 
 @pytest.mark.parametrize(("window_s", "in_flight"), [(0.0, 1), (0.0, 3), (0.002, 2)])
@@ -179,7 +199,7 @@ def test_from_many_threads_everyone_gets_their_own_rows(model, window_s, in_flig
 
     def bring(some: list[Entry]) -> None:
         for entry in some:
-            shared.submit(entry)
+            shared.submit([entry])
 
     threads = [threading.Thread(target=bring, args=(entries[start::8],)) for start in range(8)]
     for thread in threads:

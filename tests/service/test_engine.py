@@ -7,8 +7,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from service import engine as engine_module
-from service.engine import Cuda, Engine, InferenceError, ModelFileError, ProviderError, batch_shapes
+from service import session as session_module
+from service.engine import Engine, InferenceError, batch_shapes
+from service.session import Cuda, ModelFileError, ProviderError, open_session
+from tests.bench import cuda_rate
 
 
 def test_a_good_file_loads_and_answers(make_model):
@@ -120,7 +122,7 @@ def cuda_build(monkeypatch):
             return Session(outcome if len(providers) > 1 else "CPUExecutionProvider")
 
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-        monkeypatch.setattr(engine_module, "_create", create)
+        monkeypatch.setattr(session_module, "_create", create)
         return asked
 
     return pretend
@@ -128,21 +130,21 @@ def cuda_build(monkeypatch):
 
 def test_auto_takes_the_cpu_where_cuda_does_not_start(cuda_build):
     asked = cuda_build(None)
-    assert engine_module._session(b"", "auto", 1, Cuda()).get_providers() == ["CPUExecutionProvider"]
+    assert open_session(b"", "auto", 1, Cuda()).get_providers() == ["CPUExecutionProvider"]
     assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]]
 
 
 def test_cuda_is_refused_where_it_does_not_start(cuda_build):
     cuda_build(None)
     with pytest.raises(ProviderError, match="does not start: no device"):
-        engine_module._session(b"", "cuda", 1, Cuda())
+        open_session(b"", "cuda", 1, Cuda())
 
 
 def test_cuda_is_refused_where_a_session_silently_fell_back(cuda_build):
     cuda_build("CPUExecutionProvider")
     with pytest.raises(ProviderError, match="did not become active"):
-        engine_module._session(b"", "cuda", 1, Cuda())
-    assert engine_module._session(b"", "auto", 1, Cuda()).get_providers() == ["CPUExecutionProvider"]
+        open_session(b"", "cuda", 1, Cuda())
+    assert open_session(b"", "auto", 1, Cuda()).get_providers() == ["CPUExecutionProvider"]
 
 
 @pytest.mark.parametrize(("most", "shapes"), [(1, (1,)), (2, (1, 2)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))])
@@ -172,3 +174,10 @@ def test_a_padded_run_gives_the_same_rows_and_no_more(make_model):
 def test_cuda_options_name_device_and_limit():
     assert Cuda(3, 512).options() == Cuda(3).options() | {"gpu_mem_limit": str(512 * 1024 * 1024)}
     assert Cuda(3).options()["device_id"] == "3"
+
+
+def test_the_cuda_benchmark_measures_what_it_is_given(make_model):
+    """Its two loops, here on the CPU: on a machine with a device they must not fail for another reason."""
+    engine = Engine.from_bytes(make_model(), "cpu", 1)
+    assert cuda_rate.rate(engine, 4, 2, seconds=0.05) > 0
+    assert cuda_rate.limit(engine, 4, "cpu", seconds=0.05) > 0

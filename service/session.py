@@ -1,0 +1,90 @@
+"""Sessions: ONNX Runtime on the CPU or a CUDA device, one that is truly active or none."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import onnxruntime as ort
+
+Provider = Literal["auto", "cpu", "cuda"]
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class ModelFileError(Exception):
+    """The model file is missing, corrupt, or contradicts its metadata."""
+
+
+class ProviderError(Exception):
+    """The requested execution provider is not really active."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cuda:
+    """Which CUDA device, and how much of it.
+
+    Attributes:
+        device: its number.
+        memory_mib: most memory that ONNX Runtime's arena takes there, MiB; None: no limit.
+    """
+
+    device: int = 0
+    memory_mib: int | None = None
+
+    def options(self) -> dict[str, str]:
+        """Return ONNX Runtime's provider options."""
+        # Else the arena doubles each time it grows, and cuDNN tries every algorithm for every new batch shape.
+        options = {
+            "device_id": str(self.device),
+            "arena_extend_strategy": "kSameAsRequested",
+            "cudnn_conv_algo_search": "HEURISTIC",
+        }
+        if self.memory_mib is not None:
+            options["gpu_mem_limit"] = str(self.memory_mib * 1024 * 1024)
+        return options
+
+
+def may_run_on_cuda(provider: Provider) -> bool:
+    """Return whether this build may run a model on CUDA; whether there is a device shows only when it is tried."""
+    return provider != "cpu" and CUDA in ort.get_available_providers()
+
+
+def open_session(content: bytes, provider: Provider, threads: int, cuda: Cuda) -> ort.InferenceSession:
+    """Return a session on the provider that is asked for; ``auto`` takes CUDA where it truly loads, else the CPU.
+
+    Raises:
+        ModelFileError: not an ONNX model.
+        ProviderError: ``cuda`` was asked for and is not active.
+    """
+    available = ort.get_available_providers()
+    if provider == "cuda" and CUDA not in available:
+        raise ProviderError(f"provider 'cuda' needs onnxruntime-gpu; this build has {', '.join(available)}")
+    if provider == "cpu" or CUDA not in available:
+        return _create(content, [CPU], threads)
+    try:
+        session = _create(content, [(CUDA, cuda.options()), CPU], threads)
+    except ModelFileError as error:
+        if provider == "auto":
+            return _create(content, [CPU], threads)
+        raise ProviderError(f"provider 'cuda' does not start: {error}") from None
+    # A CUDA session whose libraries do not load falls back to the CPU without an error.
+    if provider == "cuda" and session.get_providers()[0] != CUDA:
+        raise ProviderError("provider 'cuda' did not become active: its libraries or a device are missing")
+    return session
+
+
+def _create(content: bytes, providers: list[Any], threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Else a plan for every batch size is kept, each with memory of its own (140 MiB after mixed batches, 107 without);
+    # no run is slower without.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 4  # what matters is raised; the rest would break the JSON log
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(content, options, providers=providers)
+    except Exception as error:  # onnxruntime raises a different class for each status code
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelFileError(f"not a loadable ONNX model ({len(content)} bytes): {reason}") from None
+    # Else a failing run would move the session to the CPU behind everyone's back.
+    session.disable_fallback()
+    return session

@@ -1,0 +1,76 @@
+"""State: what the routes of one application share, and who is admitted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.errors import RequestError
+from service.metrics import Metrics
+from service.scoring import Scorer
+from service.settings import Settings
+
+
+class State:
+    """What the routes share: settings, metrics, and the scorer while the service is able to answer.
+
+    Attributes:
+        draining: accepted requests are finished, new ones refused.
+        in_flight: predictions under way.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.scorer: Scorer | None = None
+        self.draining = False
+        self.in_flight = 0
+
+    def loaded_scorer(self) -> Scorer:
+        """Return the scorer.
+
+        Raises:
+            RequestError: not loaded yet, or no longer.
+        """
+        if self.scorer is None:
+            raise RequestError("not_ready", "the model is not loaded, or the service is shutting down")
+        return self.scorer
+
+    def ready_scorer(self) -> Scorer:
+        """Return the scorer where new requests are taken.
+
+        Raises:
+            RequestError: not loaded, or draining.
+        """
+        if self.draining:
+            raise RequestError("not_ready", "the service is shutting down and finishes what it has accepted")
+        return self.loaded_scorer()
+
+    def drain(self) -> None:
+        """Refuse new requests from now on."""
+        self.draining = True
+
+    @contextmanager
+    def permit(self, scorer: Scorer) -> Iterator[None]:
+        """Admit one prediction, without waiting.
+
+        Raises:
+            RequestError: ``max_in_flight`` are under way, or the queue is full.
+        """
+        scorer.check_room()
+        limit = self.settings.max_in_flight
+        if self.in_flight >= limit:
+            headers = {"Retry-After": str(scorer.seconds_to_room())}
+            raise RequestError("overloaded", f"{self.in_flight} requests reach the limit of {limit}", headers)
+        self._count(scorer, 1)
+        try:
+            yield
+        finally:
+            self._count(scorer, -1)
+
+    def _count(self, scorer: Scorer, change: int) -> None:
+        self.in_flight += change
+        self.metrics.in_flight.set(self.in_flight)
+        self.count_queue(scorer)
+
+    def count_queue(self, scorer: Scorer) -> None:
+        """Tell the metrics how many pictures wait."""
+        self.metrics.queue.set(scorer.waiting)

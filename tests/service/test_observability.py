@@ -1,0 +1,147 @@
+"""Series, dashboard, timings and traces: what an operator sees."""
+
+import gzip
+import json
+import re
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from service.metrics import STAGES, Metrics
+from service.schemas import Prediction
+from tests.conftest import REPOSITORY
+from tests.serving import free_port, request, serving
+
+README = (REPOSITORY / "README.md").read_text("utf-8")
+DASHBOARD = json.loads((REPOSITORY / "deploy" / "grafana-dashboard.json").read_text("utf-8"))
+SERIES = sorted(metric.name for metric in Metrics()._registry.collect())
+
+
+@pytest.fixture
+def jpeg(astronaut, encode) -> bytes:
+    return encode(astronaut)
+
+
+@pytest.mark.parametrize("faces", ["off", "report", "crop"])
+def test_an_answer_is_what_the_api_says(make_client, make_model, make_spec, jpeg, faces):
+    """The route writes it without validation, so a test validates it."""
+    from service.contract.faces import FINDER
+    from service.engine import Engine
+
+    client = make_client(faces="off" if faces == "off" else "report")
+    if faces == "crop":
+        from fastapi.testclient import TestClient
+
+        from service.app import create_app
+        from service.settings import Settings
+
+        engine = Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), "cpu", 1)
+        with TestClient(create_app(Settings(faces="crop"), engine)) as client:
+            answer = client.post("/predict", files={"file": jpeg}).json()
+    else:
+        answer = client.post("/predict", files={"file": jpeg}).json()
+    parsed = Prediction.model_validate(answer, strict=True, extra="forbid")
+    assert json.dumps(parsed.model_dump(exclude_none=True)) == json.dumps(answer)  # in the documented order, too
+    assert ("faces" in answer["timings_ms"]) == (faces != "off")
+
+
+def test_the_server_timing_header_has_the_answers_stages(client, jpeg):
+    response = client.post("/predict", files={"file": jpeg})
+    header = dict(part.split(";dur=") for part in response.headers["server-timing"].split(", "))
+    assert {name: float(value) for name, value in header.items()} == response.json()["timings_ms"]
+    assert set(header) == set(STAGES)
+    stages = sum(value for name, value in response.json()["timings_ms"].items() if name != "total")
+    assert 0 < stages <= response.json()["timings_ms"]["total"] + 0.01
+
+
+def test_every_stage_verdict_batch_and_score_is_counted(client, jpeg):
+    client.post("/predict", files={"file": jpeg})
+    client.post("/predict", files={"file": b"junk"})
+    text = client.get("/metrics").text
+    for stage in STAGES:
+        assert f'service_stage_seconds_count{{stage="{stage}"}} 1.0' in text
+    assert "service_batch_size_count 1.0" in text
+    assert "service_fake_probability_count 1.0" in text
+    assert "service_in_flight 0.0" in text
+    assert "service_queue_length 0.0" in text
+    assert 'service_refusals_total{code="unsupported_format"} 1.0' in text
+    assert re.search(r'service_model_info\{.*execution_provider="CPUExecutionProvider".*\} 1\.0', text)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_every_series_stands_in_the_readme(name):
+    assert f"| `{name}" in README  # counters have _total behind it
+
+
+def test_the_dashboard_asks_for_nothing_that_there_is_not_and_leaves_no_series_out(client, jpeg):
+    client.post("/predict", files={"file": jpeg})
+    client.post("/predict", files={"file": b"junk"})
+    served = set(re.findall(r"^(service_\w+)", client.get("/metrics").text, re.M))
+    asked = set(re.findall(r"service_\w+", " ".join(t["expr"] for p in DASHBOARD["panels"] for t in p["targets"])))
+    assert asked <= served
+    assert [name for name in SERIES if not any(series.startswith(name) for series in asked)] == []
+
+
+def test_the_dashboards_panels_do_not_overlap():
+    cells: set[tuple[int, int]] = set()
+    for place in (panel["gridPos"] for panel in DASHBOARD["panels"]):
+        mine = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & mine
+        assert place["x"] + place["w"] <= 24
+        cells |= mine
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+
+
+@pytest.fixture
+def collector():
+    """Return the address of an OpenTelemetry collector, and the bodies that it has been sent, by path."""
+    bodies: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            bodies.append((self.path, gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", free_port()), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", bodies
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_trace_has_the_request_and_a_span_for_each_stage(collector, jpeg, tmp_path):
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    address, bodies = collector
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    options = ("--telemetry", "true", "--log-level", "warning")
+    with serving(tmp_path, REPOSITORY, *options, **variables) as (url, _):
+        assert request(f"{url}/predict", jpeg)[0] == 200
+        spans: list = []
+        end = time.monotonic() + 20
+        while "inference" not in {span.name for span in spans} and time.monotonic() < end:
+            time.sleep(0.1)
+            sent = [ExportTraceServiceRequest.FromString(body) for path, body in list(bodies) if path == "/v1/traces"]
+            spans = [
+                span for one in sent for group in one.resource_spans for s in group.scope_spans for span in s.spans
+            ]
+    (whole,) = [span for span in spans if span.name == "POST /predict"]
+    stages = [span for span in spans if span.parent_span_id == whole.span_id]
+    assert {span.name for span in stages} == {"queue", "decode", "faces", "inference"}
+    for span in stages:
+        assert span.trace_id == whole.trace_id
+        assert whole.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+        assert span.end_time_unix_nano <= whole.end_time_unix_nano
