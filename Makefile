@@ -45,8 +45,8 @@ lock: .venv/installed  ## Resolve the dependencies again into *.lock.
 	@rm .lock-overrides
 	@$(UV_COMPILE) $(UPGRADE) --extra dev -o dev.lock
 
-clean:  ## Remove both environments and every cache.
-	rm -rf .venv .venv-service .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean:  ## Remove every environment and cache.
+	rm -rf .venv .venv-service .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv-service/installed: service.lock
 	@echo "installing the service into .venv-service"

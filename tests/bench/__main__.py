@@ -1,10 +1,23 @@
 """Run every benchmark and print its table."""
 
-from tests.bench import export_time, faces_cost, finder_rates, models_cost, pipeline_rate, request_cost, train_step
+from tests.bench import (
+    cuda_rate,
+    export_time,
+    faces_cost,
+    finder_rates,
+    models_cost,
+    pipeline_rate,
+    request_cost,
+    train_step,
+)
+from tests.bench.serving import memory, side_by_side
 
 if __name__ == "__main__":
     models_cost.main()
     request_cost.main()
+    side_by_side.main([])
+    memory.main()
+    cuda_rate.main()
     faces_cost.main()
     finder_rates.main([])
     export_time.main()
