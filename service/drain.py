@@ -51,7 +51,6 @@ class Drain:
         elif number == signal.SIGINT:  # impatience; a second SIGTERM is only another process's word for the same
             self._stopped = True
             self._stop(number, frame)
-            self._stop(number, frame)
 
     def _start_waiting(self, number: int) -> None:
         self._waiting = self._loop.create_task(self._wait(number))
