@@ -44,31 +44,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     telemetry = telemetry_config(settings.telemetry)
     if settings.faces != "off":
         face_finder()
-    metrics = Metrics()
-    state = State(settings, metrics)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        scorer = Scorer(engine, settings.limits, settings.face_policy, settings.capacity(engine.cuda), metrics)
-        metrics.set_model(
-            {
-                "name": engine.spec.name,
-                "version": engine.spec.version,
-                "sha256": engine.sha256,
-                "execution_provider": engine.provider,
-            }
-        )
-        _log.info(
-            "ready", extra={"model": engine.spec.name, "version": engine.spec.version, "provider": engine.provider}
-        )
-        state.scorer = scorer
-        drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
-        drain.install()
-        yield
-        drain.uninstall()
-        state.scorer = None
-        scorer.close()
-
+    state = State(settings, Metrics())
     # /docs from files of this machine: no third party learns who reads them, and they work offline.
     app = FastAPIOffline(
         title="Face authenticity",
@@ -76,7 +52,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         version=__version__,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lifespan,
+        lifespan=lambda _: _lifespan(state, engine),
         telemetry=telemetry,
         routes=router.routes,  # first, and without the layers that an included router adds to each request
     )
@@ -84,6 +60,23 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     _add_error_handlers(app)
     app.add_middleware(RequestLog, state=state)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(state: State, engine: Engine) -> AsyncIterator[None]:
+    """Answer predictions from start-up to shutdown, and drain in between the two."""
+    settings, spec = state.settings, engine.spec
+    scorer = Scorer(engine, settings.limits, settings.face_policy, settings.capacity(engine.on_cuda), state.metrics)
+    labels = {"name": spec.name, "version": spec.version, "sha256": engine.sha256}
+    state.metrics.set_model(labels | {"execution_provider": engine.provider})
+    _log.info("ready", extra={"model": spec.name, "version": spec.version, "provider": engine.provider})
+    state.scorer = scorer
+    drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
+    drain.install()
+    yield
+    drain.uninstall()
+    state.scorer = None
+    scorer.close()
 
 
 def _refuse(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

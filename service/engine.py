@@ -49,7 +49,7 @@ class Engine:
     shapes: tuple[int, ...] = ()
 
     @property
-    def cuda(self) -> bool:
+    def on_cuda(self) -> bool:
         """Whether it runs on a CUDA device."""
         return self.provider == CUDA
 

@@ -38,9 +38,9 @@ async def read_picture(request: Request, max_bytes: int, timeout_s: float) -> by
         if len(payload) > max_bytes:
             raise _too_large(len(payload), max_bytes)
     elif media_type.startswith(b"image/"):
-        chunks: list[bytes] = []
-        await _read_body(request, chunks.append, max_bytes, max_bytes, timeout_s)
-        payload = b"".join(chunks)
+        body = bytearray()
+        await _read_body(request, body.extend, max_bytes, max_bytes, timeout_s)
+        payload = bytes(body)
     else:
         given = media_type.decode("latin-1") or "none"
         raise RequestError(
@@ -84,7 +84,7 @@ async def _read_body(
 
 
 class _Form:
-    """One multipart body (RFC 7578), parsed as it comes; the picture is copied once, and never to the disk.
+    """One multipart body (RFC 7578), parsed as it comes and never written to the disk.
 
     Args:
         boundary: as the Content-Type names it.
@@ -94,7 +94,8 @@ class _Form:
     """
 
     def __init__(self, boundary: bytes) -> None:
-        self._parts: list[tuple[str, list[memoryview]]] = []
+        # Grown in place: however small the pieces, no object is kept for each.
+        self._parts: list[tuple[str, bytearray]] = []
         self._ended = False
         self._field, self._value = b"", b""
         self._headers: dict[bytes, bytes] = {}
@@ -138,13 +139,13 @@ class _Form:
         if len(names) > 1:
             found = ", ".join(repr(name[:40]) for name in names)
             raise RequestError("too_many_files", f"{len(names)} parts ({found}); send one part named '{FIELD}'")
-        return b"".join(self._parts[0][1])
+        return bytes(self._parts[0][1])
 
     def _on_part_begin(self) -> None:
         if len(self._parts) == _MAX_PARTS:
             raise RequestError("too_many_files", f"more than {_MAX_PARTS} parts; send one part named '{FIELD}'")
         self._headers = {}
-        self._parts.append(("", []))
+        self._parts.append(("", bytearray()))
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
@@ -161,7 +162,7 @@ class _Form:
         self._parts[-1] = (options.get(b"name", b"").decode("utf-8", "replace"), self._parts[-1][1])
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._parts[-1][1].append(memoryview(data)[start:end])
+        self._parts[-1][1].extend(memoryview(data)[start:end])
 
     def _on_end(self) -> None:
         self._ended = True

@@ -46,7 +46,7 @@ async def model(request: Request) -> ModelFacts:
     """Tell what the model file says of itself, and how it is being run."""
     state = _state(request)
     engine, settings = state.loaded_scorer().engine, state.settings
-    spec, capacity = engine.spec, settings.capacity(engine.cuda)
+    spec, capacity = engine.spec, settings.capacity(engine.on_cuda)
     return ModelFacts(
         name=spec.name,
         version=spec.version,

@@ -1,31 +1,22 @@
 """What a prediction costs over HTTP, against the same decode and the same session in a bare loop."""
 
-import io
 import statistics
 import threading
 import time
 from collections.abc import Callable
 
 import uvicorn
-from PIL import Image
 
 from service.app import create_app
 from service.contract.image import decode, to_tensor
 from service.contract.verdict import verdicts
 from service.engine import Engine
 from service.settings import Settings
+from tests.bench.serving.load import picture
 from tests.bench.timing import Row, print_table
-from tests.conftest import PUBLIC_DOMAIN
 
 SIDES = (128, 300, 1024)
 ROUNDS = 100
-
-
-def jpeg(side: int) -> bytes:
-    """Return the public-domain portrait as a JPEG of one size."""
-    buffer = io.BytesIO()
-    Image.open(PUBLIC_DOMAIN / "astronaut.png").convert("RGB").resize((side, side)).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
 
 
 def interleaved(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
@@ -55,7 +46,7 @@ def main() -> None:
     rows = []
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
         for side in SIDES:
-            payload = jpeg(side)
+            payload = picture(side)
 
             def bare(payload: bytes = payload) -> object:
                 image = decode(payload, settings.limits, engine.spec.exif_policy)

@@ -10,14 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import httpx2
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench.serving import load
 from tests.bench.serving.process import cost
 from tests.conftest import REPOSITORY
-from tests.serving import free_port
+from tests.serving import free_port, request
 
 SIDES = (96, 128, 200, 256, 300, 512, 640, 800, 1024, 1500)
 FORMATS = ("JPEG", "JPEG", "PNG", "WEBP")
@@ -41,7 +40,7 @@ def curve(total: int, arguments: list[str]) -> list[tuple[int, float]]:
     command = [sys.executable, "-m", "service", "--port", str(port), "--log-level", "warning", *arguments]
     with subprocess.Popen(command, cwd=REPOSITORY) as server, tempfile.TemporaryDirectory() as folder:
         try:
-            load.wait_for(lambda: _answers(port))
+            load.wait_for(lambda: request(f"http://127.0.0.1:{port}/readyz")[0] == 200)
             files, done = write_requests(Path(folder)), 0
             points = [(0, cost(server.pid).resident_mib)]
             while done < total:
@@ -53,13 +52,6 @@ def curve(total: int, arguments: list[str]) -> list[tuple[int, float]]:
         finally:
             server.terminate()
     return points
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
-    except httpx2.HTTPError:
-        return False
 
 
 def growth(points: list[tuple[int, float]]) -> float:

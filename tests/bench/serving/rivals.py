@@ -133,6 +133,7 @@ def rivals(keras_model: Path) -> list[Rival]:
             environment={"KERAS_MODEL": str(keras_model), "TF_CPP_MIN_LOG_LEVEL": "3"},
         ),
         Rival("this service, faces report", service(), fake=_own, comparable=False),
+        Rival("this service, faces report, 2 workers", service("--workers", "2"), fake=_own, comparable=False),
         Rival(
             "this service, faces report, its default model", service(model=DEFAULT_MODEL), fake=_own, comparable=False
         ),
