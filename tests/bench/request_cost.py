@@ -1,4 +1,4 @@
-"""What a prediction costs over HTTP, against the same decode and the same session in a bare loop."""
+"""What a prediction costs over HTTP, against the same decode, face search and session in a bare loop."""
 
 import statistics
 import threading
@@ -8,8 +8,9 @@ from collections.abc import Callable
 import uvicorn
 
 from service.app import create_app
-from service.contract.image import decode, to_tensor
-from service.contract.verdict import verdicts
+from service.contract.image import decode
+from service.contract.judgement import judge
+from service.contract.preparation import prepare
 from service.engine import Engine
 from service.settings import Settings
 from tests.bench.serving.load import picture
@@ -50,7 +51,8 @@ def main() -> None:
 
             def bare(payload: bytes = payload) -> object:
                 image = decode(payload, settings.limits, engine.spec.exif_policy)
-                return verdicts(engine.logits(to_tensor(image, engine.spec.preprocessing)[None]), engine.spec)
+                prepared = prepare(image, engine.spec.preprocessing, settings.face_policy)
+                return judge(engine.logits(prepared.tensors), prepared, engine.spec, settings.face_policy)
 
             def served(payload: bytes = payload) -> object:
                 return client.post("/predict", files={"file": payload}).raise_for_status()
