@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import __version__, logs
 from service.contract.finder import face_finder
 from service.contract.framing import check_mode
-from service.contract.image import ImageError
+from service.contract.refusals import ImageError
 from service.drain import Drain
 from service.engine import Engine, InferenceError
 from service.errors import RequestError, code_for_status, problem

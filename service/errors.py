@@ -42,7 +42,11 @@ ERROR_CODES: dict[str, ErrorCode] = {
     ),
     "too_many_pixels": ErrorCode(422, "Too many pixels", "The header announces more than `SERVICE_MAX_PIXELS`."),
     "image_too_small": ErrorCode(422, "Picture too small", "A side is shorter than `SERVICE_MIN_SIDE`."),
-    "animated_image": ErrorCode(422, "Several frames", "Animations have no single verdict; send one frame."),
+    "animated_image": ErrorCode(
+        422,
+        "Animated picture",
+        "An animation, of however many frames, has no single verdict; send one as a still picture.",
+    ),
     "corrupt_image": ErrorCode(
         422, "Corrupt picture", "The decoder cannot read the picture to its end; it is not scored."
     ),

@@ -9,7 +9,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from service.contract.image import ImageError, sniff
+from service.contract.image import sniff
+from service.contract.refusals import ImageError
 from service.errors import RequestError
 
 if TYPE_CHECKING:

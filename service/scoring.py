@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from service.batching import Batcher
 from service.contract.finder import face_finder
 from service.contract.framing import FacePolicy
-from service.contract.image import Limits, decode
+from service.contract.image import decode
 from service.contract.judgement import Judgement, judge
 from service.contract.preparation import find_faces, prepare
+from service.contract.refusals import Limits
 from service.contract.yunet import FinderError
 from service.engine import Engine, InferenceError
 from service.errors import RequestError

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.contract.faces import FaceMode
 from service.contract.framing import FacePolicy
-from service.contract.image import Limits
+from service.contract.refusals import Limits
 from service.processors import processors
 
 _LIMITS = Limits()

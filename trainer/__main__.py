@@ -34,7 +34,7 @@ for command in (audit, twins, fit, evaluate, compare, predict, rank, export, pub
 
 def main() -> None:
     """Run the command line; a refusal is one line and exit status 1, Ctrl-C is 130."""
-    from service.contract.image import ImageError
+    from service.contract.refusals import ImageError
     from service.contract.spec import SpecError
     from service.contract.yunet import FinderError
     from service.engine import InferenceError

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.image import ImageError, Limits, decode
+from service.contract.image import decode
+from service.contract.refusals import ImageError, Limits
 from trainer.errors import TrainerError
 from trainer.facts import Facts, facts_of_file
 from trainer.files import read_bounded

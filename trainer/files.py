@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service.contract.image import TooManyBytes
+from service.contract.refusals import TooManyBytes
 from trainer.errors import TrainerError
 
 

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from service.contract.framing import FacePolicy, check_mode
-from service.contract.image import ImageError, Limits, decode
+from service.contract.image import decode
 from service.contract.judgement import answer, judge
 from service.contract.preparation import prepare
+from service.contract.refusals import ImageError, Limits
 from service.engine import Engine
 from trainer.errors import TrainerError
 from trainer.files import read_bounded

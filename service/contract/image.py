@@ -8,13 +8,15 @@ Conversion to RGB, the same for every caller:
 - 16-bit PNG: the high byte of each sample; a transparent colour key is ignored in 16-bit greyscale;
 - EXIF orientation: applied or ignored, as the model's spec says.
 
-Several frames (animated WebP, APNG) are refused: they have no single verdict. A JPEG that carries
-further pictures (MPO, gain maps) is read as its first picture.
+Animations (WebP, APNG) are refused, of one frame too: they have no single verdict. A JPEG that carries
+further pictures (MPO, gain maps) is read as its first picture. What is cut or damaged is refused as far as the
+file itself tells.
 """
 
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from service.contract import jpeg, png, webp
+from service.contract.refusals import Corrupt, ImageError, Limits, UnsupportedFormat
 from service.contract.spec import ExifPolicy, Preprocessing, ResizeFilter, ResizeFit
+from service.contract.still import Format, Still
 
 # Limits.max_pixels is checked from the header, before any pixel is decoded, and is what the
 # caller set; Pillow's own process-wide limit would raise first and with another figure.
@@ -39,7 +44,11 @@ _FILTERS: Final[dict[ResizeFilter, Image.Resampling]] = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-_ORIENTATION: Final = 0x0112
+_READERS: Final[dict[Format, Callable[[bytes, Limits], Still]]] = {
+    "JPEG": jpeg.read,
+    "PNG": png.read,
+    "WEBP": webp.read,
+}
 _TURNS: Final[dict[int, Image.Transpose]] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -49,74 +58,6 @@ _TURNS: Final[dict[int, Image.Transpose]] = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# MPO is how Pillow names a JPEG with further pictures behind it.
-_ANIMATED_FORMATS: Final = ("PNG", "WEBP")
-
-
-class ImageError(ValueError):
-    """An image that is refused. ``code`` is stable and meant for programs.
-
-    ImageError
-    ├── UnsupportedFormat   not JPEG, PNG or WebP by its first bytes
-    ├── TooManyBytes        payload longer than the limit
-    ├── TooManyPixels       header announces more pixels than the limit
-    ├── TooSmall            a side shorter than the limit
-    ├── Animated            more than one frame
-    └── Corrupt             header or pixel data cannot be decoded whole
-    """
-
-    code = "image_error"
-
-
-class UnsupportedFormat(ImageError):
-    """Not JPEG, PNG or WebP by its first bytes."""
-
-    code = "unsupported_format"
-
-
-class TooManyBytes(ImageError):
-    """Payload longer than ``Limits.max_bytes``."""
-
-    code = "payload_too_large"
-
-
-class TooManyPixels(ImageError):
-    """Header announces more than ``Limits.max_pixels``."""
-
-    code = "too_many_pixels"
-
-
-class TooSmall(ImageError):
-    """A side is shorter than ``Limits.min_side``."""
-
-    code = "image_too_small"
-
-
-class Animated(ImageError):
-    """More than one frame."""
-
-    code = "animated_image"
-
-
-class Corrupt(ImageError):
-    """Header or pixel data cannot be decoded whole."""
-
-    code = "corrupt_image"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What is refused before pixels are decoded.
-
-    Attributes:
-        max_bytes: longest payload, bytes.
-        max_pixels: most pixels (width x height) a header may announce.
-        min_side: shortest width or height, pixels; below it no detector has evidence to read.
-    """
-
-    max_bytes: int = 20 * 1024 * 1024
-    max_pixels: int = 50_000_000
-    min_side: int = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,19 +65,19 @@ class DecodedImage:
     """One decoded picture.
 
     Attributes:
-        format: ``JPEG``, ``PNG`` or ``WEBP``.
+        format: by content.
         width: columns as shown, after any EXIF orientation, pixels.
         height: rows as shown, pixels.
         rgb: the picture, mode RGB.
     """
 
-    format: str
+    format: Format
     width: int
     height: int
     rgb: Image.Image
 
 
-def sniff(head: bytes) -> str:
+def sniff(head: bytes) -> Format:
     """Return ``JPEG``, ``PNG`` or ``WEBP`` from the first 12 bytes, whatever the name says.
 
     Raises:
@@ -152,7 +93,7 @@ def sniff(head: bytes) -> str:
 
 
 def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedImage:
-    """Decode one picture to RGB; the header is checked before pixel memory is taken.
+    """Decode one picture to RGB; its container is read from end to end before pixel memory is taken.
 
     Args:
         payload: the file's bytes.
@@ -162,20 +103,26 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
     Raises:
         ImageError: a subclass says why.
     """
-    if len(payload) > limits.max_bytes:
-        raise TooManyBytes(f"{len(payload)} bytes are over the limit of {limits.max_bytes}")
+    limits.check_bytes(len(payload))
     file_format = sniff(payload[:12])
+    still = _READERS[file_format](payload, limits)
     try:
-        with Image.open(io.BytesIO(payload), formats=[file_format]) as image:
-            _check_header(image, limits, file_format)
-            image.load()
-            rgb = _to_rgb(image)
-            if exif_policy == "apply":
-                rgb = _upright(rgb, image.getexif().get(_ORIENTATION))
-    except ImageError:
-        raise
+        rgb = _to_rgb(jpeg.pixels(still) if file_format == "JPEG" else _pixels(still))
+        if exif_policy == "apply" and (turn := _TURNS.get(still.orientation)) is not None:
+            rgb = rgb.transpose(turn)
     except MemoryError:
         raise Corrupt(f"the {file_format} needs more memory than there is") from None
+    return DecodedImage(file_format, rgb.width, rgb.height, rgb)
+
+
+def _pixels(still: Still) -> Image.Image:
+    """Decode a PNG or WebP, whatever its mode."""
+    try:
+        with Image.open(io.BytesIO(still.stream), formats=[still.format]) as image:
+            if image.size != (still.width, still.height):
+                raise Corrupt(f"the {still.format} is {image.width} x {image.height} pixels, and its header says other")
+            image.load()
+            return image
     # What Pillow's plugins raise on damaged files; anything else is a bug of ours and stays loud.
     except (
         OSError,
@@ -189,20 +136,10 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
         struct.error,
         zlib.error,
     ) as error:
+        if isinstance(error, ImageError):
+            raise
         reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-        raise Corrupt(f"the {file_format} cannot be decoded whole{reason}") from None
-    return DecodedImage(file_format, rgb.width, rgb.height, rgb)
-
-
-def _check_header(image: Image.Image, limits: Limits, file_format: str) -> None:
-    width, height = image.size
-    if width * height > limits.max_pixels:
-        raise TooManyPixels(f"{width} x {height} = {width * height} pixels are over the limit of {limits.max_pixels}")
-    if min(width, height) < limits.min_side:
-        raise TooSmall(f"{width} x {height} pixels: a side is under the limit of {limits.min_side}")
-    frames = getattr(image, "n_frames", 1)
-    if file_format in _ANIMATED_FORMATS and frames > 1:
-        raise Animated(f"{frames} frames: only still pictures have one verdict")
+        raise Corrupt(f"the {still.format} cannot be decoded whole{reason}") from None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -215,12 +152,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white.paste(rgba, mask=rgba)
         return white
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _upright(rgb: Image.Image, orientation: object) -> Image.Image:
-    """Turn by the EXIF orientation alone; other tags, however broken, have no say in the pixels."""
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return rgb if turn is None else rgb.transpose(turn)
 
 
 def covered(width: int, height: int, across: int, down: int, fit: ResizeFit) -> Box:

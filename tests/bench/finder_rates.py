@@ -18,7 +18,8 @@ from rich.table import Table
 
 from service.contract.detector import SIDE
 from service.contract.finder import MIN_SCORE, face_finder
-from service.contract.image import ImageError, Limits, decode
+from service.contract.image import decode
+from service.contract.refusals import ImageError, Limits
 from tests.conftest import FACES, PUBLIC_DOMAIN
 
 Find = Callable[[Image.Image], int]

@@ -13,7 +13,8 @@ from service.contract import yunet
 from service.contract.detector import SIDE
 from service.contract.faces import Face
 from service.contract.finder import FaceFinder, face_finder
-from service.contract.image import Limits, decode
+from service.contract.image import decode
+from service.contract.refusals import Limits
 from service.contract.yunet import FinderError
 from tests.conftest import PUBLIC_DOMAIN
 

@@ -8,7 +8,8 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI, UploadFile
 
-from service.contract.image import Limits, decode, to_tensor
+from service.contract.image import decode, to_tensor
+from service.contract.refusals import Limits
 from service.contract.verdict import verdicts
 from tests.bench.serving.peers.scoring import load
 

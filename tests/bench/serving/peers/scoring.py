@@ -6,7 +6,8 @@ Needs numpy, Pillow and onnxruntime only, so that it runs in every peer's enviro
 import os
 from pathlib import Path
 
-from service.contract.image import Limits, decode, to_tensor
+from service.contract.image import decode, to_tensor
+from service.contract.refusals import Limits
 from service.contract.verdict import verdicts
 from service.engine import Engine
 

@@ -1,0 +1,67 @@
+"""WebP: the chunks of a still picture (RFC 9649), lossy, lossless or extended."""
+
+import struct
+from typing import Final
+
+from service.contract.exif import UPRIGHT, orientation
+from service.contract.refusals import Animated, Corrupt, Limits
+from service.contract.still import Still
+
+_HEADER: Final = 12
+_MOST_CHUNKS: Final = 4096
+_ANIMATION: Final = (b"ANIM", b"ANMF")
+_BITSTREAM: Final = (b"VP8 ", b"VP8L")
+# The flags of VP8X that say what else the file holds; alpha alone has a say in the pixels.
+_ALPHA, _ANIMATED = 0x10, 0x02
+_START_CODE: Final = b"\x9d\x01\x2a"
+_LOSSLESS: Final = 0x2F
+
+
+def read(payload: bytes, limits: Limits) -> Still:
+    """Read the chunks of the RIFF container, and the size that the bitstream itself announces.
+
+    Raises:
+        ImageError: cut, damaged, an animation, or a size over the limits.
+    """
+    end = 8 + int.from_bytes(payload[4:8], "little")
+    if end > len(payload):
+        raise Corrupt(f"the WebP is cut off: {len(payload)} of {end} bytes")
+    view, at, kept = memoryview(payload)[:end], _HEADER, bytearray()
+    size, turn = None, UPRIGHT
+    for _ in range(_MOST_CHUNKS):
+        if at + 8 > end:
+            break
+        kind, length = bytes(view[at : at + 4]), int.from_bytes(view[at + 4 : at + 8], "little")
+        data = view[at + 8 : at + 8 + length]
+        if len(data) < length:
+            raise Corrupt(f"the WebP is damaged: a chunk {kind!r} of {length} bytes reaches beyond its end")
+        if kind in _ANIMATION or (kind == b"VP8X" and length and data[0] & _ANIMATED):
+            raise Animated("an animated WebP: only still pictures have one verdict")
+        if kind in _BITSTREAM:
+            if size:
+                raise Corrupt("the WebP holds more than one picture")
+            size = _size(kind, bytes(data[:10]))
+            limits.check_size(*size)
+        if kind == b"VP8X":
+            flags = data[0] & _ALPHA if length else 0
+            kept += b"".join((view[at : at + 8], bytes([flags]), data[1:], bytes(length % 2)))
+        elif kind == b"ALPH" or kind in _BITSTREAM:
+            kept += b"".join((view[at : at + 8], data, bytes(length % 2)))
+        elif kind == b"EXIF":
+            turn = orientation(bytes(data))
+        at += 8 + length + length % 2
+    else:
+        raise Corrupt(f"the WebP has more than {_MOST_CHUNKS} chunks")
+    if not size:
+        raise Corrupt("the WebP holds no picture")
+    return Still("WEBP", *size, turn, b"RIFF" + struct.pack("<I", 4 + len(kept)) + b"WEBP" + bytes(kept))
+
+
+def _size(kind: bytes, head: bytes) -> tuple[int, int]:
+    if kind == b"VP8 " and len(head) == 10 and head[3:6] == _START_CODE:
+        width, height = struct.unpack_from("<HH", head, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L" and len(head) >= 5 and head[0] == _LOSSLESS:
+        bits = int.from_bytes(head[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    raise Corrupt(f"the WebP is damaged: its {kind.decode().strip()} picture has no header")
