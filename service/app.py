@@ -29,6 +29,7 @@ from service.state import State
 from service.telemetry import telemetry_config
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LONGEST_PATH = 200  # of what a log line keeps
 _log = logging.getLogger(__name__)
 
 
@@ -63,7 +64,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(state: State, engine: Engine) -> AsyncIterator[None]:
+async def _lifespan(state: State, engine: Engine) -> AsyncIterator[dict[str, Metrics]]:
     """Answer predictions from start-up to shutdown, and drain in between the two."""
     settings, spec = state.settings, engine.spec
     scorer = Scorer(engine, settings.limits, settings.face_policy, settings.capacity(engine.on_cuda), state.metrics)
@@ -73,7 +74,7 @@ async def _lifespan(state: State, engine: Engine) -> AsyncIterator[None]:
     state.scorer = scorer
     drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
     drain.install()
-    yield
+    yield {"metrics": state.metrics}  # for what the server refuses before there is a request
     drain.uninstall()
     state.scorer = None
     scorer.close()
@@ -161,7 +162,7 @@ class RequestLog:
             extra={
                 "request_id": scope["request_id"],
                 "method": scope["method"],
-                "path": scope["path"],
+                "path": scope["path"][:_LONGEST_PATH],
                 "status": status,
                 "code": code,
                 "duration_ms": round(seconds * 1000, 2),

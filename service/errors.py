@@ -12,7 +12,7 @@ The way of a request, and where it can end::
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from fastapi.responses import JSONResponse
+from starlette.responses import JSONResponse
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -32,7 +32,13 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "missing_file": ErrorCode(400, "No part named 'file'", "A multipart body must hold one part named `file`."),
     "too_many_files": ErrorCode(400, "More than one part", "A multipart body must hold the part `file` alone."),
     "client_disconnected": ErrorCode(400, "Client left", "The client closed the connection before its answer."),
-    "body_timeout": ErrorCode(408, "Body too slow", "The body did not arrive within `SERVICE_BODY_TIMEOUT_S`."),
+    "body_timeout": ErrorCode(
+        408,
+        "Body too slow",
+        "The body took over `SERVICE_BODY_TIMEOUT_S`, or gave way to others (`SERVICE_MAX_BUFFERED_MIB`).",
+    ),
+    "header_timeout": ErrorCode(408, "Headers too slow", "They did not end within `SERVICE_HEADER_TIMEOUT_S`."),
+    "headers_too_large": ErrorCode(431, "Headers too large", "Request line and headers have over 64 KiB."),
     "payload_too_large": ErrorCode(413, "Payload too large", "The picture has more than `SERVICE_MAX_BYTES` bytes."),
     "unsupported_media_type": ErrorCode(
         415, "Unsupported media type", "The request is neither `multipart/form-data` nor `image/*`."
@@ -53,7 +59,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "overloaded": ErrorCode(
         429,
         "Overloaded",
-        "`SERVICE_MAX_IN_FLIGHT` requests are under way, or `SERVICE_MAX_QUEUE` pictures wait; see `Retry-After`.",
+        "`SERVICE_MAX_QUEUE` pictures wait, or another limit on what is under way is reached; see `Retry-After`.",
     ),
     "inference_failed": ErrorCode(500, "Inference failed", "The model failed or gave no finite answer."),
     "internal_error": ErrorCode(500, "Internal error", "A defect of the service; the log has it by `request_id`."),

@@ -9,6 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from service.arrivals import Arrivals
 from service.contract.image import sniff
 from service.contract.refusals import ImageError
 from service.errors import RequestError
@@ -22,8 +23,14 @@ _MULTIPART_OVERHEAD = 16 * 1024
 _MAX_PARTS = 8
 
 
-async def read_picture(request: Request, max_bytes: int, timeout_s: float) -> bytes:
+async def read_picture(request: Request, max_bytes: int, timeout_s: float, arrivals: Arrivals) -> bytes:
     """Return the picture that a request carries, as raw ``image/*`` body or as multipart part ``file``.
+
+    Args:
+        request: its headers have been read.
+        max_bytes: longest picture, bytes.
+        timeout_s: for the body to arrive, seconds.
+        arrivals: all that are under way.
 
     Raises:
         RequestError: no picture, several, too large, too slow, or not a known format.
@@ -34,13 +41,13 @@ async def read_picture(request: Request, max_bytes: int, timeout_s: float) -> by
         if not boundary:
             raise RequestError("malformed_multipart", "the Content-Type names no boundary")
         form = _Form(boundary)
-        await _read_body(request, form.write, max_bytes + _MULTIPART_OVERHEAD, max_bytes, timeout_s)
+        await _read_body(request, form.write, max_bytes + _MULTIPART_OVERHEAD, max_bytes, timeout_s, arrivals)
         payload = form.single_file()
         if len(payload) > max_bytes:
             raise _too_large(len(payload), max_bytes)
     elif media_type.startswith(b"image/"):
         body = bytearray()
-        await _read_body(request, body.extend, max_bytes, max_bytes, timeout_s)
+        await _read_body(request, body.extend, max_bytes, max_bytes, timeout_s, arrivals)
         payload = bytes(body)
     else:
         given = media_type.decode("latin-1") or "none"
@@ -62,7 +69,12 @@ def _too_large(size: int, max_bytes: int) -> RequestError:
 
 
 async def _read_body(
-    request: Request, take: Callable[[bytes], object], limit: int, max_bytes: int, timeout_s: float
+    request: Request,
+    take: Callable[[bytes], object],
+    limit: int,
+    max_bytes: int,
+    timeout_s: float,
+    arrivals: Arrivals,
 ) -> None:
     """Hand the body on as it comes, up to ``limit`` bytes."""
     announced = request.headers.get("content-length", "")
@@ -70,15 +82,20 @@ async def _read_body(
         raise _too_large(int(announced), max_bytes)
     arrived = 0
     try:
-        async with asyncio.timeout(timeout_s):
-            async for chunk in request.stream():
-                arrived += len(chunk)
-                if arrived > limit:
-                    raise _too_large(arrived, max_bytes)
-                take(chunk)
+        async with asyncio.timeout(timeout_s) as deadline:
+            with arrivals.receive(deadline) as arrival:
+                async for chunk in request.stream():
+                    arrived += len(chunk)
+                    if arrived > limit:
+                        raise _too_large(arrived, max_bytes)
+                    arrival.add(len(chunk))
+                    take(chunk)
     except TimeoutError:
+        if arrival.displaced:
+            detail = f"after {arrived} bytes, to make room for others that arrive"
+        else:
+            detail = f"{arrived} bytes arrived within the limit of {timeout_s:g} s"
         # Closed, because whoever sends a byte now and then would hold the connection for good.
-        detail = f"{arrived} bytes arrived within the limit of {timeout_s:g} s"
         raise RequestError("body_timeout", detail, {"Connection": "close"}) from None
     except ClientDisconnect:
         raise RequestError("client_disconnected", f"the client left after {arrived} bytes") from None

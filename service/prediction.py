@@ -51,7 +51,7 @@ async def predict(request: Request) -> Response:
     scorer = state.ready_scorer()
     with state.permit(scorer):
         # Not by a name of its own, which would keep the bytes until the answer is written.
-        ticket = scorer.submit(await read_picture(request, state.settings.max_bytes, state.settings.body_timeout_s))
+        ticket = scorer.submit(await _picture(request, state))
         state.count_queue(scorer)
         departure = asyncio.create_task(_refuse_on_departure(request, ticket))
         try:
@@ -70,10 +70,15 @@ router.add_api_route(
     methods=["POST"],
     response_model=Prediction,
     openapi_extra=_PICTURE_BODY,
-    responses=problems(400, 408, 413, 415, 422, 429, 500, 503, 504),
+    responses=problems(400, 408, 413, 415, 422, 429, 431, 500, 503, 504),
     summary="Is this face real or AI-generated?",
     route_class_override=DirectRoute,
 )
+
+
+async def _picture(request: Request, state: State) -> bytes:
+    settings = state.settings
+    return await read_picture(request, settings.max_bytes, settings.body_timeout_s, state.arrivals)
 
 
 async def _refuse_on_departure(request: Request, ticket: Ticket) -> None:

@@ -159,11 +159,14 @@ class LimitValues(BaseModel):
     max_bytes: int
     max_pixels: int
     min_side: int
-    max_in_flight: int
+    max_in_flight: int | None
+    max_connections: int
+    max_buffered_mib: int
     max_queue: int
     max_batch: int
     batch_window_ms: float
     deadline_s: float
+    header_timeout_s: float
     body_timeout_s: float
 
 

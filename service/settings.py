@@ -118,14 +118,23 @@ class Settings(BaseSettings):
         ),
     ] = None
     max_in_flight: Annotated[
-        int,
+        int | None,
         Field(
             ge=1,
             le=100_000,
             description="Requests accepted at once by each worker, those whose body is still arriving included; one "
-            "more gets 429. Default: 16 for each processor.",
+            "more gets 429. Default: no limit beside those on connections, bytes and queue.",
         ),
-    ] = Field(default_factory=lambda: 16 * processors())
+    ] = None
+    max_connections: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="Connections that each worker holds; one more takes the place of the one that has been idle "
+            "or without a whole head for longest.",
+        ),
+    ] = 2000
     deadline_s: Annotated[
         float,
         Field(gt=0, le=3600, description="Seconds from the arrival of a picture to its verdict; a later one is 504."),
@@ -142,6 +151,15 @@ class Settings(BaseSettings):
     max_bytes: Annotated[
         int, Field(ge=1024, le=1 << 30, description="Longest payload, bytes; a longer one gets 413.")
     ] = _LIMITS.max_bytes
+    max_buffered_mib: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1 << 20,
+            description="What the bodies that are arriving may hold together in each worker, MiB; beyond it those "
+            "that held most for longest get 408.",
+        ),
+    ] = 256
     max_pixels: Annotated[
         int, Field(ge=1024, le=1 << 30, description="Most pixels a picture may announce; more gets 422.")
     ] = _LIMITS.max_pixels
@@ -171,6 +189,15 @@ class Settings(BaseSettings):
             "unstable_under_recompression."
         ),
     ] = _FACES.check_recompression
+    header_timeout_s: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds for a request's headers to arrive, else 408; and for a client to take a piece of its "
+            "answer, else the connection is cut.",
+        ),
+    ] = 10.0
     body_timeout_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds for a body to arrive; a slower one gets 408.")
     ] = 10.0
@@ -233,6 +260,14 @@ class Settings(BaseSettings):
     def _has_processors(cls, value: int) -> int:
         if value > processors():
             raise ValueError(f"is more than the {processors()} processors that this process may use")
+        return value
+
+    @field_validator("max_buffered_mib")
+    @classmethod
+    def _holds_a_picture(cls, value: int, info: ValidationInfo) -> int:
+        max_bytes = info.data.get("max_bytes")
+        if max_bytes is not None and value * 1024 * 1024 < max_bytes:
+            raise ValueError(f"is less than one picture of {max_bytes} bytes (SERVICE_MAX_BYTES)")
         return value
 
     @field_validator("batch_window_ms")

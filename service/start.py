@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from service.connections import connections
 from service.contract.spec import SpecError
 from service.contract.yunet import FinderError
 from service.logs import log_config
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # What the server has for closing connections, once accepted requests have finished or had their time.
 _CLOSING_S = 1
+_OTHER_FILES = 100  # standard streams, listeners, libraries, and connections that are just being closed
 # How long a worker may be deaf before it is killed, and how long one that ended at its start may go unnoticed. Building
 # a session keeps the interpreter's lock, on CUDA for long.
 _SILENCE_S, _SILENCE_ON_CUDA_S = 5, 60
@@ -44,6 +46,7 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError: the service cannot start.
     """
+    _allow_open_files(settings.max_connections)
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # one process keeps its series in memory
     # Before the port is bound: a service that cannot answer must not look as if it could.
     app = load(settings)
@@ -62,6 +65,7 @@ def serve_by_workers(settings: Settings) -> None:
     """
     from service.metrics import FOLDER_VARIABLE
 
+    _allow_open_files(settings.max_connections)
     with _series_folder(settings.metrics_dir) as folder:
         os.environ[FOLDER_VARIABLE] = folder
         # Shared, a port that is taken would not be noticed.
@@ -89,6 +93,23 @@ def _series_folder(inside: Path | None) -> "tempfile.TemporaryDirectory[str]":
         ) from None
 
 
+def _allow_open_files(count: int) -> None:
+    """Let this process, and the workers that it starts, have a file descriptor for each connection."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + _OTHER_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise StartError(
+            f"setting --max-connections (SERVICE_MAX_CONNECTIONS): {count} connections need {needed} open files, and "
+            f"this process may have {hard} (ulimit -Hn)"
+        )
+    if soft != resource.RLIM_INFINITY and needed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
 def _config(app: "FastAPI | functools.partial[FastAPI]", settings: Settings, factory: bool = False) -> uvicorn.Config:
     return uvicorn.Config(
         app,
@@ -97,6 +118,8 @@ def _config(app: "FastAPI | functools.partial[FastAPI]", settings: Settings, fac
         log_config=log_config(settings.log_level),
         access_log=False,
         server_header=False,
+        http=connections(settings.max_connections, settings.header_timeout_s),  # type: ignore[arg-type]
+        ws="none",
         proxy_headers=False,  # nothing here asks who the client is
         timeout_graceful_shutdown=_CLOSING_S,
         timeout_worker_healthcheck=_SILENCE_ON_CUDA_S if may_run_on_cuda(settings.provider) else _SILENCE_S,

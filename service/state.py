@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from service.arrivals import Arrivals
 from service.errors import RequestError
 from service.metrics import Metrics
 from service.scoring import Scorer
@@ -14,7 +15,8 @@ class State:
 
     Attributes:
         draining: accepted requests are finished, new ones refused.
-        in_flight: predictions under way.
+        in_flight: predictions under way, those whose picture is still arriving included.
+        arrivals: the pictures that are.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -23,6 +25,7 @@ class State:
         self.scorer: Scorer | None = None
         self.draining = False
         self.in_flight = 0
+        self.arrivals = Arrivals(settings.max_buffered_mib * 1024 * 1024)
 
     def loaded_scorer(self) -> Scorer:
         """Return the scorer.
@@ -57,7 +60,7 @@ class State:
         """
         scorer.check_room()
         limit = self.settings.max_in_flight
-        if self.in_flight >= limit:
+        if limit is not None and self.in_flight >= limit:
             headers = {"Retry-After": str(scorer.seconds_to_room())}
             raise RequestError("overloaded", f"{self.in_flight} requests reach the limit of {limit}", headers)
         self._count(scorer, 1)

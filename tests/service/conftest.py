@@ -9,6 +9,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from service.app import create_app
+from service.connections import connections
 from service.engine import Engine
 from service.settings import Settings
 
@@ -44,8 +45,12 @@ def make_server(tiny_engine) -> Iterator[Callable[..., tuple[str, int]]]:
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def server(**settings: object) -> tuple[str, int]:
-        app = create_app(Settings(**settings), tiny_engine)
-        serving = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+        chosen = Settings(**settings)
+        http = connections(chosen.max_connections, chosen.header_timeout_s)
+        config = uvicorn.Config(
+            create_app(chosen, tiny_engine), port=0, log_config=None, access_log=False, http=http, ws="none"
+        )
+        serving = uvicorn.Server(config)
         thread = threading.Thread(target=serving.run)
         thread.start()
         running.append((serving, thread))

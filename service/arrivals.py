@@ -1,0 +1,99 @@
+"""Arrivals: the bodies that are being received, bounded in bytes together, not in number.
+
+Whoever sends slowly holds next to nothing, so that thousands of such clients keep nobody out; whoever sends much and
+then dawdles makes room as soon as somebody needs it.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.errors import RequestError
+
+
+class Arrival:
+    """One body on its way."""
+
+    __slots__ = ("_arrivals", "_deadline", "began", "displaced", "received")
+
+    def __init__(self, arrivals: "Arrivals", deadline: asyncio.Timeout) -> None:
+        self.began = asyncio.get_running_loop().time()
+        self.received = 0
+        self.displaced = False
+        self._arrivals, self._deadline = arrivals, deadline
+
+    def add(self, count: int) -> None:
+        """Count bytes that came.
+
+        Raises:
+            RequestError: there is no room for them.
+            TimeoutError: this body has given way to another.
+        """
+        if self.displaced:
+            raise TimeoutError
+        self._arrivals.make_room(self, count)
+        self.received += count
+
+    def burden(self, now: float) -> float:
+        """Return what it has cost so far: bytes times the seconds for which it has been under way."""
+        return self.received * (now - self.began)
+
+    def displace(self, now: float) -> None:
+        """Give up this body: its deadline is now."""
+        self.displaced = True
+        self._deadline.reschedule(now)
+
+
+class Arrivals:
+    """All bodies on their way.
+
+    Args:
+        most_bytes: that they may hold together.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._held = 0
+        self._under_way: set[Arrival] = set()
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._under_way)
+
+    @contextmanager
+    def receive(self, deadline: asyncio.Timeout) -> Iterator[Arrival]:
+        """Count one body from its first byte until it is whole, or given up.
+
+        Args:
+            deadline: entered; it is brought forward where the body must make room.
+        """
+        arrival = Arrival(self, deadline)
+        self._under_way.add(arrival)
+        try:
+            yield arrival
+        finally:
+            self._forget(arrival)
+
+    def make_room(self, arrival: Arrival, count: int) -> None:
+        """Make room for more of one body: those that have been the greatest burden give way.
+
+        Raises:
+            RequestError: this one is.
+        """
+        now = asyncio.get_running_loop().time()
+        while self._held + count > self._most_bytes:
+            heaviest = max(self._under_way, key=lambda other: other.burden(now))
+            if heaviest is arrival or not heaviest.received:
+                raise RequestError(
+                    "overloaded",
+                    f"the bodies under way hold {self._held} bytes of the limit of {self._most_bytes}",
+                    {"Retry-After": "1", "Connection": "close"},
+                )
+            heaviest.displace(now)
+            self._forget(heaviest)
+        self._held += count
+
+    def _forget(self, arrival: Arrival) -> None:
+        if arrival in self._under_way:
+            self._under_way.remove(arrival)
+            self._held -= arrival.received
