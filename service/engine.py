@@ -2,7 +2,9 @@
 
 import bisect
 import hashlib
+import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,19 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from service import modelfile
 from service.contract.framing import check_finder
 from service.contract.spec import ModelSpec, SpecError
+from service.memory import at_most
+from service.modelfile import ModelFileError
 from service.processors import processors
-from service.session import CUDA, Cuda, ModelFileError, Provider, open_session
+from service.session import CUDA, Cuda, Provider, may_run_on_cuda, open_session
+from service.signature import check_signature
 
 _MOST_AT_ONCE = 8
+# What building a session and running its largest batch may take; the largest model of this project takes .5 GiB.
+_MOST_MEMORY = 4 * 1024**3
+_WARM_UP_S = 30.0
 
 
 class InferenceError(Exception):
@@ -61,18 +70,30 @@ class Engine:
         threads: int | None = None,
         cuda: Cuda | None = None,
         max_batch: int = 1,
+        sha256: str | None = None,
+        public_key: Path | None = None,
     ) -> "Engine":
         """Read a model file; see :meth:`from_bytes`.
+
+        Args:
+            path: of the file.
+            provider: as for :meth:`from_bytes`, and so are the next three.
+            threads: inside one run.
+            cuda: which device.
+            max_batch: most images in one run.
+            sha256: that the file must have, hexadecimal.
+            public_key: whose signature must lie beside the file (:mod:`service.signature`).
 
         Raises:
             ModelFileError: it cannot be read, or is refused.
             ProviderError: ``cuda`` was asked for and is not active.
         """
+        content = modelfile.read(path)
         try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelFileError(f"model file '{path}' cannot be read: {error.strerror}") from None
-        try:
+            if sha256:
+                modelfile.check_digest(content, sha256)
+            if public_key:
+                check_signature(content, path, public_key)
             return cls.from_bytes(content, provider, threads, cuda, max_batch)
         except ModelFileError as error:
             raise ModelFileError(f"model file '{path}' is refused: {error}") from None
@@ -102,21 +123,23 @@ class Engine:
                 cannot answer.
             ProviderError: ``cuda`` was asked for and is not active.
         """
+        modelfile.check(content)
         count = threads or processors()
-        session = open_session(content, provider, count, cuda or Cuda())
-        try:
-            spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
-            check_finder(spec)
-            _check_graph(session, spec)
-        except SpecError as error:
-            raise ModelFileError(str(error)) from None
-        active = session.get_providers()[0]
-        shapes = batch_shapes(max_batch) if active == CUDA else ()
-        engine = cls(spec, hashlib.sha256(content).hexdigest(), active, count, session, shapes)
-        try:
-            engine.warm_up()
-        except InferenceError as error:
-            raise ModelFileError(f"it fails its warm-up: {error}") from None
+        with at_most(_MOST_MEMORY) if not may_run_on_cuda(provider) else nullcontext():
+            session = open_session(content, provider, count, cuda or Cuda())
+            try:
+                spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
+                check_finder(spec)
+                _check_graph(session, spec)
+            except SpecError as error:
+                raise ModelFileError(str(error)) from None
+            active = session.get_providers()[0]
+            shapes = batch_shapes(max_batch) if active == CUDA else ()
+            engine = cls(spec, hashlib.sha256(content).hexdigest(), active, count, session, shapes)
+            try:
+                engine.prove(max_batch)
+            except InferenceError as error:
+                raise ModelFileError(f"it fails its warm-up: {error}") from None
         return engine
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -131,9 +154,12 @@ class Engine:
         Raises:
             InferenceError: the run failed, or its output is not finite ``[N, 2]``.
         """
+        return self._run(images)
+
+    def _run(self, images: NDArray[np.uint8], options: ort.RunOptions | None = None) -> NDArray[np.float32]:
         padded = self._padded(images)
         try:
-            (output,) = self._session.run(["logits"], {"image": padded})
+            (output,) = self._session.run(["logits"], {"image": padded}, run_options=options)
         except Exception as error:  # onnxruntime raises a different class for each status code
             raise InferenceError(f"inference failed: {error}") from error
         if output.shape != (len(padded), len(self.spec.class_names)):
@@ -161,7 +187,31 @@ class Engine:
             InferenceError: as :meth:`logits`.
         """
         for count in self.shapes or (1,):
-            self.logits(np.zeros((count, self.spec.input_height, self.spec.input_width, 3), np.uint8))
+            self.logits(self._blank(count))
+
+    def prove(self, max_batch: int) -> None:
+        """Warm up, then run black, white and noise, alone and in the largest batch: what a model may fail at.
+
+        Raises:
+            InferenceError: as :meth:`logits`, or it takes over 30 seconds.
+        """
+        options = ort.RunOptions()
+        timer = threading.Timer(_WARM_UP_S, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            for count in self.shapes or (1,):
+                self._run(self._blank(count), options)
+            draw = np.random.default_rng(0)
+            for count in sorted({1, max_batch}):
+                noise = draw.integers(0, 256, self._blank(count).shape, np.uint8)
+                noise[0] = 255
+                self._run(noise, options)
+        finally:
+            timer.cancel()
+
+    def _blank(self, count: int) -> NDArray[np.uint8]:
+        return np.zeros((count, self.spec.input_height, self.spec.input_width, 3), np.uint8)
 
     def _padded(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the images with black ones behind them, up to the next warmed shape; larger batches as they are."""

@@ -1,16 +1,20 @@
 """Sessions: ONNX Runtime on the CPU or a CUDA device, one that is truly active or none."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import onnxruntime as ort
 
+from service.modelfile import ModelFileError
+
+_CONFIGURATION: Final = {
+    "session.intra_op.allow_spinning": "0",
+    # Weights in other files, and other kinds of files, are refused before; these are locks on the same doors.
+    "session.model_external_initializers_file_folder_path": "/dev/null",
+    "session.load_model_format": "ONNX",
+}
 Provider = Literal["auto", "cpu", "cuda"]
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-
-
-class ModelFileError(Exception):
-    """The model file is missing, corrupt, or contradicts its metadata."""
 
 
 class ProviderError(Exception):
@@ -79,9 +83,13 @@ def _create(content: bytes, providers: list[Any], threads: int) -> ort.Inference
     # no run is slower without.
     options.enable_mem_pattern = False
     options.log_severity_level = 4  # what matters is raised; the rest would break the JSON log
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for key, value in _CONFIGURATION.items():
+        options.add_session_config_entry(key, value)
     try:
-        session = ort.InferenceSession(content, options, providers=providers)
+        # Else a failed start is tried again behind a message on the standard output, and metadata could set options.
+        session = ort.InferenceSession(
+            content, options, providers=providers, enable_fallback=0, read_config_from_model=0
+        )
     except Exception as error:  # onnxruntime raises a different class for each status code
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelFileError(f"not a loadable ONNX model ({len(content)} bytes): {reason}") from None

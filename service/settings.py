@@ -70,6 +70,17 @@ class Settings(BaseSettings):
     model: Annotated[Path, Field(description="Model file; default: the one that comes with the package.")] = Field(
         default_factory=default_model
     )
+    model_sha256: Annotated[
+        str | None,
+        Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the model file must have; default: any."),
+    ] = None
+    model_public_key: Annotated[
+        Path | None,
+        Field(
+            description="Public key (PEM) that must have signed the model file, whose signature lies beside it as "
+            "NAME.sig; needs the extra 'signing'. Default: no signature is asked for."
+        ),
+    ] = None
     provider: Annotated[
         Literal["auto", "cpu", "cuda"],
         Field(description="auto (CUDA where it truly loads, else CPU), cpu, or cuda (refuses to start without it)."),

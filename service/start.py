@@ -20,7 +20,8 @@ from service.connections import connections
 from service.contract.spec import SpecError
 from service.contract.yunet import FinderError
 from service.logs import log_config
-from service.session import Cuda, ModelFileError, ProviderError, may_run_on_cuda
+from service.modelfile import ModelFileError
+from service.session import Cuda, ProviderError, may_run_on_cuda
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -144,6 +145,8 @@ def load(settings: Settings) -> "FastAPI":
             settings.inference_threads,
             Cuda(settings.cuda_device, settings.cuda_memory_mib),
             settings.max_batch,
+            settings.model_sha256,
+            settings.model_public_key,
         )
         return create_app(settings, engine)
     except (ModelFileError, ProviderError, FinderError) as error:

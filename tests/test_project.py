@@ -43,7 +43,15 @@ def test_torch_is_no_dependency():
 
 def test_the_promised_extras_and_scripts_exist():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    assert set(project["optional-dependencies"]) == {"gpu", "otel", "trainer", "trainer-gpu", "trainer-jax", "dev"}
+    assert set(project["optional-dependencies"]) == {
+        "gpu",
+        "otel",
+        "signing",
+        "trainer",
+        "trainer-gpu",
+        "trainer-jax",
+        "dev",
+    }
     assert set(project["scripts"]) == {"service", "trainer"}
 
 

@@ -38,7 +38,7 @@ def main() -> None:
     from service.contract.spec import SpecError
     from service.contract.yunet import FinderError
     from service.engine import InferenceError
-    from service.session import ModelFileError
+    from service.modelfile import ModelFileError
 
     try:
         app(prog_name="trainer")

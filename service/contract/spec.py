@@ -12,6 +12,7 @@ from typing import Any, Literal
 from service.contract import rules
 
 SPEC_VERSION = 1
+_DEEPEST = 32
 
 OutputKind = Literal["softmax", "sigmoid"]
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
@@ -188,9 +189,27 @@ def _value(metadata: Mapping[str, str], key: str) -> Any:
     if key not in metadata:
         raise SpecError(key, "is missing")
     try:
-        return json.loads(metadata[key], parse_constant=_no_constant)
+        value = json.loads(metadata[key], parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is JSON, and no text
     except (ValueError, RecursionError):
         raise SpecError(key, f"{metadata[key][:80]!r} is not JSON") from None
+    if _depth(value) > _DEEPEST:
+        raise SpecError(key, f"is nested more than {_DEEPEST} levels deep")
+    return value
+
+
+def _depth(value: Any) -> int:
+    """Return how many lists and maps lie around each other, as far as that matters."""
+    depth, level = 0, [value]
+    while level and depth <= _DEEPEST:
+        level = [
+            item
+            for container in level
+            if isinstance(container, dict | list)
+            for item in (container.values() if isinstance(container, dict) else container)
+        ]
+        depth += 1
+    return depth
 
 
 def _no_constant(name: str) -> None:

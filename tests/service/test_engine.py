@@ -9,7 +9,8 @@ import pytest
 
 from service import session as session_module
 from service.engine import Engine, InferenceError, batch_shapes
-from service.session import Cuda, ModelFileError, ProviderError, open_session
+from service.modelfile import ModelFileError
+from service.session import Cuda, ProviderError, open_session
 from tests.bench import cuda_rate
 
 
@@ -158,7 +159,7 @@ def test_a_padded_run_gives_the_same_rows_and_no_more(make_model):
     ran = []
 
     class Counting:
-        def run(self, outputs, inputs):
+        def run(self, outputs, inputs, run_options=None):
             ran.append(len(inputs["image"]))
             return plain._session.run(outputs, inputs)
 
