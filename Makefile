@@ -3,10 +3,11 @@ PYTHON ?= python3
 SERVICE := .venv-service/bin/python
 DEV := .venv/bin/python
 # --no-deps, because a lock is whole, but for the OpenCV that it leaves out on purpose (see the target lock).
+SECONDS ?= 120
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint format bench lock clean
+.PHONY: help serve test lint licences fuzz format bench lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,12 @@ format: .venv/installed  ## Rewrite the code in the project's style.
 	@$(DEV) -m ruff check --fix .
 	@$(DEV) -m ruff format .
 
+licences: .venv/installed  ## Write THIRD_PARTY.md from what the packages say of themselves.
+	@$(DEV) -m tests.licences
+
+fuzz: .venv/installed  ## Search for inputs that break decoder, forms or HTTP for SECONDS (120).
+	@$(DEV) -m tests.fuzz --seconds $(SECONDS)
+
 bench: .venv/installed  ## Measure speed; prints ratios within one run.
 	@$(DEV) -m tests.bench
 
@@ -44,6 +51,7 @@ lock: .venv/installed  ## Resolve the dependencies again into *.lock.
 	@$(UV_COMPILE) $(UPGRADE) --extra gpu --override .lock-overrides -o service-gpu.lock
 	@rm .lock-overrides
 	@$(UV_COMPILE) $(UPGRADE) --extra dev -o dev.lock
+	@echo "now: make licences"
 
 clean:  ## Remove every environment and cache.
 	rm -rf .venv .venv-service .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

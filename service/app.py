@@ -21,6 +21,7 @@ from service.contract.refusals import ImageError
 from service.drain import Drain
 from service.engine import Engine, InferenceError
 from service.errors import RequestError, code_for_status, problem
+from service.memory import give_back, resident
 from service.metrics import Metrics
 from service.routes import router
 from service.scoring import Scorer
@@ -29,6 +30,7 @@ from service.state import State
 from service.telemetry import telemetry_config
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_TIDY_S, _MUCH = 10.0, 32 * 1024 * 1024
 _LONGEST_PATH = 200  # of what a log line keeps
 _log = logging.getLogger(__name__)
 
@@ -40,12 +42,14 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         SpecError: the model cannot be served with these faces settings.
         FinderError: faces are to be found, and the finder does not load.
         TelemetryError: it is asked for, and cannot be.
+        OSError: there is no disk space for the series of several workers.
     """
     check_mode(engine.spec, settings.faces)
     telemetry = telemetry_config(settings.telemetry)
     if settings.faces != "off":
         face_finder()
     state = State(settings, Metrics())
+    state.metrics.reserve()
     # /docs from files of this machine: no third party learns who reads them, and they work offline.
     app = FastAPIOffline(
         title="Face authenticity",
@@ -74,10 +78,22 @@ async def _lifespan(state: State, engine: Engine) -> AsyncIterator[dict[str, Met
     state.scorer = scorer
     drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
     drain.install()
+    tidy = asyncio.create_task(_give_memory_back())
     yield {"metrics": state.metrics}  # for what the server refuses before there is a request
+    tidy.cancel()
     drain.uninstall()
     state.scorer = None
     scorer.close()
+
+
+async def _give_memory_back() -> None:
+    """Now and then, where much has been added: what grew piece by piece leaves gaps that the allocator keeps."""
+    held = resident()
+    while True:
+        await asyncio.sleep(_TIDY_S)
+        if resident() - held > _MUCH:
+            await asyncio.to_thread(give_back)
+            held = resident()
 
 
 def _refuse(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -41,7 +41,8 @@ class Arrival:
     def displace(self, now: float) -> None:
         """Give up this body: its deadline is now."""
         self.displaced = True
-        self._deadline.reschedule(now)
+        if not self._deadline.expired():  # else it has just given up by itself
+            self._deadline.reschedule(now)
 
 
 class Arrivals:
@@ -87,7 +88,7 @@ class Arrivals:
                 raise RequestError(
                     "overloaded",
                     f"the bodies under way hold {self._held} bytes of the limit of {self._most_bytes}",
-                    {"Retry-After": "1", "Connection": "close"},
+                    {"Retry-After": "1"},
                 )
             heaviest.displace(now)
             self._forget(heaviest)

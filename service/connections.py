@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service import logs
 from service.errors import problem
@@ -33,89 +33,105 @@ class Bounds:
         most: connections at once.
         patience_s: for a request's head to arrive, and for a client to take a piece of its answer, seconds.
         idle: connections that no request is under way on, longest first; the first goes where there is no room.
+        receiving: connections whose body is arriving, longest first; the next to go.
     """
 
     most: int
     patience_s: float
     idle: "dict[Connection, None]" = field(default_factory=dict)
+    receiving: "dict[Connection, None]" = field(default_factory=dict)
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection."""
+    """One client's connection.
+
+    It waits for a head (and is idle), receives or answers a request (and is busy), or takes in the rest of a request
+    that is answered already (and lingers). Each of the three but the second has a timer; :meth:`_settle` sets it.
+    """
 
     def __init__(self, bounds: Bounds, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._bounds = bounds
         self._in_message = False
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
-        self._linger_timer: asyncio.TimerHandle | None = None
         self._framing = 0
 
+    @property
+    def _busy(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, in place of the one that has been idle for longest where there are too many."""
+        """Take the connection, in place of another where there are too many."""
         super().connection_made(transport)
-        self._wait_for_head()
+        self._settle()
         if len(self.connections) > self._bounds.most:
-            longest = next(iter(self._bounds.idle))
-            if longest is self:
-                self._refuse("overloaded", f"{self._bounds.most} connections are the limit", {"Retry-After": "1"})
+            others = (other for other in (*self._bounds.idle, *self._bounds.receiving) if other is not self)
+            if other := next(others, None):
+                self.connections.discard(other)
+                other.cut()
             else:
-                longest.transport.abort()
-                self.connections.discard(longest)
-                self._bounds.idle.pop(longest)
+                self._refuse("overloaded", f"{self._bounds.most} connections are the limit", {"Retry-After": "1"})
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        self._abandon()
         super().connection_lost(exc)
-        self._stop_waiting()
-        self._stop_lingering()
+        self._forget()
         self._cancel_stall()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, as long as it is within the bounds."""
-        if not self._in_message and self._head_timer is None:
-            self._wait_for_head()  # of a further request on this connection
+        if not self._framing and not self._in_message and not self._busy:
+            self._set_timer(self._bounds.patience_s, self._on_no_head)  # from the first byte of a head
         self._framing += len(data)
         super().data_received(data)
         if self._framing > _MOST_FRAMING and not self.transport.is_closing():
-            if self._in_message:
-                self.transport.abort()  # in a body's framing; its answer may already be on the way
+            if self._in_message or self._busy:
+                self.cut()  # in a body's framing; its answer may already be on the way
             else:
-                detail = f"{self._framing} bytes without an end of the headers are over the limit of {_MOST_FRAMING}"
-                self._refuse("headers_too_large", detail)
+                self._refuse_head(self._framing)
 
     def on_headers_complete(self) -> None:
         """Begin the request."""
-        self._stop_waiting()
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         self._in_message, self._framing = True, 0
         if len(self.pipeline) >= _MOST_PIPELINED:
-            self.transport.abort()
-            return
-        super().on_headers_complete()
+            self.cut()
+        elif size > _MOST_FRAMING and not self._busy:
+            self._refuse_head(size)
+        elif not self.transport.is_closing():
+            super().on_headers_complete()
+            self._bounds.receiving[self] = None
+            self._settle()
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
+        if self.transport.is_closing():
+            return
         self._framing = max(0, self._framing - len(body) * (1 + _FRAMING_A_BYTE))
         super().on_body(body)
+        if self.cycle is not self._running and len(self.cycle.body) > _MOST_FRAMING:
+            self.cut()  # a body that nobody takes, because an earlier request is still being answered
 
     def on_message_complete(self) -> None:
         """End the request; what follows is another one's head."""
         self._in_message, self._framing = False, 0
-        self._stop_lingering()
-        super().on_message_complete()
+        self._bounds.receiving.pop(self, None)
+        if not self.transport.is_closing():
+            super().on_message_complete()
+            self._settle()
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, and do not wait long for the rest of one that is already answered."""
+        """Go on with the next request."""
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()  # one at a time; else what is read meanwhile piles up
         if self.transport.is_closing():
             self._limit_stall()
-        elif self._in_message and self.cycle.response_complete:
-            self._linger_timer = self.loop.call_later(_LINGER_S, self.transport.close)
-        elif not self.pipeline:
-            self._bounds.idle[self] = None
+        else:
+            self._settle()
 
     def pause_writing(self) -> None:
         """Wait for a client that does not take its answer, but not for ever."""
@@ -137,15 +153,47 @@ class Connection(HttpToolsProtocol):
         """Refuse what is not HTTP."""
         self._refuse("bad_request", msg)
 
-    def _wait_for_head(self) -> None:
-        self._bounds.idle.setdefault(self, None)
-        self._head_timer = self.loop.call_later(self._bounds.patience_s, self._on_no_head)
+    def cut(self) -> None:
+        """End the connection at once; whoever still answers on it is told that the client has gone."""
+        self._abandon()
+        self._forget()
+        self.transport.abort()
 
-    def _stop_waiting(self) -> None:
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _settle(self) -> None:
+        """Set the timer of the state that the connection is in."""
+        if self._busy:
+            self._set_timer(None)
+            self._bounds.idle.pop(self, None)
+        elif self._in_message:
+            self._bounds.receiving.pop(self, None)
+            self._set_timer(_LINGER_S, self.cut)
+        else:
+            self._bounds.idle.setdefault(self, None)
+            if self._framing:
+                self._unset_keepalive_if_required()  # it waits for a head, not for the first byte of one
+            self._set_timer(self._bounds.patience_s, self._on_no_head)
+
+    def _set_timer(self, seconds: float | None, then: Callable[[], None] | None = None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(seconds, then) if seconds is not None and then else None
+
+    def _forget(self) -> None:
+        self._set_timer(None)
         self._bounds.idle.pop(self, None)
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._bounds.receiving.pop(self, None)
+
+    def _abandon(self) -> None:
+        """Tell every request of this connection that nobody waits any more; uvicorn tells the newest alone."""
+        for cycle in (self._running, self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
 
     def _on_no_head(self) -> None:
         if self.transport.is_closing():
@@ -155,24 +203,23 @@ class Connection(HttpToolsProtocol):
             self._refuse("header_timeout", detail)
         else:
             self.transport.close()
-
-    def _stop_lingering(self) -> None:
-        if self._linger_timer is not None:
-            self._linger_timer.cancel()
-            self._linger_timer = None
+            self._limit_stall()
 
     def _limit_stall(self) -> None:
         if self._stall_timer is None:
-            self._stall_timer = self.loop.call_later(self._bounds.patience_s, self.transport.abort)
+            self._stall_timer = self.loop.call_later(self._bounds.patience_s, self.cut)
 
     def _cancel_stall(self) -> None:
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
 
+    def _refuse_head(self, size: int) -> None:
+        self._refuse("headers_too_large", f"{size} bytes of headers are over the limit of {_MOST_FRAMING}")
+
     def _refuse(self, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
-        """Answer by problem details where no request is under way, and close."""
-        if self.cycle is None or self.cycle.response_complete:
+        """Answer by problem details where no other answer has begun, and close."""
+        if not self._busy or (self._running is self.cycle and not self.cycle.response_started):
             request_id = uuid.uuid4().hex
             close = {"Connection": "close", "X-Request-ID": request_id}
             response = problem(code, detail, request_id, close | (headers or {}))
@@ -182,6 +229,8 @@ class Connection(HttpToolsProtocol):
             logs.access.info("refused", extra={"request_id": request_id, "status": response.status_code, "code": code})
             if metrics := self.app_state.get("metrics"):
                 metrics.refusals.labels(code).inc()
+        self._abandon()
+        self._forget()
         self.transport.close()
         self._limit_stall()
 

@@ -72,6 +72,7 @@ class Engine:
         max_batch: int = 1,
         sha256: str | None = None,
         public_key: Path | None = None,
+        content: bytes | None = None,
     ) -> "Engine":
         """Read a model file; see :meth:`from_bytes`.
 
@@ -83,12 +84,14 @@ class Engine:
             max_batch: most images in one run.
             sha256: that the file must have, hexadecimal.
             public_key: whose signature must lie beside the file (:mod:`service.signature`).
+            content: of the file, where it has been read already.
 
         Raises:
             ModelFileError: it cannot be read, or is refused.
             ProviderError: ``cuda`` was asked for and is not active.
         """
-        content = modelfile.read(path)
+        if content is None:
+            content = modelfile.read(path)
         try:
             if sha256:
                 modelfile.check_digest(content, sha256)
@@ -123,23 +126,31 @@ class Engine:
                 cannot answer.
             ProviderError: ``cuda`` was asked for and is not active.
         """
-        modelfile.check(content)
-        count = threads or processors()
-        with at_most(_MOST_MEMORY) if not may_run_on_cuda(provider) else nullcontext():
-            session = open_session(content, provider, count, cuda or Cuda())
-            try:
-                spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
-                check_finder(spec)
-                _check_graph(session, spec)
-            except SpecError as error:
-                raise ModelFileError(str(error)) from None
-            active = session.get_providers()[0]
-            shapes = batch_shapes(max_batch) if active == CUDA else ()
-            engine = cls(spec, hashlib.sha256(content).hexdigest(), active, count, session, shapes)
-            try:
-                engine.prove(max_batch)
-            except InferenceError as error:
-                raise ModelFileError(f"it fails its warm-up: {error}") from None
+        bounded = nullcontext() if may_run_on_cuda(provider) else at_most(_MOST_MEMORY)
+        try:
+            with bounded:
+                modelfile.check(content)
+                return cls._proven(content, provider, threads or processors(), cuda or Cuda(), max_batch)
+        # What a process that gets no more memory fails with, or one that can start no thread.
+        except (MemoryError, RuntimeError, ImportError) as error:
+            raise ModelFileError(f"it takes more than {_MOST_MEMORY} bytes of memory: {error}") from None
+
+    @classmethod
+    def _proven(cls, content: bytes, provider: Provider, threads: int, cuda: Cuda, max_batch: int) -> "Engine":
+        session = open_session(content, provider, threads, cuda)
+        try:
+            spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
+            check_finder(spec)
+            _check_graph(session, spec)
+        except SpecError as error:
+            raise ModelFileError(str(error)) from None
+        active = session.get_providers()[0]
+        shapes = batch_shapes(max_batch) if active == CUDA else ()
+        engine = cls(spec, hashlib.sha256(content).hexdigest(), active, threads, session, shapes)
+        try:
+            engine.prove(max_batch)
+        except InferenceError as error:
+            raise ModelFileError(f"it fails its warm-up: {error}") from None
         return engine
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -193,7 +204,7 @@ class Engine:
         """Warm up, then run black, white and noise, alone and in the largest batch: what a model may fail at.
 
         Raises:
-            InferenceError: as :meth:`logits`, or it takes over 30 seconds.
+            InferenceError: as :meth:`logits`, or it takes over 30 seconds, as seen after each operator.
         """
         options = ort.RunOptions()
         timer = threading.Timer(_WARM_UP_S, setattr, (options, "terminate", True))

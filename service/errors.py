@@ -6,7 +6,7 @@ The way of a request, and where it can end::
            |        |                    |
            |        |                    500 inference_failed
            |        415, 422 (the contract's ImageError)
-           400, 408, 413, 415, 429, 503; and 504 from the bytes' arrival on
+           400, 408, 413, 415, 429, 431, 503; and 504 from the bytes' arrival on
 """
 
 from dataclasses import dataclass

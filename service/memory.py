@@ -1,11 +1,13 @@
-"""Memory: a bound on what one step may add, where the system can set one."""
+"""Memory: a bound on what one step may add, and what is free given back to the system, where it can be."""
 
+import ctypes
+import mmap
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_STATUS = Path("/proc/self/status")
+_STATUS, _PAGES = Path("/proc/self/status"), Path("/proc/self/statm")
 
 
 @contextmanager
@@ -33,6 +35,20 @@ def at_most(more: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process holds; 0 where the system does not say."""
+    try:
+        return int(_PAGES.read_text("ascii").split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0
+
+
+def give_back() -> None:
+    """Give the pages of freed memory back to the system; glibc keeps them else. Elsewhere nothing is done."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def _data_bytes() -> int:

@@ -82,6 +82,21 @@ class Metrics:
             multiprocess_mode="livemax",
         )
 
+    def reserve(self) -> None:
+        """Take the disk space of this worker's files, where there are any.
+
+        They are memory-mapped: on a disk that fills up later the process would die by a signal, not by an error.
+
+        Raises:
+            OSError: there is not enough.
+        """
+        folder = os.environ.get(FOLDER_VARIABLE)
+        if not folder or not hasattr(os, "posix_fallocate"):
+            return
+        for path in Path(folder).glob(f"*_{os.getpid()}.db"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+
     def set_model(self, labels: Mapping[str, str]) -> None:
         """Say which model answers from now on."""
         self.model.labels(**labels).set(1)

@@ -33,6 +33,8 @@ _SHAPING: Final = {
     "Reshape": (1,), "Slice": (1, 2, 3, 4), "ReduceMean": (1,), "ReduceMax": (1,), "ReduceSum": (1,), "Pad": (1, 3),
     "Split": (1,), "Squeeze": (1,), "Unsqueeze": (1,),
 }  # fmt: skip
+# Of weights alone, their result would be computed while the session is built, where nothing can stop it.
+_HEAVY: Final = ("Conv", "Gemm", "MatMul", "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool")
 # float32, uint8, int8, int32, int64, float16
 _WEIGHT_TYPES: Final = (1, 2, 3, 6, 7, 10)
 _ONE, _MANY = False, True
@@ -175,7 +177,10 @@ def _check_nodes(graph: Any) -> None:
         for attribute in node.attribute:
             if any(getattr(attribute, name) if many else attribute.HasField(name) for name, many in _NUMBERS_ONLY):
                 raise ModelFileError(f"'{_text(attribute.name)}' of operator '{operator}' holds more than numbers")
-        if operator == "Shape" or (node.input and all(name in fixed for name in node.input if name)):
+        of_weights = bool(node.input) and all(name in fixed for name in node.input if name)
+        if of_weights and operator in _HEAVY:
+            raise ModelFileError(f"operator '{operator}' takes no pixels, only weights")
+        if operator == "Shape" or of_weights:
             fixed.update(node.output)
         for place in _SHAPING.get(operator, ()):
             if place < len(node.input) and node.input[place] and node.input[place] not in fixed:

@@ -142,8 +142,9 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=100_000,
-            description="Connections that each worker holds; one more takes the place of the one that has been idle "
-            "or without a whole head for longest.",
+            description="Connections that each worker holds; one more takes the place of the one that has been idle, "
+            "without a whole head, or sending its body for longest. Fewer by default where the system allows fewer "
+            "open files.",
         ),
     ] = 2000
     deadline_s: Annotated[

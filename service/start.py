@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from service import modelfile
 from service.connections import connections
 from service.contract.spec import SpecError
 from service.contract.yunet import FinderError
@@ -47,7 +48,7 @@ def serve(settings: Settings) -> None:
     Raises:
         StartError: the service cannot start.
     """
-    _allow_open_files(settings.max_connections)
+    settings = _with_open_files(settings)
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # one process keeps its series in memory
     # Before the port is bound: a service that cannot answer must not look as if it could.
     app = load(settings)
@@ -66,14 +67,15 @@ def serve_by_workers(settings: Settings) -> None:
     """
     from service.metrics import FOLDER_VARIABLE
 
-    _allow_open_files(settings.max_connections)
+    settings = _with_open_files(settings)
     with _series_folder(settings.metrics_dir) as folder:
         os.environ[FOLDER_VARIABLE] = folder
         # Shared, a port that is taken would not be noticed.
         _listen(settings.host, settings.port).close()
         kind = SharedPort if sys.platform == "linux" else socket.socket
         listener = _listen(settings.host, settings.port, kind)
-        app = functools.partial(load_in_worker, settings)
+        # Once, so that a worker that is replaced serves the model that the others do, whatever became of the file.
+        app = functools.partial(load_in_worker, *_with_model(settings))
         workers = Multiprocess(_config(app, settings, factory=True), sockets=[listener])
         workers.run()
         if any(process.exitcode == STARTUP_FAILURE for process in workers.processes):
@@ -94,21 +96,33 @@ def _series_folder(inside: Path | None) -> "tempfile.TemporaryDirectory[str]":
         ) from None
 
 
-def _allow_open_files(count: int) -> None:
-    """Let this process, and the workers that it starts, have a file descriptor for each connection."""
+def _with_open_files(settings: Settings) -> Settings:
+    """Let this process, and the workers that it starts, have a file descriptor for each connection.
+
+    Returns:
+        the settings, with fewer connections where no number was asked for and the system allows no more.
+
+    Raises:
+        StartError: the system does not allow the number that was asked for.
+    """
     if sys.platform == "win32":
-        return
+        return settings
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = count + _OTHER_FILES
+    needed = settings.max_connections + _OTHER_FILES
     if hard != resource.RLIM_INFINITY and needed > hard:
-        raise StartError(
-            f"setting --max-connections (SERVICE_MAX_CONNECTIONS): {count} connections need {needed} open files, and "
-            f"this process may have {hard} (ulimit -Hn)"
-        )
+        if "max_connections" in settings.model_fields_set:
+            raise StartError(
+                f"setting --max-connections (SERVICE_MAX_CONNECTIONS): {settings.max_connections} connections need "
+                f"{needed} open files, and this process may have {hard} (ulimit -Hn)"
+            )
+        needed = hard
+        settings = settings.model_copy(update={"max_connections": max(1, hard - _OTHER_FILES)})
+        _log.warning("fewer connections, for want of open files", extra={"connections": settings.max_connections})
     if soft != resource.RLIM_INFINITY and needed > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    return settings
 
 
 def _config(app: "FastAPI | functools.partial[FastAPI]", settings: Settings, factory: bool = False) -> uvicorn.Config:
@@ -127,8 +141,27 @@ def _config(app: "FastAPI | functools.partial[FastAPI]", settings: Settings, fac
     )
 
 
-def load(settings: Settings) -> "FastAPI":
+def _with_model(settings: Settings) -> tuple[Settings, bytes]:
+    """Return the settings of workers, and the model file that they all serve, held against digest and signature."""
+    from service.signature import check_signature
+
+    try:
+        content = modelfile.read(settings.model)
+        if settings.model_sha256:
+            modelfile.check_digest(content, settings.model_sha256)
+        if settings.model_public_key:
+            check_signature(content, settings.model, settings.model_public_key)
+    except ModelFileError as error:
+        raise StartError(str(error)) from None
+    return settings.model_copy(update={"model_sha256": None, "model_public_key": None}), content
+
+
+def load(settings: Settings, content: bytes | None = None) -> "FastAPI":
     """Return the application around the model that the settings name.
+
+    Args:
+        settings: all of them.
+        content: of the model file, where it has been read already.
 
     Raises:
         StartError: it cannot be.
@@ -147,10 +180,15 @@ def load(settings: Settings) -> "FastAPI":
             settings.max_batch,
             settings.model_sha256,
             settings.model_public_key,
+            content,
         )
         return create_app(settings, engine)
     except (ModelFileError, ProviderError, FinderError) as error:
         raise StartError(str(error)) from None
+    except OSError as error:
+        raise StartError(
+            f"setting --metrics-dir (SERVICE_METRICS_DIR): no room for the series: {error.strerror}"
+        ) from None
     except TelemetryError as error:
         raise StartError(f"setting --telemetry (SERVICE_TELEMETRY): {error}") from None
     except SpecError as error:
@@ -159,12 +197,12 @@ def load(settings: Settings) -> "FastAPI":
         ) from None
 
 
-def load_in_worker(settings: Settings) -> "FastAPI":
+def load_in_worker(settings: Settings, content: bytes) -> "FastAPI":
     """Return the application in one of several workers; a failed start ends the first process too."""
     logging.captureWarnings(True)
     threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
     try:
-        return load(settings)
+        return load(settings, content)
     except StartError as error:
         _log.error("a worker cannot start", extra={"error": str(error)})
     except Exception:  # a worker that ends otherwise would be started again and again

@@ -40,11 +40,13 @@ class Look:
         box: left, top, right and bottom, pixels; may be the whole picture.
         face: the face that it is about; None where none was found, or none looked for.
         wide: a whole picture, in which the face spans too little for a verdict to be about the face.
+        drawn: the face is drawn in flat colours (:mod:`service.contract.drawn`).
     """
 
     box: Box
     face: Face | None = None
     wide: bool = False
+    drawn: bool = False
 
 
 def frame(rgb: Image.Image, preprocessing: Preprocessing, faces: tuple[Face, ...] | None = None) -> Box:

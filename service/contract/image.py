@@ -107,7 +107,7 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
     file_format = sniff(payload[:12])
     still = _READERS[file_format](payload, limits)
     try:
-        rgb = _to_rgb(jpeg.pixels(still) if file_format == "JPEG" else _pixels(still))
+        rgb = _to_rgb(jpeg.pixels(still)) if file_format == "JPEG" else _pixels(still)
         if exif_policy == "apply" and (turn := _TURNS.get(still.orientation)) is not None:
             rgb = rgb.transpose(turn)
     except MemoryError:
@@ -116,13 +116,13 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
 
 
 def _pixels(still: Still) -> Image.Image:
-    """Decode a PNG or WebP, whatever its mode."""
+    """Decode a PNG or WebP, whatever its mode, to RGB."""
     try:
         with Image.open(io.BytesIO(still.stream), formats=[still.format]) as image:
             if image.size != (still.width, still.height):
                 raise Corrupt(f"the {still.format} is {image.width} x {image.height} pixels, and its header says other")
             image.load()
-            return image
+            return _to_rgb(image)
     # What Pillow's plugins raise on damaged files; anything else is a bug of ours and stays loud.
     except (
         OSError,
@@ -133,6 +133,7 @@ def _pixels(still: Still) -> Image.Image:
         KeyError,
         TypeError,
         OverflowError,
+        AssertionError,
         struct.error,
         zlib.error,
     ) as error:

@@ -5,6 +5,7 @@ TurboJPEG tells, so it decodes here; its pixels are Pillow's to the bit.
 """
 
 import re
+import threading
 from typing import Final
 
 import numpy as np
@@ -40,6 +41,9 @@ _LAYOUTS: Final = {
     "CMYK": ("CMYK", "CMYK", "CMYK;I"),
     "YCCK": ("CMYK", "CMYK", "CMYK;I"),
 }
+_CHANNELS: Final = {"GRAY": 1, "RGBX": 4, "CMYK": 4}
+_THREAD: Final = threading.local()
+_MOST_SCRATCH: Final = 16 * 1024 * 1024
 _PADDED: Final = "extraneous bytes before marker 0xd9"
 
 
@@ -68,7 +72,8 @@ def read(payload: bytes, limits: Limits) -> Still:
             scans = Scans(bytes(data), progressive=marker == 0xC2)
             limits.check_size(scans.width, scans.height)
         if marker in _KEPT:
-            kept += view[at - 2 : at + 2 + len(data)]
+            kept += view[at - 2 : at + 2]
+            kept += _usual(marker, bytes(data), scans)
         elif marker == _APP1 and turn is None and bytes(data[:6]) == _EXIF:
             turn = orientation(bytes(data))
         at += 2 + len(data)
@@ -80,6 +85,15 @@ def read(payload: bytes, limits: Limits) -> Still:
             kept += view[at : end.start() if end else len(payload)]
             at = end.start() if end else len(payload)
     raise Corrupt(f"the JPEG has more than {_MOST_SEGMENTS} segments")
+
+
+def _usual(marker: int, data: bytes, scans: Scans | None) -> bytes:
+    """Return a segment as TurboJPEG wants it where it takes offence at what cannot mean anything else."""
+    if marker == _SOS and scans and not scans.progressive:
+        return data[:-3] + b"\0\x3f\0"  # a sequential scan is of all coefficients; some cameras write none
+    if marker == _APP0 and data[:5] == b"JFIF\0":
+        return data[:5] + b"\1" + data[6:]  # whatever its version
+    return data
 
 
 def _segment(view: memoryview, at: int, marker: int) -> memoryview:
@@ -101,18 +115,48 @@ def pixels(still: Still) -> Image.Image:
     try:
         _, _, colours, _ = simplejpeg.decode_jpeg_header(still.stream)
         kind, mode, raw = _LAYOUTS[colours]
-        samples = _decoded(still.stream, kind)
+        samples = _decoded(still.stream, kind, still.width * still.height * _CHANNELS[kind])
+    except KeyError:  # of simplejpeg's table of subsamplings, which lacks one that TurboJPEG knows
+        raise Corrupt("the JPEG has a subsampling that is not read here") from None
     except ValueError as error:
         raise Corrupt(f"the JPEG is cut off or damaged: {error}") from None
-    return Image.frombuffer(mode, (still.width, still.height), samples, "raw", raw, 0, 1)
+    # A copy, as Pillow makes one of every mode but RGBX: it can read from memory that is used again and again.
+    return Image.frombytes(mode, (still.width, still.height), samples.reshape(-1).data, "raw", raw)
 
 
-def _decoded(stream: bytes, kind: str) -> NDArray[np.uint8]:
+def _decoded(stream: bytes, kind: str, samples: int) -> NDArray[np.uint8]:
+    buffer = _scratch(samples)
     try:
-        whole: NDArray[np.uint8] = simplejpeg.decode_jpeg(stream, kind)
+        whole: NDArray[np.uint8] = simplejpeg.decode_jpeg(stream, kind, buffer=buffer)
     except ValueError as error:
-        # The first complaint, and made at the very end: every pixel had been decoded by then. Some cameras pad.
+        # Some cameras pad in front of the end; so would somebody who cut it. Nothing may be missing without it.
         if not str(error).endswith(_PADDED):
             raise
-        whole = simplejpeg.decode_jpeg(stream, kind, strict=False)
+        whole = _without_padding(stream, kind)
     return whole
+
+
+def _scratch(samples: int) -> NDArray[np.uint8] | None:
+    """Return memory of this thread's own, used anew for each picture; None for one so large that it would be a waste.
+
+    Fresh memory costs more than the copy that is made of it: the system clears it page by page.
+    """
+    if samples > _MOST_SCRATCH:
+        return None
+    buffer: NDArray[np.uint8] | None = getattr(_THREAD, "buffer", None)
+    if buffer is None or buffer.size < samples:
+        buffer = _THREAD.buffer = np.empty(samples, np.uint8)
+    return buffer
+
+
+def _without_padding(stream: bytes, kind: str) -> NDArray[np.uint8]:
+    data = stream[:-2].rstrip(b"\0")
+    problem = ValueError(_PADDED)
+    for zeros in range(3):  # the last of which may be the data's own
+        try:
+            whole: NDArray[np.uint8] = simplejpeg.decode_jpeg(data + bytes(zeros) + stream[-2:], kind)
+        except ValueError as error:
+            problem = error
+        else:
+            return whole
+    raise problem

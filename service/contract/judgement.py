@@ -17,6 +17,7 @@ Reason = Literal[
     "face_too_small",
     "face_turned",
     "face_cut",
+    "drawn",
     "framed_too_wide",
     "tight_crop",
     "several_faces",
@@ -28,6 +29,7 @@ REASONS: Final[dict[Reason, str]] = {
     "face_too_small": "A face has under `SERVICE_MIN_FACE` pixels: it is not judged.",
     "face_turned": "A face is on its side or upside down: it is not judged. Turn the picture.",
     "face_cut": "The border cuts off a good part of a face: it is not judged.",
+    "drawn": "The face is drawn in flat colours: it is not judged. Paintings and shaded drawings are not told.",
     "framed_too_wide": "The picture is judged whole, and the face spans too little of it: it is not judged. Cut the "
     "face out, or use `SERVICE_FACES=crop`.",
     "tight_crop": "The face fills the picture or is cut by it, and was only found at a second look.",
@@ -153,6 +155,7 @@ def _forbids(look: Look, policy: FacePolicy) -> tuple[Reason, ...]:
         "face_too_small": look.face.side < policy.min_face,
         "face_turned": look.face.turned,
         "face_cut": look.face.cut > MAX_CUT,
+        "drawn": look.drawn,
         "framed_too_wide": look.wide,
     }
     return tuple(reason for reason, holds in found.items() if holds)

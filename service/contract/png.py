@@ -18,6 +18,8 @@ _MOST_CHUNKS: Final = 100_000
 _ANIMATION: Final = (b"acTL", b"fcTL", b"fdAT")
 _READ: Final = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
 # A lower-case first letter marks a chunk that a reader may pass over.
+_BEFORE_PIXELS: Final = (b"PLTE", b"tRNS")
+_PALETTE: Final = 3
 _ANCILLARY: Final = 0x20
 _PIECE: Final = 1 << 20
 # Bits a sample that each colour type may have, and its samples a pixel.
@@ -36,7 +38,7 @@ def read(payload: bytes, limits: Limits) -> Still:
         ImageError: cut, damaged, an animation, or a size over the limits.
     """
     view, at, kept = memoryview(payload), len(SIGNATURE), bytearray(SIGNATURE)
-    header = _Header(0, 0, 1, 1, False)
+    header = _Header(0, 0, 1, 0, 1, False)
     turn, kinds, last = UPRIGHT, set[bytes](), b""
     inflated = _Inflated()
     for _ in range(_MOST_CHUNKS):
@@ -56,14 +58,26 @@ def read(payload: bytes, limits: Limits) -> Still:
         else:
             if kind == b"IDAT":
                 inflated.add(data, header.raw_bytes())
+            elif kind in _BEFORE_PIXELS:
+                _check_colours(kind, len(data), header, kinds)
             kept += view[at : at + length + 12]
         kinds.add(kind)
         last, at = kind, at + length + 12
         if kind == b"IEND":
+            if header.colour == _PALETTE and b"PLTE" not in kinds:
+                raise Corrupt("the PNG's pixels are of a palette, and it has none")
             if inflated.count < header.raw_bytes():
                 raise Corrupt(f"the PNG is cut off: {inflated.count} of {header.raw_bytes()} bytes of pixels")
             return Still("PNG", header.width, header.height, turn, bytes(kept))
     raise Corrupt(f"the PNG has more than {_MOST_CHUNKS} chunks")
+
+
+def _check_colours(kind: bytes, length: int, header: "_Header", before: set[bytes]) -> None:
+    """Refuse a palette, or its transparency, in a place or of a length that it cannot have."""
+    entries = {b"PLTE": 3 << header.depth, b"tRNS": {0: 2, 2: 6, _PALETTE: 1 << header.depth}.get(header.colour, 0)}
+    most = min(768, entries[kind]) if header.colour == _PALETTE or kind == b"tRNS" else 768
+    if b"IDAT" in before or kind in before or length > most or (kind == b"PLTE" and (length % 3 or not length)):
+        raise Corrupt(f"the PNG has a chunk {kind.decode()} of {length} bytes where none such may be")
 
 
 def _chunk(view: memoryview, at: int) -> tuple[int, bytes, memoryview]:
@@ -83,11 +97,12 @@ def _chunk(view: memoryview, at: int) -> tuple[int, bytes, memoryview]:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What IHDR says: size, pixels; bits a sample; samples a pixel; whether the rows come in seven passes."""
+    """What IHDR says: size, pixels; bits a sample; colour type; samples a pixel; whether rows come in seven passes."""
 
     width: int
     height: int
     depth: int
+    colour: int
     channels: int
     interlaced: bool
 
@@ -108,7 +123,7 @@ def _header(kind: bytes, data: memoryview) -> _Header:
     width, height, depth, colour, compression, kind_of_filter, interlace = struct.unpack(">IIBBBBB", data)
     if depth not in _DEPTHS.get(colour, ()) or compression or kind_of_filter or interlace > 1:
         raise Corrupt(f"the PNG's header is none: {bytes(data).hex(' ')}")
-    return _Header(width, height, depth, _CHANNELS[colour], interlace == 1)
+    return _Header(width, height, depth, colour, _CHANNELS[colour], interlace == 1)
 
 
 class _Inflated:
@@ -124,10 +139,11 @@ class _Inflated:
         Raises:
             Corrupt: it is not what zlib writes.
         """
-        rest: bytes | memoryview = data
         try:
-            while rest and self.count < enough and not self._stream.eof:
-                self.count += len(self._stream.decompress(rest, _PIECE))
-                rest = self._stream.unconsumed_tail
+            for start in range(0, len(data), _PIECE):
+                rest: bytes | memoryview = data[start : start + _PIECE]
+                while rest and self.count < enough and not self._stream.eof:
+                    self.count += len(self._stream.decompress(rest, _PIECE))
+                    rest = self._stream.unconsumed_tail
         except zlib.error as error:
             raise Corrupt(f"the PNG is damaged: {error}") from None

@@ -21,10 +21,11 @@ class Scans:
     Attributes:
         width: columns, pixels.
         height: rows, pixels.
+        progressive: whether scans may hold a part of the coefficients, and of their bits.
 
     Args:
         frame: the data of the frame header (SOF).
-        progressive: whether scans may hold a part of the coefficients, and of their bits.
+        progressive: as above.
 
     Raises:
         Corrupt: the header cannot be.
@@ -37,7 +38,9 @@ class Scans:
         depth, self.height, self.width = struct.unpack_from(">BHH", frame)
         if depth != 8:
             raise Corrupt(f"the JPEG has {depth} bits a sample; 8 are read")
-        self._progressive = progressive
+        if len(set(frame[6::3])) != count:
+            raise Corrupt("the JPEG's header names a colour component twice")
+        self.progressive = progressive
         # For each component and coefficient, the lowest bit that has come.
         self._lowest = {identity: [_UNSEEN] * _COEFFICIENTS for identity in frame[6::3]}
         self._count = 0
@@ -58,7 +61,7 @@ class Scans:
         names = header[1 : 1 + 2 * count : 2]
         if len(header) != 4 + 2 * count or not names or any(name not in self._lowest for name in names):
             raise Corrupt("the JPEG is damaged: a scan is of components that there are none of")
-        first, last, bits = header[-3:] if self._progressive else (0, _COEFFICIENTS - 1, 0)
+        first, last, bits = header[-3:] if self.progressive else (0, _COEFFICIENTS - 1, 0)
         for name in names:
             self._lowest[name][first : last + 1] = [bits & 15] * len(self._lowest[name][first : last + 1])
 

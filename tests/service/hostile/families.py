@@ -270,6 +270,43 @@ def several(picture: Image.Image) -> Iterator[Case]:
     yield Case("gain map, cut", jpeg + gain[: len(gain) // 2], SCORED, jpeg)
 
 
+def found_in_review(picture: Image.Image) -> Iterator[Case]:
+    """What readers of this code got past it: an answer of 500, or a verdict on half a picture."""
+    kinds, corrupt = forms(picture), frozenset({"corrupt_image"})
+    jpeg, restarts, progressive = kinds["baseline.jpg"], kinds["restarts.jpg"], kinds["progressive.jpg"]
+    for number in range(0xD1, 0xD6):
+        place = restarts.index(bytes((0xFF, number)))
+        for zeros in (2, 16):
+            yield Case(
+                f"cut at restart {number:#x}, {zeros} zeros", restarts[:place] + bytes(zeros) + b"\xff\xd9", corrupt
+            )
+    frame = jpeg.index(b"\xff\xc0")
+    height, width = struct.unpack_from(">HH", jpeg, frame + 5)
+    for name, size in [("half the height", (height // 2, width)), ("half the width", (height, width // 2))]:
+        yield Case(name, jpeg[: frame + 5] + struct.pack(">HH", *size) + jpeg[frame + 9 :], corrupt)
+    for name, payload, marker in [("baseline", jpeg, 0xC0), ("progressive", progressive, 0xC2)]:
+        place = payload.index(bytes((0xFF, marker))) + 10
+        twice = payload[: place + 6] + payload[place + 3 : place + 4] + payload[place + 7 :]
+        yield Case(f"{name}, a component twice", twice, corrupt)
+    sampling = frame + 11
+    yield Case("4:4:1", jpeg[:sampling] + b"\x14" + jpeg[sampling + 1 :], corrupt)
+    scan = jpeg.index(b"\xff\xda") + 2 + int.from_bytes(jpeg[jpeg.index(b"\xff\xda") + 2 :][:2])
+    yield Case("a scan of no coefficients", jpeg[: scan - 3] + bytes(3) + jpeg[scan:], SCORED, jpeg)
+    version = jpeg.index(b"JFIF\0") + 5
+    yield Case("JFIF 9.1", jpeg[:version] + b"\x09" + jpeg[version + 1 :], SCORED, jpeg)
+    palette = saved(picture.quantize(16), "PNG")
+    colours = palette.index(b"PLTE") - 4
+    length = int.from_bytes(palette[colours : colours + 4]) + 12
+    without, rest = palette[:colours] + palette[colours + length :], palette[colours + length :]
+    yield Case("a palette that is not there", without, corrupt)
+    yield Case(
+        "a palette behind the pixels", without[:-12] + palette[colours : colours + length] + without[-12:], corrupt
+    )
+    for name, data in [("300", bytes(300)), ("17", bytes(17))]:
+        yield Case(f"{name} transparent colours", palette[: colours + length] + chunk(b"tRNS", data) + rest, corrupt)
+    yield Case("a palette of 7 bytes", palette[:colours] + chunk(b"PLTE", bytes(7)) + rest, corrupt)
+
+
 FAMILIES: dict[str, Callable[[Image.Image], Iterator[Case]]] = {
     "cut": cut,
     "cut and closed": cut_and_closed,
@@ -282,4 +319,5 @@ FAMILIES: dict[str, Callable[[Image.Image], Iterator[Case]]] = {
     "shapes": shapes,
     "modes": modes,
     "several pictures": several,
+    "found in review": found_in_review,
 }

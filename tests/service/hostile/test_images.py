@@ -57,7 +57,7 @@ def test_the_service_answers_a_family_as_the_policy_says(client, family):
             check(client, case, content=case.payload, headers={"Content-Type": "image/x-icon"})
 
 
-@pytest.mark.parametrize("family", ["bombs", "polyglots", "several pictures"])
+@pytest.mark.parametrize("family", ["bombs", "polyglots", "several pictures", "found in review"])
 def test_what_lies_beside_the_picture_has_no_say_in_its_probabilities(client, family):
     pairs = [case for case in FAMILIES[family](picture()) if case.like]
     assert pairs

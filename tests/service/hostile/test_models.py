@@ -185,6 +185,31 @@ def test_a_model_that_takes_gigabytes_is_refused_at_its_start(changed):
     assert "fails its warm-up" in refusal(changed(lambda proto: widened(proto, 60_000)))
 
 
+def test_work_on_weights_alone_is_refused(changed):
+    """Found in review: it is done while the session is built, where no clock stops it."""
+
+    def fold(proto: onnx.ModelProto) -> None:
+        nodes = [helper.make_node("MatMul", ["square", "square"], ["s0"])]
+        nodes += [helper.make_node("MatMul", [f"s{n}", "square"], [f"s{n + 1}"]) for n in range(50)]
+        nodes += [helper.make_node("MatMul", ["mean", "s50"], ["made"])]
+        in_front(proto, *nodes, weights={"square": np.eye(3, dtype=np.float32)})
+
+    assert "takes no pixels, only weights" in refusal(changed(fold))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where memory can be limited")
+def test_a_file_of_millions_of_empty_operators_is_refused_within_the_memory(monkeypatch):
+    """Found in review: a byte or two of file became a hundred of memory, before anything was bounded."""
+    monkeypatch.setattr(engine_module, "_MOST_MEMORY", 200 * 1024 * 1024)
+    nodes = b"\x0a\x00" * 8_000_000
+    length = len(nodes)
+    varint = bytearray()
+    while length:
+        varint.append(length & 127 | (128 if length > 127 else 0))
+        length >>= 7
+    refusal(b"\x3a" + bytes(varint) + nodes)
+
+
 def test_a_model_that_takes_for_ever_is_refused_at_its_start(changed, monkeypatch):
     monkeypatch.setattr(engine_module, "_WARM_UP_S", 0.2)
 

@@ -1,0 +1,1 @@
+"""Fuzzing: what no input may do. ``python -m tests.fuzz`` searches; the corpus is replayed as a test."""

@@ -1,0 +1,65 @@
+"""Seeds: the corpus that a search begins with. ``python -m tests.fuzz.seeds`` writes it anew."""
+
+import hashlib
+import io
+
+from PIL import Image
+
+from tests.fuzz.targets import CORPUS
+from tests.service.hostile.families import FAMILIES, forms
+
+
+def seeds() -> dict[str, dict[str, bytes]]:
+    """Return the corpus that a search begins with: a few small inputs of every kind."""
+    picture = Image.radial_gradient("L").resize((40, 32)).convert("RGB")
+    found = dict(forms(picture))
+    for family in ("cut between scans", "several pictures", "modes", "lying headers"):
+        found |= {
+            f"{family} {case.name}": case.payload for case in FAMILIES[family](picture) if len(case.payload) < 8000
+        }
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(buffer, "JPEG", exif=exif)
+    found["turned.jpg"] = buffer.getvalue()
+    jpeg = found["baseline.jpg"]
+    part = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
+    whole = part + jpeg + b"\r\n--edge--\r\n"
+    bodies = {
+        "one part": b"multipart/form-data; boundary=edge\n\x00" + whole,
+        "small pieces": b'multipart/form-data; boundary="edge"\n\x07' + whole,
+        "two parts": b"multipart/form-data; boundary=edge\n\x00" + part + b"x\r\n" + whole,
+        "raw": b"image/jpeg\n\x00" + jpeg,
+        "cut": b"multipart/form-data; boundary=edge\n\x20" + whole[:200],
+        "no boundary": b"multipart/form-data\n\x00" + whole,
+        "encoded": b"multipart/form-data; boundary*=utf-8''ed%67e\n\x00" + whole,
+        "other": b"text/plain\n\x00abc",
+    }
+    head = b"POST /predict?a=1&b=%C3%A9 HTTP/1.1\r\nHost: x\r\n"
+    wire = {
+        "raw": head + b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg,
+        "form": head
+        + b"Content-Type: multipart/form-data; boundary=edge\r\nContent-Length: %d\r\n\r\n" % len(whole)
+        + whole,
+        "chunks": head
+        + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(jpeg), jpeg),
+        "pipelined": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 3 + b"GET /model HTTP/1.0\r\n\r\n",
+        "expect": head + b"Expect: 100-continue\r\nContent-Type: image/webp\r\nContent-Length: 4\r\n\r\nRIFF",
+        "absolute": b"GET http://x:1/readyz?#f HTTP/1.1\r\nHost: x\r\nX-Request-ID: a b\r\nConnection: close\r\n\r\n",
+        "options": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    }
+    return {"pictures": found, "forms": bodies, "requests": wire}
+
+
+def write_corpus() -> None:
+    """Write the corpus anew, named after its content, as fuzzers do."""
+    for target, inputs in seeds().items():
+        folder = CORPUS / target
+        folder.mkdir(parents=True, exist_ok=True)
+        for data in inputs.values():
+            (folder / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
+
+
+if __name__ == "__main__":
+    write_corpus()

@@ -1,0 +1,49 @@
+"""The corpus of every target, replayed: what once broke one does not again."""
+
+import subprocess
+import sys
+
+import pytest
+
+from service.contract.image import decode
+from service.contract.refusals import ImageError, Limits
+from tests.conftest import REPOSITORY
+from tests.fuzz.targets import CORPUS, TARGETS
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_input_of_the_corpus_breaks_its_target(target):
+    inputs = sorted((CORPUS / target).iterdir())
+    assert len(inputs) > 5
+    for path in inputs:
+        TARGETS[target](path.read_bytes())
+
+
+def test_the_pictures_of_the_corpus_are_scored_and_refused():
+    outcomes = []
+    for path in (CORPUS / "pictures").iterdir():
+        try:
+            outcomes.append(decode(path.read_bytes(), Limits(), "apply").format)
+        except ImageError as error:
+            outcomes.append(error.code)
+    assert {"JPEG", "PNG", "WEBP", "corrupt_image", "animated_image", "too_many_pixels"} <= set(outcomes)
+
+
+def test_a_target_that_is_broken_is_found(tmp_path):
+    """The search itself: an input that fails must make its exit status 1, and be kept."""
+    pytest.importorskip("atheris", reason="needs Atheris, which is there for Linux on x86-64")
+    code = (
+        "import sys\n"
+        "from tests.fuzz import targets, search\n"
+        "def broken(data):\n"
+        "    assert data[:1] != b'x'\n"
+        "targets.TARGETS['broken'] = broken\n"
+        "sys.argv[1:] = ['broken', '-max_total_time=20', '-artifact_prefix=' + sys.argv[1] + '/found-']\n"
+        "search.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=REPOSITORY, capture_output=True, text=True, errors="replace"
+    )
+    assert done.returncode != 0
+    (found,) = tmp_path.glob("found-crash-*")
+    assert found.read_bytes()[:1] == b"x"

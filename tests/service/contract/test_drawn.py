@@ -1,0 +1,106 @@
+"""Drawn: flat colours are told from photos, whatever was done to either."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
+from service.contract.drawn import is_drawn
+from service.contract.framing import FacePolicy
+from service.contract.image import decode
+from service.contract.preparation import prepare
+from service.contract.refusals import Limits
+from service.contract.spec import Preprocessing
+
+
+def cartoon(side: int = 400) -> Image.Image:
+    image = Image.new("RGB", (side, side), (120, 190, 240))
+    draw, unit = ImageDraw.Draw(image), side / 100
+    for box, colour in [
+        ((15, 10, 85, 95), (245, 200, 160)),
+        ((12, 5, 88, 35), (90, 50, 20)),
+        ((30, 40, 44, 52), (255, 255, 255)),
+        ((56, 40, 70, 52), (255, 255, 255)),
+        ((35, 43, 41, 50), (20, 60, 120)),
+        ((61, 43, 67, 50), (20, 60, 120)),
+        ((46, 55, 55, 66), (230, 170, 130)),
+        ((36, 72, 64, 80), (190, 40, 50)),
+    ]:
+        draw.ellipse([edge * unit for edge in box], fill=colour, outline=(20, 10, 10), width=round(1.5 * unit))
+    return image
+
+
+def whole(image: Image.Image) -> tuple[float, float, float, float]:
+    return 0.0, 0.0, float(image.width), float(image.height)
+
+
+@pytest.mark.parametrize("side", [64, 160, 400, 1500])
+@pytest.mark.parametrize("quality", [None, 95, 75])
+def test_a_cartoon_is_drawn_saved_as_png_and_as_jpeg(side, quality):
+    image = cartoon(side)
+    if quality:
+        if side < 160:
+            pytest.skip("so small that JPEG leaves no flat block of it")
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=quality)
+        image = Image.open(buffer).convert("RGB")
+    assert is_drawn(image, whole(image))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image,
+        lambda image: image.filter(ImageFilter.GaussianBlur(4)),
+        lambda image: image.resize((1600, 1600), Image.Resampling.BICUBIC),
+        lambda image: image.resize((48, 48)),
+        lambda image: image.point(lambda value: value * 0.2),
+        lambda image: image.convert("L").convert("RGB"),
+    ],
+    ids=["as it is", "blurred", "enlarged", "small", "dark", "grey"],
+)
+@pytest.mark.parametrize("quality", [None, 90, 30])
+def test_a_photo_is_not(astronaut, change, quality):
+    image = change(astronaut.crop((160, 40, 300, 220)).resize((400, 400)))
+    if quality:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=quality)
+        image = Image.open(buffer).convert("RGB")
+    assert not is_drawn(image, whole(image))
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (120, 90, 60)])
+def test_what_has_no_lines_is_no_drawing(colour):
+    image = Image.new("RGB", (100, 100), colour)
+    assert not is_drawn(image, whole(image))
+
+
+@pytest.mark.parametrize("box", [(0.0, 0.0, 0.4, 0.4), (99.6, 99.6, 100.0, 100.0), (-3.0, -3.0, 103.0, 103.0)])
+def test_any_box_is_answered(box):
+    assert is_drawn(cartoon(100), box) in (True, False)
+
+
+def test_photos_and_generated_faces_of_every_source_are_not_drawn(faces_data):
+    how, flagged, seen = Preprocessing(160, 160, "bicubic", "crop", "apply", "face", 0.9, "yunet-2023mar"), [], 0
+    for source in sorted(faces_data.iterdir()):
+        for label in ("real", "fake"):
+            for path in sorted((source / label).rglob("*.jpg"))[:12]:
+                image = decode(path.read_bytes(), Limits(), "apply")
+                seen += 1
+                flagged += [path for look in prepare(image, how, FacePolicy()).looks if look.drawn]
+    assert seen > 100
+    assert len(flagged) <= seen / 100
+
+
+def test_only_the_face_counts_not_what_is_around_it(astronaut):
+    """A photo of a face pasted on a flat page is a photo."""
+    page = Image.new("RGB", (1000, 1000), (250, 250, 250))
+    page.paste(astronaut.crop((150, 20, 320, 240)), (400, 300))
+    how = Preprocessing(160, 160, "bicubic", "crop", "apply", "face", 0.9, "yunet-2023mar")
+    buffer = io.BytesIO()
+    page.save(buffer, "PNG")
+    (look,) = prepare(decode(buffer.getvalue(), Limits(), "apply"), how, FacePolicy()).looks
+    assert look.face is not None
+    assert not look.drawn
+    assert np.asarray(page).shape == (1000, 1000, 3)

@@ -1,0 +1,187 @@
+"""Chaos: storms of clients while things break, and what is left afterwards."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from service import metrics as metrics_module
+from service.metrics import Metrics
+from tests.conftest import REPOSITORY
+from tests.service.hostile.storm import Outcome, storm
+from tests.serving import request, serving
+
+QUIET = ("--log-level", "warning")
+MODEL = REPOSITORY / "models" / "residual-cnn" / "0.1.2" / "model.onnx"
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+class Storm(threading.Thread):
+    """A storm beside the test."""
+
+    def __init__(self, address: str, clients: int, gone_is_fine: bool = False) -> None:
+        super().__init__()
+        self.outcome = Outcome()
+        self._arguments = port_of(address), clients, 1, gone_is_fine
+        self.start()
+
+    def run(self) -> None:
+        self.outcome = asyncio.run(storm(*self._arguments))
+
+    def ended(self) -> Outcome:
+        self.join()
+        return self.outcome
+
+
+def children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            status, command = (entry / "status").read_text(), (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"\nPPid:\t{parent}\n" in status and b"spawn_main" in command:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def listening(address: str) -> int:
+    """Return how many workers listen on a port; each has a socket of its own."""
+    place, listen = f":{port_of(address):04X}", "0A"
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return sum(fields[1].endswith(place) and fields[3] == listen for fields in map(str.split, lines))
+
+
+def until(condition) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_storm_of_clients_gets_its_own_answers_and_leaves_nothing_behind(tmp_path):
+    with serving(tmp_path, REPOSITORY, *QUIET) as (address, _):
+        outcome = asyncio.run(storm(port_of(address), 400))
+        assert not outcome.wrong
+        assert outcome.answers["good 200"] > 50
+        assert outcome.answers["left"] > 30
+        end = time.monotonic() + 10
+        while b"service_in_flight 0.0" not in (series := request(f"{address}/metrics")[1]):
+            assert time.monotonic() < end
+        assert b"service_queue_length 0.0" in series
+        assert request(f"{address}/readyz")[0] == 200
+
+
+def test_sigterm_in_a_burst_gives_each_client_a_whole_answer_or_none(tmp_path):
+    with serving(tmp_path, REPOSITORY, *QUIET) as (address, process):
+        burst = Storm(address, 300, gone_is_fine=True)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        outcome = burst.ended()
+        assert not outcome.wrong
+        assert outcome.answers["good 200"]
+        assert process.wait(10) == 0
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+@pytest.mark.parametrize("fate", ["deleted", "cut", "replaced"])
+def test_a_worker_that_is_killed_is_replaced_whatever_became_of_the_model_file(tmp_path, fate):
+    """Found here: the new worker read the file again, could not start, and took the others with it."""
+    model = Path(shutil.copy(MODEL, tmp_path / "model.onnx"))
+    options = (*QUIET, "--model", str(model), "--faces", "off", "--workers", "2")
+    with serving(tmp_path, REPOSITORY, *options) as (address, process):
+        until(lambda: listening(address) == 2)
+        before = request(f"{address}/model")[1]
+        if fate == "deleted":
+            model.unlink()
+        elif fate == "cut":
+            os.truncate(model, 1000)
+        else:
+            shutil.copy(REPOSITORY / "models" / "dilated-cnn-128" / "0.1.0" / "model.onnx", model)
+        burst = Storm(address, 150, gone_is_fine=True)
+        killed = children(process.pid)[0]
+        os.kill(killed, signal.SIGKILL)
+        outcome = burst.ended()
+        assert not outcome.wrong
+        assert outcome.answers["good 200"]
+        until(lambda: len(set(children(process.pid)) - {killed}) == 2 and listening(address) == 2)
+        answers = {request(f"{address}/model")[1] for _ in range(8)}
+        assert answers == {before}  # also from the new one
+        assert not asyncio.run(storm(port_of(address), 60)).wrong
+
+
+@pytest.mark.parametrize("fate", ["deleted", "cut", "overwritten"])
+def test_the_model_file_may_go_while_it_is_served(tmp_path, fate):
+    model = Path(shutil.copy(MODEL, tmp_path / "model.onnx"))
+    with serving(tmp_path, REPOSITORY, *QUIET, "--model", str(model), "--faces", "off") as (address, _):
+        if fate == "deleted":
+            model.unlink()
+        elif fate == "cut":
+            os.truncate(model, 0)
+        else:
+            model.write_bytes(b"\0" * model.stat().st_size)
+        outcome = asyncio.run(storm(port_of(address), 80))
+        assert not outcome.wrong
+        assert outcome.answers["good 200"]
+
+
+def test_a_log_that_cannot_be_written_stops_nobody(tmp_path, astronaut, encode):
+    """A full disk under the log."""
+    from tests.serving import free_port
+
+    port = free_port()
+    with Path("/dev/full").open("wb") as full:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "--port", str(port), "--log-level", "debug"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=full,
+            stderr=full,
+        )
+        try:
+            end = time.monotonic() + 60
+            while request(f"http://127.0.0.1:{port}/readyz")[0] != 200:
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            assert [request(f"http://127.0.0.1:{port}/predict", encode(astronaut))[0] for _ in range(5)] == [200] * 5
+            process.terminate()
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_no_room_for_the_series_of_workers_stops_the_start(tmp_path, monkeypatch):
+    """They are memory-mapped: on a full disk the worker would die by a signal."""
+    monkeypatch.setenv(metrics_module.FOLDER_VARIABLE, str(tmp_path))
+    (tmp_path / f"counter_{os.getpid()}.db").write_bytes(bytes(100))
+
+    def full(descriptor: int, start: int, length: int) -> None:
+        assert length == 100
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        Metrics().reserve()
+
+
+def test_a_clock_that_jumps_changes_no_deadline(make_server, astronaut, encode, monkeypatch):
+    """Hours forth and back while requests are under way."""
+    address = make_server(deadline_s=5, body_timeout_s=5, header_timeout_s=5)
+    url = f"http://{address[0]}:{address[1]}"
+    good = time.time
+    for shift in (7200, -7200, 10**9, -(10**9)):
+        monkeypatch.setattr(time, "time", lambda shift=shift: good() + shift)
+        assert request(f"{url}/predict", encode(astronaut))[0] == 200
+        assert request(f"{url}/readyz")[0] == 200

@@ -1,0 +1,95 @@
+"""Privacy: pictures stay in memory; the service writes no file, calls nobody and logs nothing of them."""
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.bench.serving.load import multipart
+from tests.conftest import REPOSITORY
+from tests.service.hostile import jail
+from tests.service.hostile.families import with_segment
+from tests.serving import free_port, request
+
+MARK = b"marked-picture-7f3a"
+
+
+@contextmanager
+def jailed(folder) -> Iterator[tuple[str, subprocess.Popen]]:
+    if not jail.available():
+        pytest.skip("needs Linux on x86-64 or aarch64, where system calls can be refused")
+    port = free_port()
+    command = ["-m", "tests.service.hostile.jail", sys.executable, "-m", "service"]
+    process = subprocess.Popen(
+        [sys.executable, *command, "--port", str(port), "--log-level", "debug"],
+        cwd=REPOSITORY,
+        env={"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder), "HOME": str(folder), "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
+    try:
+        while request(f"{address}/readyz")[0] != 200:
+            assert process.poll() is None, process.stderr.read().decode()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield address, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_jail_keeps_a_process_from_writing_and_from_calling(tmp_path):
+    """Else the next test would prove nothing."""
+    if not jail.available():
+        pytest.skip("needs Linux on x86-64 or aarch64, where system calls can be refused")
+    code = (
+        "import socket, os, sys\n"
+        "tries = [lambda: open(sys.argv[1], 'wb'), lambda: os.mkdir(sys.argv[1]), lambda: os.memfd_create('m'),\n"
+        "    lambda: socket.create_connection(('127.0.0.1', 9)),\n"
+        "    lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))]\n"
+        "for attempt in tries:\n"
+        "    try:\n"
+        "        attempt()\n"
+        "    except PermissionError:\n"
+        "        print('refused')\n"
+        "print(open('/proc/self/comm').read())\n"
+    )
+    command = [sys.executable, "-m", "tests.service.hostile.jail", sys.executable, "-c", code, str(tmp_path / "x")]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[:5] == ["refused"] * 5
+
+
+def test_the_service_answers_where_it_can_neither_write_nor_call(astronaut, encode, tmp_path):
+    """And leaves nothing of a picture, its name or its comments in its log, at the level that says most."""
+    payload = with_segment(encode(astronaut), 0xFE, MARK)
+    large = with_segment(encode(astronaut.resize((3000, 3000)), quality=98), 0xFE, MARK)
+    with jailed(tmp_path) as (address, process):
+        for picture in (payload, large):
+            status, body = request(f"{address}/predict", picture)
+            assert status == 200
+            assert json.loads(body)["image"]["sha256"] == hashlib.sha256(picture).hexdigest()
+        kind, form = multipart(payload)
+        form = form.replace(b'filename="face.jpg"', b'filename="' + MARK + b'.jpg"')
+        asked = urllib.request.Request(f"{address}/predict", form, {"Content-Type": kind})
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            assert answer.status == 200
+        for path in ("/metrics", "/model", "/openapi.json", "/docs"):
+            assert request(f"{address}{path}")[0] == 200
+        assert request(f"{address}/predict", payload[:-400])[0] == 422
+        process.terminate()
+        out, log = process.communicate(timeout=20)
+    assert b'"path": "/predict"' in log
+    text = out + log
+    middle = payload[4000:4030]
+    for secret in (MARK, middle, middle.hex().encode(), base64.b64encode(middle)[4:-4], base64.b64encode(MARK)[2:-4]):
+        assert secret not in text
+    assert hashlib.sha256(payload).hexdigest().encode() not in text
+    assert list(tmp_path.iterdir()) == []

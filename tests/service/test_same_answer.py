@@ -1,0 +1,215 @@
+"""A wrong answer is a fault too: the same picture gets the same answer, and what is no photo of a face no sure one."""
+
+import io
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image, ImageDraw
+
+from service.app import create_app
+from service.contract.image import decode
+from service.contract.preparation import prepare
+from service.contract.refusals import Limits
+from service.contract.verdict import verdicts
+from service.engine import Engine
+from service.settings import Settings, default_model
+from tests.conftest import PUBLIC_DOMAIN, REPOSITORY
+
+MODELS = sorted(REPOSITORY.glob("models/*/*/model.onnx"))
+BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.fixture(scope="module")
+def default() -> TestClient:
+    """The service as it comes: the default model, and its default settings."""
+    with TestClient(create_app(Settings(), Engine.load(default_model(), "cpu", 1))) as client:
+        yield client
+
+
+def ask(client: TestClient, payload: bytes) -> dict:
+    response = client.post("/predict", content=payload, headers={"Content-Type": "image/*"})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def saved(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.parent.parent.name)
+def test_a_tensor_gets_the_same_probabilities_in_any_batch_position_and_thread_count(path, astronaut):
+    one = Engine.load(path, "cpu", 1)
+    side = one.spec.input_height
+    draw = np.random.default_rng(3)
+    crops = [astronaut.crop((left, 20, left + 200, 220)) for left in range(90, 190, 9)]
+    tensors = [np.asarray(crop.resize((side, side))) for crop in crops]
+    tensors += [draw.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in range(4)]
+    images = np.stack(tensors)
+    alone = np.concatenate([one.logits(image[None]) for image in images])
+    expected = np.array([found.p_fake for found in verdicts(alone, one.spec)])
+    worst = 0.0
+    for threads in (1, 2, 3, 4):
+        engine = Engine.load(path, "cpu", threads)
+        for size in (1, 2, 3, 5, 8, len(images)):
+            order = draw.permutation(len(images))
+            for start in range(0, len(images), size):
+                rows = order[start : start + size]
+                found = [verdict.p_fake for verdict in verdicts(engine.logits(images[rows]), engine.spec)]
+                worst = max(worst, float(np.abs(found - expected[rows]).max()))
+    assert worst <= 1e-5
+
+
+def test_the_same_bytes_get_the_same_answer_among_whatever_else_is_asked(astronaut):
+    settings = Settings(decode_threads=4, batch_window_ms=20, batches_in_flight=2, max_queue=100)
+    with TestClient(create_app(settings, Engine.load(default_model(), "cpu", 2))) as client:
+        payloads = [saved(astronaut.crop((60 + 6 * n, 0, 400 + 6 * n, 340)), "JPEG", quality=80 + n) for n in range(8)]
+        alone = [ask(client, payload) for payload in payloads]
+        order = random.Random(1).choices(range(8), k=120)
+        with ThreadPoolExecutor(24) as pool:
+            answers = list(pool.map(lambda number: ask(client, payloads[number]), order))
+    for number, answer in zip(order, answers, strict=True):
+        assert answer["image"]["sha256"] == alone[number]["image"]["sha256"]
+        assert abs(answer["probabilities"]["fake"] - alone[number]["probabilities"]["fake"]) <= 1e-5
+        assert answer["verdict"] == alone[number]["verdict"]
+
+
+def test_eight_orientations_of_one_picture_get_one_verdict(default, astronaut):
+    answers = []
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        stored = astronaut.transpose(BACK[turn]) if turn > 1 else astronaut
+        answers.append(ask(default, saved(stored, exif=exif)))
+        in_jpeg = ask(default, saved(stored, "JPEG", quality=95, exif=exif))
+        assert (in_jpeg["verdict"], in_jpeg["image"]["width"]) == (answers[0]["verdict"], 512)
+    for answer in answers:
+        assert answer["probabilities"] == answers[0]["probabilities"]
+        assert answer["faces"] == answers[0]["faces"]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_a_png_and_its_lossless_webp_get_the_same_probabilities(default, astronaut, mode):
+    image = astronaut.convert(mode)
+    if mode == "RGBA":
+        image.putalpha(astronaut.convert("L"))
+    first, second = ask(default, saved(image)), ask(default, saved(image, "WEBP", lossless=True, exact=True))
+    assert first["probabilities"] == second["probabilities"]
+    assert first["faces"] == second["faces"]
+
+
+def cartoon(side: int) -> Image.Image:
+    image = Image.new("RGB", (side, side), (120, 190, 240))
+    draw, unit = ImageDraw.Draw(image), side / 100
+    for box, colour in [
+        ((15, 5, 85, 98), (245, 200, 160)),
+        ((12, 2, 88, 28), (90, 50, 20)),
+        ((28, 38, 44, 50), (255, 255, 255)),
+        ((56, 38, 72, 50), (255, 255, 255)),
+        ((34, 40, 41, 49), (30, 60, 120)),
+        ((60, 40, 67, 49), (30, 60, 120)),
+        ((45, 52, 55, 66), (225, 165, 130)),
+        ((36, 74, 64, 82), (190, 40, 50)),
+    ]:
+        draw.ellipse([edge * unit for edge in box], fill=colour, outline=(20, 10, 10), width=max(1, round(unit)))
+    for left in (26, 56):
+        draw.line([(left * unit, 34 * unit), ((left + 18) * unit, 33 * unit)], fill=(60, 30, 10), width=round(2 * unit))
+    return image
+
+
+def posterised(astronaut: Image.Image) -> Image.Image:
+    """A photo made into a drawing: eight colours, and black lines."""
+    face = astronaut.crop((130, 0, 330, 230)).resize((400, 460))
+    flat = np.asarray(face.quantize(8, dither=Image.Dither.NONE).convert("RGB")).copy()
+    grey = np.asarray(face.convert("L")).astype(int)
+    edges = np.abs(np.diff(grey, axis=1, prepend=grey[:, :1])) + np.abs(np.diff(grey, axis=0, prepend=grey[:1])) > 40
+    flat[edges] = 0
+    return Image.fromarray(flat)
+
+
+def no_photos(astronaut: Image.Image) -> dict[str, Image.Image]:
+    draw = np.random.default_rng(0)
+    found = {}
+    for side in (160, 300, 1024):
+        soft = Image.fromarray(draw.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8))
+        found |= {
+            f"black {side}": Image.new("RGB", (side, side)),
+            f"white {side}": Image.new("RGB", (side, side), (255, 255, 255)),
+            f"grey {side}": Image.new("RGB", (side, side), (127, 127, 127)),
+            f"noise {side}": Image.fromarray(draw.integers(0, 256, (side, side, 3), dtype=np.uint8)),
+            f"soft noise {side}": soft.resize((side, side), Image.Resampling.BICUBIC),
+            f"gradient {side}": Image.linear_gradient("L").resize((side, side)).convert("RGB"),
+            f"cartoon {side}": cartoon(side),
+        }
+    with Image.open(PUBLIC_DOMAIN / "coffee.png") as coffee, Image.open(PUBLIC_DOMAIN / "brick.png") as brick:
+        found |= {"coffee": coffee.convert("RGB"), "brick": brick.convert("RGB"), "drawn photo": posterised(astronaut)}
+    return found
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
+def test_what_is_no_photo_of_a_face_gets_no_sure_verdict(default, astronaut, file_format):
+    for name, image in no_photos(astronaut).items():
+        if name in ("cartoon 160", "drawn photo") and file_format != "PNG":
+            continue  # compression leaves too little of it flat: README.md says so
+        answer = ask(default, saved(image, file_format))
+        assert answer["verdict"] == "uncertain", (name, answer)
+        assert answer["reasons"]
+
+
+def test_landscapes_get_no_sure_verdict(default, faces_data):
+    paths = sorted((faces_data / "hostile").glob("Landscape_*.jpg"))
+    assert len(paths) > 5
+    for path in paths:
+        answer = ask(default, path.read_bytes())
+        assert (answer["verdict"], answer["reasons"]) == ("uncertain", ["no_face"]), path
+
+
+def some_files(folder: Path, count: int) -> list[Path]:
+    """Return real files of every source, as many of each."""
+    named = [source / label for source in sorted(folder.iterdir()) for label in ("real", "fake")]
+    files = [sorted(path for path in source.rglob("*.jpg")) for source in named if source.is_dir()]
+    each = -(-count // len(files))
+    return [path for found in files for path in found[:: max(1, len(found) // each)][:each]]
+
+
+def test_service_and_trainer_agree_on_a_thousand_real_files(default, faces_data):
+    from trainer.evaluate import calibrated
+    from trainer.tensors import load_tensor
+
+    engine = Engine.load(default_model(), "cpu", 1)
+    compared, worst = 0, 0.0
+    for path in some_files(faces_data, 1250):
+        payload = path.read_bytes()
+        response = default.post("/predict", content=payload, headers={"Content-Type": "image/*"})
+        if response.status_code != 200:
+            continue
+        tensor = load_tensor(path, engine.spec.preprocessing)
+        p_fake = float(calibrated(engine.logits(tensor[None]), engine.spec)[0])
+        worst = max(worst, abs(p_fake - response.json()["probabilities"]["fake"]))
+        compared += 1
+    assert compared >= 1000
+    assert worst <= 1e-5
+
+
+def test_a_picture_is_prepared_the_same_way_every_time(astronaut):
+    spec = Engine.load(default_model(), "cpu", 1).spec
+    payload = saved(astronaut, "JPEG")
+    from service.contract.framing import FacePolicy
+
+    first, second = (
+        prepare(decode(payload, Limits(), "apply"), spec.preprocessing, FacePolicy()).tensors for _ in range(2)
+    )
+    assert np.array_equal(first, second)
