@@ -59,7 +59,8 @@ def _fail(message: str) -> None:
 
 
 def _say(message: str) -> None:
-    console.print(f"error: {message}", style="bold red", highlight=False, markup=False, soft_wrap=True)
+    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+    console.print(f"error: {line}", style="bold red", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,10 @@ def _seen(path: Path) -> list[Sample]:
 
 def _history(path: Path) -> list[dict[str, Any]]:
     """A run keeps its history as CSV, a published model inside its metrics; what is not one is none."""
-    rows = read_history(path.parent / HISTORY)
+    try:
+        rows = read_history(path.parent / HISTORY)
+    except TrainerError:
+        rows = []
     metrics = path.parent / METRICS
     if not rows and metrics.is_file():
         try:

@@ -1,5 +1,6 @@
 """Model card (Mitchell et al. 2019): what a published model is, what it was measured to do, how to make it again."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -61,10 +62,10 @@ def command(config: Mapping[str, Any]) -> str:
     flags += [f"--set '{setting}'" for setting in changed(recipe, RECIPES[recipe["name"]].settings())]
     flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
     flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []
-    flags += [f"--holdout-source {source}" for source in config.get("holdout", [])]
+    flags += [f"--holdout-source {shlex.quote(source)}" for source in config.get("holdout", [])]
     flags += [f"--seed {config['seed']}"] if config["seed"] != 42 else []
     flags += [f"--split-seed {split_seed(config)}"] if split_seed(config) != config["seed"] else []
-    return f"trainer fit {' '.join(_sources(config))} \\\n    {' '.join(flags)} --out RUN"
+    return f"trainer fit {' '.join(map(shlex.quote, _sources(config)))} \\\n    {' '.join(flags)} --out RUN"
 
 
 def _sources(config: Mapping[str, Any]) -> list[str]:

@@ -1,21 +1,25 @@
 """Run state after every epoch: what to resume from, and which epoch was best."""
 
-import json
+import hashlib
 import math
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
 
+from trainer.errors import TrainerError
 from trainer.files import atomic_path, write_json
+from trainer.finite import diverged, finite
 from trainer.history import write_history
 from trainer.progress import console
 from trainer.recipes import Select
-from trainer.run import Run
+from trainer.run import Run, read_json
 
 STATE = "state.json"
 
@@ -28,17 +32,78 @@ class RunState:
         epoch: epochs finished.
         best_epoch: the epoch (from 1) that the recipe's rule prefers so far; 0 before the first.
         history: one row an epoch: ``epoch``, Keras's logs, ``seconds``, and ``data_order``, a digest.
+        sha256: of the weights that are kept, by epoch.
     """
 
     epoch: int = 0
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    sha256: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> "RunState":
-        """Read the state of a checkpoint folder; a fresh one where there is none."""
+        """Read the state of a checkpoint folder; a fresh one where there is none.
+
+        Raises:
+            TrainerError: it is damaged.
+        """
         path = folder / STATE
-        return cls(**json.loads(path.read_text("utf-8"))) if path.exists() else cls()
+        if not path.exists():
+            return cls()
+        damaged = f"'{folder}' is damaged and cannot be gone on from"
+        value = read_json(path, damaged)
+        try:
+            state = cls(**value)
+            numbers = type(state.epoch) is type(state.best_epoch) is int and isinstance(state.sha256, dict)
+            rows = [row for row in state.history if isinstance(row, dict)]
+            whole = numbers and len(rows) == state.epoch and 0 < state.best_epoch <= state.epoch
+        except TypeError:
+            whole = False
+        if not whole:
+            raise TrainerError(f"{damaged}: {STATE} is not the state of a fit")
+        return state
+
+
+def load_checkpoint(folder: Path, state: RunState, epoch: int, *, compiled: bool = True) -> keras.Model:
+    """Return the network after an epoch.
+
+    Raises:
+        TrainerError: its file is gone, damaged, or not the one that this run wrote.
+    """
+    path = checkpoint_path(folder, epoch)
+    expected = state.sha256.get(str(epoch))  # none in runs from before they were kept
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise TrainerError(f"checkpoint '{path}' cannot be read: {error.strerror}") from None
+    if expected and found != expected:
+        raise TrainerError(f"checkpoint '{path}' is not the one that this run wrote: damaged, or another's")
+    return load_network(path, compiled=compiled)
+
+
+def load_network(path: Path, *, compiled: bool = True) -> keras.Model:
+    """Return a network that Keras saved.
+
+    Raises:
+        TrainerError: it is damaged, or holds weights that are not finite.
+    """
+    try:
+        model = keras.models.load_model(path, compile=compiled)
+    except (ValueError, TypeError, KeyError, OSError, NotImplementedError, BadZipFile, zlib.error) as error:
+        raise TrainerError(f"'{path}' cannot be loaded: {(str(error).splitlines() or ['damaged'])[0]}") from None
+    if not finite(model):
+        raise TrainerError(f"'{path}' holds weights that are not finite: the training diverged")
+    return model
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
@@ -68,12 +133,17 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write weights, then state and history."""
         seconds = time.perf_counter() - self._started
+        if not finite(self.model):
+            raise TrainerError(diverged(epoch + 1))
         figures = {key: float(value) for key, value in (logs or {}).items()}
         row = {"epoch": epoch + 1, **figures, "seconds": round(seconds, 2), "data_order": self._this_order}
         with atomic_path(checkpoint_path(self._folder, epoch + 1)) as temporary:
             self.model.save(temporary)
         history = [*self.state.history, row]
-        self.state = RunState(epoch + 1, best_epoch(history, self._select), history)
+        best = best_epoch(history, self._select)
+        digests = {**self.state.sha256, str(epoch + 1): file_digest(checkpoint_path(self._folder, epoch + 1))}
+        kept = {key: digest for key, digest in digests.items() if int(key) in (best, epoch + 1)}
+        self.state = RunState(epoch + 1, best, history, kept)
         write_json(self._folder / STATE, asdict(self.state))
         write_history(self._history, history)
         self._remove_superseded()

@@ -1,6 +1,8 @@
 """Scan: folders of faces to a list of readable, distinct, labelled pictures and their fingerprint."""
 
 import hashlib
+import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,7 @@ LABELS: tuple[Label, Label] = ("real", "fake")
 SCAN_LIMITS = Limits(max_bytes=200 * 1024 * 1024, max_pixels=150_000_000)
 _DECODE_THREADS = 4
 _WINDOW = 256
+_SPECIAL = "unreadable: not a regular file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ def scan(
     named = dict(_named(roots))
     files = [found for source, root in named.items() for found in _files(source, root)]
     samples: list[Sample] = []
-    rejected: list[Rejected] = []
+    rejected: list[Rejected] = [found for found in files if isinstance(found, Rejected)]
+    files = [found for found in files if not isinstance(found, Rejected)]
     for result in track(_read_all(files, facts), "scan", total=len(files)):
         (samples if isinstance(result, Sample) else rejected).append(result)  # type: ignore[arg-type]
     if not keep_duplicates:
@@ -127,23 +131,114 @@ def _names(roots: list[Path]) -> list[str]:
     """Name roots after their last folder, and after as many parents as it takes to tell them apart."""
     depths = [1] * len(roots)
     while True:
-        names = [".".join(root.parts[-depth:]) for root, depth in zip(roots, depths, strict=True)]
+        names = [printable(".".join(root.parts[-depth:])) for root, depth in zip(roots, depths, strict=True)]
         repeated = {name for name, count in Counter(names).items() if count > 1}
         if not repeated:
             return names
-        depths = [depth + (name in repeated) for name, depth in zip(names, depths, strict=True)]
+        deeper = [
+            min(depth + (name in repeated), len(root.parts))
+            for name, root, depth in zip(names, roots, depths, strict=True)
+        ]
+        if deeper == depths:  # no number of parents tells them apart ("a/b" and "a.b")
+            return _numbered(names, roots)
+        depths = deeper
 
 
-def _files(source: str, root: Path) -> list[tuple[str, Label, Path]]:
+def _numbered(names: list[str], roots: list[Path]) -> list[str]:
+    """Number names that repeat, in the order of the paths, so that the order of the arguments has no say."""
+    taken, found = set(names), dict(zip(roots, names, strict=True))
+    for name in {name for name, count in Counter(names).items() if count > 1}:
+        number = 0
+        for root in sorted(root for root, other in found.items() if other == name):
+            while (candidate := f"{name}-{(number := number + 1)}") in taken:
+                pass
+            taken.add(candidate)
+            found[root] = candidate
+    return [found[root] for root in roots]
+
+
+def printable(name: str) -> str:
+    """Return a name from the file system as text that can be printed and written anywhere, on one line."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+def _files(source: str, root: Path) -> list["tuple[str, Label, Path] | Rejected"]:
     folders: list[tuple[Label, Path]] = [(label, root / label) for label in LABELS if (root / label).is_dir()]
     if not folders:
         raise TrainerError(f"data folder '{root}' holds neither 'real' nor 'fake'")
-    return [
-        (source, label, path)
-        for label, folder in folders
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
+    found: list[tuple[str, Label, Path] | Rejected] = []
+    for label, folder in folders:
+        for path, problem in sorted(walk(folder)):
+            found.append(Rejected(path, label, source, problem) if problem else (source, label, path))
+    return found
+
+
+def walk(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield every file under a folder, and what is wrong with it, if anything; hidden ones and folders are passed over.
+
+    Links are followed, each folder once, whatever links lead to it.
+    """
+    unreadable: list[OSError] = []
+    seen: set[tuple[int, int]] = set()
+    links: list[Path] = []
+    for name, folders, files in os.walk(folder, onerror=unreadable.append):
+        # Links later, so that what they lead to is known by its own name where it lies in this folder too.
+        links += sorted(Path(name) / child for child in folders if (Path(name) / child).is_symlink())
+        yield from _entries(Path(name), folders, files, seen)
+    for link in links:
+        if not link.name.startswith("."):
+            for name, folders, files in os.walk(link, onerror=unreadable.append, followlinks=True):
+                yield from _entries(Path(name), folders, files, seen)
+    for error in unreadable:
+        yield Path(error.filename), f"unreadable folder: {error.strerror}"
+
+
+def _entries(
+    folder: Path, folders: list[str], files: list[str], seen: set[tuple[int, int]]
+) -> Iterator[tuple[Path, str]]:
+    """Yield the files of one folder; take out of ``folders`` those that are not to be walked."""
+    try:
+        state = folder.stat()
+    except OSError as error:
+        yield folder, f"unreadable folder: {error.strerror}"
+        return
+    if (state.st_dev, state.st_ino) in seen:
+        folders.clear()
+        yield folder, "unreadable: a link to a folder that is read already"
+        return
+    seen.add((state.st_dev, state.st_ino))
+    folders[:] = sorted(child for child in folders if not child.startswith("."))
+    for file in files:
+        if not file.startswith("."):
+            yield folder / file, _problem(folder / file)
+
+
+def _problem(path: Path) -> str:
+    try:
+        if stat.S_ISREG(path.stat().st_mode):
+            return ""
+    except FileNotFoundError:
+        return "unreadable: a broken link"
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    return _SPECIAL
+
+
+def sample_bytes(sample: Sample) -> bytes:
+    """Return a sample's bytes, if they are still those of the scan.
+
+    Raises:
+        TrainerError: they are not.
+        OSError: the file cannot be read.
+    """
+    try:
+        payload = read_bounded(sample.path, SCAN_LIMITS.max_bytes)
+    except ImageError as error:
+        raise TrainerError(f"'{sample.path}': {error}") from None
+    if hashlib.sha256(payload).hexdigest() != sample.sha256:
+        raise TrainerError(f"'{sample.path}' has changed since it was scanned: its SHA-256 was {sample.sha256}")
+    return payload
 
 
 def read_samples(samples: Iterable[Sample]) -> Iterator[Sample | Rejected]:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.errors import TrainerError
+from trainer.finite import diverged, finite
 
 ADDRESSES, PROCESSES, PROCESS = (
     f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
@@ -124,7 +125,13 @@ class Follow(keras.callbacks.Callback):
     """
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Take part in the save."""
+        """Take part in the save; or end as process 0 does, which sees the same weights.
+
+        Raises:
+            TrainerError: they are not finite any more.
+        """
+        if not finite(self.model):
+            raise TrainerError(diverged(epoch + 1))
         with tempfile.TemporaryDirectory() as folder:
             self.model.save(Path(folder) / "follow.keras")
 

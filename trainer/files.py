@@ -1,32 +1,57 @@
 """Files that are written whole or not at all."""
 
+import errno
+import glob
 import json
 import os
-import re
+import secrets
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from service.contract.refusals import TooManyBytes
 from trainer.errors import TrainerError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_DISK_TROUBLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_NO_LOCKS: Final = (errno.EBADF, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+# File systems allow 255 bytes, of which the name of a temporary takes some.
+_LONGEST_NAME: Final = 200
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it there on success, remove it on failure.
 
-    The temporary name keeps the suffix, because Keras and matplotlib choose their format by it.
+    The temporary name keeps the suffix, because Keras and matplotlib choose their format by it. It is locked, so that
+    others can tell it from what a killed process left.
     """
-    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    temporary = _temporary(path)
     try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        with _locked(temporary):
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+    except OSError as error:
+        if error.errno in _DISK_TROUBLE and not error.filename:
+            error.filename = str(path)  # which disk is full, say
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    # By chance too: processes of several containers or hosts have the same numbers.
+    return path.with_name(f".partial-{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
 
 
 def refuse_existing(folder: Path | None) -> None:
@@ -37,8 +62,10 @@ def refuse_existing(folder: Path | None) -> None:
     """
     if folder is None:
         return
-    if folder.exists():
+    if os.path.lexists(folder):
         raise TrainerError(f"folder '{folder}' exists: name another, or remove it first")
+    if len(os.fsencode(folder.name)) > _LONGEST_NAME:
+        raise TrainerError(f"folder '{folder.name}' cannot be made: its name is over {_LONGEST_NAME} bytes")
     there = next(parent for parent in folder.absolute().parents if parent.exists())
     if not there.is_dir():
         raise TrainerError(f"folder '{folder}' cannot be made: '{there}' is not a folder")
@@ -52,32 +79,79 @@ def new_folder(folder: Path) -> Iterator[Path]:
         TrainerError: ``folder`` exists.
     """
     refuse_existing(folder)
-    _remove_stale(folder)
-    temporary = folder.with_name(f".partial-{os.getpid()}-{folder.name}")
+    for left in folder.parent.glob(f".partial-*-{glob.escape(folder.name)}"):
+        _remove_stale(left)
+    temporary = _temporary(folder)
     temporary.mkdir(parents=True)
     try:
-        yield temporary
-        temporary.rename(folder)
+        with _locked(temporary):
+            yield temporary
+            try:
+                temporary.rename(folder)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise TrainerError(f"folder '{folder}' was made meanwhile, by another process") from None
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _remove_stale(folder: Path) -> None:
-    """Remove what killed processes left of this very folder."""
-    for path in folder.parent.glob(".partial-*"):
-        found = re.fullmatch(r"\.partial-(\d+)-(.*)", path.name)
-        if found and found[2] == folder.name and not _alive(int(found[1])):
+def _remove_stale(path: Path) -> None:
+    """Remove what a killed process left, a file or a folder; leave alone what is, or may be, being written."""
+    if fcntl is None or path.is_symlink():
+        return
+    with suppress(OSError), _locked(path, certainly=True):
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def _alive(process: int) -> bool:
+@contextmanager
+def _locked(path: Path, certainly: bool = False) -> Iterator[None]:
+    """Hold a file or folder until the end, of the process too, however it comes.
+
+    Where the system cannot lock (Windows, where what is open cannot be renamed either; some network file systems),
+    nothing is held, unless it must be.
+
+    Args:
+        path: of the file or folder.
+        certainly: fail where it cannot be held.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: it cannot be held, and must be.
+    """
+    if fcntl is None:
+        yield
+        return
+    # Network file systems lock what is open for writing only; a folder never is.
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW
+    descriptor = os.open(path, flags)
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if certainly or error.errno not in _NO_LOCKS:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder, so that no two processes write into it at once; the lock ends with the process.
+
+    Raises:
+        TrainerError: another process holds it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_locked(folder))
+        except BlockingIOError:
+            raise TrainerError(f"'{folder}' is being written by another process") from None
+        yield
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
@@ -87,16 +161,26 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
         TooManyBytes: the file is longer than ``max_bytes``.
         OSError: it cannot be read.
     """
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise TooManyBytes(f"{size} bytes are over the limit of {max_bytes}")
-    return path.read_bytes()
+    # A pipe would be waited for, and a device or a file of /proc has no end.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - from a descriptor
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        try:
+            content = file.read(max_bytes + 1) if state.st_size else b""
+        except OSError as error:
+            error.filename = str(path)
+            raise
+    if len(content) > max_bytes:
+        raise TooManyBytes(f"{max(state.st_size, len(content))} bytes are over the limit of {max_bytes}")
+    return content
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what a killed process left behind under ``folder``."""
-    for path in folder.rglob(".partial-*"):
-        path.unlink(missing_ok=True)
+def remove_partial(folder: Path, pattern: str = "**/.partial-*") -> None:
+    """Remove what killed processes left behind under ``folder``; what is being written there stays."""
+    for path in sorted(folder.glob(pattern)):
+        _remove_stale(path)
 
 
 def write_json(path: Path, value: Any) -> None:

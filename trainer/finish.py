@@ -13,15 +13,16 @@ import keras
 
 from trainer import plots
 from trainer.calibrate import Calibration
+from trainer.checkpoints import load_network
 from trainer.convert import convert
 from trainer.errors import TrainerError
 from trainer.export import build_spec, write_verified
-from trainer.files import write_json
+from trainer.files import held, remove_partial, write_json
 from trainer.history import read_history
 from trainer.networks import logits_model
 from trainer.run import Run, read_json
 from trainer.score import score
-from trainer.splits import Split, read_split
+from trainer.splits import Split, run_split
 from trainer.verify import Parity
 
 _PARITY_FILES = 24
@@ -43,7 +44,7 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
     """
     config = run.read_config()
     network = _network(run, config)
-    parts = read_split(run.split)
+    parts = run_split(run)
     graph = convert(network)
     scored = score(graph, config, parts)
     parity = write_verified(run.onnx_model, graph, scored.spec, network, images or parity_files(parts))
@@ -61,7 +62,7 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
     verdicts = scored.test["pooled"]["confusion_matrix"]
     cut = plots.confusion(verdicts, ["real", "fake"], "Confusion matrix, cut at P(fake) = .5")
     plots.save(cut, run.confusion_plot)
-    plots.save(plots.roc({run.folder.name: (scored.truth, scored.p_fake)}), run.roc_plot)
+    plots.save(plots.roc({"test part": (scored.truth, scored.p_fake)}), run.roc_plot)
     plots.save(plots.reliability_diagram(scored.truth, scored.before, scored.p_fake), run.reliability_plot)
     return metrics
 
@@ -77,14 +78,22 @@ def export_run(run: Run, images: Sequence[Path] = ()) -> Parity:
         TrainerError: this is no run folder, it has no model yet, or parity does not hold.
     """
     config = run.read_config()
+    with held(run.folder):
+        remove_partial(run.folder)
+        return _export(run, config, images)
+
+
+def _export(run: Run, config: dict[str, Any], images: Sequence[Path]) -> Parity:
     network = _network(run, config)
     if not run.metrics.exists():
         return Parity(**finish(run, images)["parity"])
-    saved = read_json(run.metrics, f"'{run.folder}' is damaged")
-    spec = build_spec(config, Calibration(**saved["calibration"]), saved["summary"])
-    return write_verified(
-        run.onnx_model, convert(network), spec, network, images or parity_files(read_split(run.split))
-    )
+    saved = read_json(run.metrics, f"'{run.folder}' is damaged", ("calibration", "summary"))
+    try:
+        calibration = Calibration(**saved["calibration"])
+    except TypeError as error:
+        raise TrainerError(f"'{run.folder}' is damaged: {run.metrics.name}: calibration: {error}") from None
+    spec = build_spec(config, calibration, saved["summary"])
+    return write_verified(run.onnx_model, convert(network), spec, network, images or parity_files(run_split(run)))
 
 
 def parity_files(parts: Split) -> list[Path]:
@@ -97,8 +106,4 @@ def parity_files(parts: Split) -> list[Path]:
 def _network(run: Run, config: dict[str, Any]) -> keras.Model:
     if not run.keras_model.exists():
         raise TrainerError(f"'{run.folder}' has no model.keras yet: its fit has not ended")
-    try:
-        model = keras.models.load_model(run.keras_model)
-    except ValueError as error:
-        raise TrainerError(f"'{run.keras_model}' cannot be loaded: {str(error).splitlines()[0]}") from None
-    return logits_model(model, mirror=config["recipe"].get("mirror", False))
+    return logits_model(load_network(run.keras_model), mirror=config["recipe"].get("mirror", False))

@@ -4,11 +4,10 @@ scan -> leave out what shows no face (for framing ``face``) -> group -> audit ->
 chosen epoch -> :mod:`trainer.finish`.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,11 +17,11 @@ from service.contract.spec import Precision, check_field
 from trainer import plots
 from trainer.audit import audit
 from trainer.augment import make_augment
-from trainer.checkpoints import Checkpoints, Reseed, RunState, checkpoint_path
+from trainer.checkpoints import Checkpoints, Reseed, RunState, load_checkpoint
 from trainer.dataset import Dataset, Sample, scan
 from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
 from trainer.errors import PeerLost, TrainerError, WorkerLost
-from trainer.files import atomic_path, write_json
+from trainer.files import atomic_path, held, write_json
 from trainer.framed import faces_in_tensors, with_faces
 from trainer.groups import grouped
 from trainer.history import write_history
@@ -59,6 +58,14 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     shard = join(recipe.batch_size // recipe.views)
     if shard.writes or options.resume:
         check_run_folder(options)
+    with held(run.folder) if options.resume and shard.writes else nullcontext():
+        if options.resume:
+            check_run_folder(options)  # again: whoever held it may have finished it
+        return _fit(options, shard)
+
+
+def _fit(options: FitOptions, shard: Shard) -> dict[str, Any] | None:
+    run, recipe = options.run, options.recipe
     dataset = scan(options.roots, keep_duplicates=options.split_rule == "as-published")
     dataset = with_faces(dataset, recipe)
     dataset = grouped(dataset, options.groups, one_class=options.one_class_groups)
@@ -71,8 +78,15 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
         return None
     found = None if options.resume else audit(dataset)
     write_start(options, dataset, parts, found)
-    _announce(dataset, parts, found.findings if found else [])
+    with nullcontext() if options.resume else held(run.folder):
+        return _train_and_finish(options, dataset, parts, found.findings if found else [], shard)
 
+
+def _train_and_finish(
+    options: FitOptions, dataset: Dataset, parts: Split, findings: Sequence[str], shard: Shard
+) -> dict[str, Any] | None:
+    run, recipe = options.run, options.recipe
+    _announce(dataset, parts, findings)
     state, interrupted = _train(options, parts, options.cache or run.cache, shard)
     alone()
     _keep_best(run, recipe, state)
@@ -84,15 +98,15 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     else:
         console.print(f"to calibrate, test and export, where TensorFlow is: trainer export {run.folder}")
     if not interrupted:
-        _remove(run.checkpoints)
         _remove(run.cache)
+        _remove(run.checkpoints)
     return metrics
 
 
 def _remove(folder: Path) -> None:
     """Remove a folder so that a kill in the middle leaves no half of it under its name."""
     if folder.is_dir():
-        shutil.rmtree(folder.rename(folder.with_name(f".partial-{os.getpid()}-{folder.name}")))
+        shutil.rmtree(folder.rename(folder.with_name(f".partial-{folder.name}")))
 
 
 def _follow(options: FitOptions, parts: Split, shard: Shard) -> None:
@@ -106,13 +120,13 @@ def _follow(options: FitOptions, parts: Split, shard: Shard) -> None:
 
 def _announce(dataset: Dataset, parts: Split, findings: Sequence[str]) -> None:
     for source, count in dataset.counts().items():
-        console.print(f"{source}: {count} images", highlight=False)
+        console.print(f"{source}: {count} images")
     print_left_out(dataset)
     sizes = f"train {len(parts.train)}, validation {len(parts.validation)}, "
     sizes += f"calibration {len(parts.calibration)}, test {len(parts.test)}, held out {len(parts.holdout)}"
-    console.print(f"{len(dataset.rejected)} files left out; {sizes}", highlight=False)
+    console.print(f"{len(dataset.rejected)} files left out; {sizes}")
     for sentence in findings:
-        console.print(f"audit: {sentence}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"audit: {sentence}", soft_wrap=True)
 
 
 def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tuple[RunState, bool]:
@@ -167,7 +181,7 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
     augment = make_augment(recipe)
     if shard.writes:
         write_json(options.run.config, {**options.run.read_config(), "after_preprocessing": left})
-        console.print(left["sentence"], highlight=False)
+        console.print(left["sentence"])
     return Batches(
         tensors,
         one_hot(samples, recipe.class_names),
@@ -189,13 +203,13 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
 def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model:
     if state.epoch:
         console.print(f"going on after epoch {state.epoch}")
-        return keras.models.load_model(checkpoint_path(run.checkpoints, state.epoch))
+        return load_checkpoint(run.checkpoints, state, state.epoch)
     return compiled_network(recipe, steps)
 
 
 def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
     """Write ``model.keras``, the chosen epoch without optimizer state; older results are void then."""
-    chosen = keras.models.load_model(checkpoint_path(run.checkpoints, state.best_epoch), compile=False)
+    chosen = load_checkpoint(run.checkpoints, state, state.best_epoch, compiled=False)
     write_json(run.config, {**run.read_config(), "epochs": state.epoch, "kept_epoch": state.best_epoch})
     with atomic_path(run.keras_model) as temporary:
         chosen.save(temporary)

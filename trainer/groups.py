@@ -39,8 +39,9 @@ def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = F
             holds both classes and ``one_class`` forbids it.
     """
     samples = dataset.samples
-    listed = {source: _listed(root) for source, root in dataset.roots.items() if (root / GROUPS_FILE).is_file()}
+    listed = {source: _listed(root) for source, root in dataset.roots.items() if os.path.lexists(root / GROUPS_FILE)}
     everything = _with_duplicates(dataset)
+    _check_scanned(dataset, listed)
     near = near_duplicates(samples)
     pairs = [near, _chained(_listed_keys(everything, listed))]
     if rule == "folders":
@@ -56,6 +57,16 @@ def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = F
     return replace(dataset, samples=tied, near=tuple((int(one), int(other)) for one, other in near))
 
 
+def _check_scanned(dataset: Dataset, listed: Mapping[str, Mapping[Path, str]]) -> None:
+    """Refuse a list whose files were not read under the names that it gives them, because a link led there too."""
+    read = {item.path for item in (*dataset.samples, *dataset.rejected)}
+    for source, files in listed.items():
+        unknown = [path for path in files if path not in read]
+        if unknown:
+            path = dataset.roots[source] / GROUPS_FILE
+            raise TrainerError(f"'{path}' names '{unknown[0]}', which was not read under that name")
+
+
 def _name(group: Sequence[Sample]) -> str:
     """Name a group after its content, so that renaming its files does not move it."""
     return min(sample.sha256 for sample in group)[:16] if len(group) > 1 else ""
@@ -65,6 +76,8 @@ def _listed(root: Path) -> dict[Path, str]:
     """Read ``groups.csv``: file to group."""
     path = root / GROUPS_FILE
     found: dict[Path, str] = {}
+    if not path.is_file():
+        raise TrainerError(f"'{path}' is there and is not a file: a broken link?")
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.DictReader(stream)

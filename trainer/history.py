@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from trainer.errors import TrainerError
 from trainer.files import atomic_path
 
 
@@ -16,11 +17,21 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """Read ``history.csv`` back: numbers where they are, texts where not; empty where there is none."""
+    """Read ``history.csv`` back: numbers where they are, texts where not; empty where there is none.
+
+    Raises:
+        TrainerError: it is damaged.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream, strict=True))
+        if any(not row.get("seconds") or None in row or None in row.values() for row in rows):
+            raise ValueError("a row is cut off")
+        return [{key: _number(value) for key, value in row.items()} for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise TrainerError(f"'{path}' is not the history of a fit: {error}") from None
 
 
 def _number(text: str) -> float | int | str:

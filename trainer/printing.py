@@ -13,8 +13,10 @@ if TYPE_CHECKING:  # rich's tables and the scan are heavy, and --help needs neit
 
 def print_left_out(dataset: "Dataset") -> None:
     """Name every file left out, with its reason, on standard error."""
+    from trainer.dataset import printable
+
     for left_out in dataset.rejected:
-        console.print(f"left out {left_out.path}: {left_out.reason}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"left out {printable(str(left_out.path))}: {left_out.reason}", soft_wrap=True)
 
 
 def print_table(table: "Table") -> None:

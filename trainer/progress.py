@@ -8,7 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 # Progress goes to standard error, so that standard output stays clean for results.
-console = Console(stderr=True)
+# What it prints holds names of files and folders, which may look like markup.
+console = Console(stderr=True, markup=False, highlight=False)
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:

@@ -19,7 +19,7 @@ from service.contract.image import DecodedImage, decode, to_tensor
 from service.contract.spec import ModelSpec
 from service.engine import Engine
 from trainer.conditions import CONDITIONS, QUALITIES, SCALES, Condition, degrade
-from trainer.dataset import SCAN_LIMITS, Sample, is_fake
+from trainer.dataset import SCAN_LIMITS, Sample, is_fake, sample_bytes
 from trainer.evaluate import calibrated
 from trainer.progress import track
 from trainer.stats import wilson
@@ -118,7 +118,7 @@ def observe(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Cond
     how = engine.spec.preprocessing
 
     def variants(sample: Sample) -> tuple[NDArray[np.uint8], list[bool]]:
-        rgb = decode(sample.path.read_bytes(), SCAN_LIMITS, engine.spec.exif_policy).rgb
+        rgb = decode(sample_bytes(sample), SCAN_LIMITS, engine.spec.exif_policy).rgb
         seed = int(sample.sha256[:8], 16)
         tensors, judged = [], []
         for condition in conditions:

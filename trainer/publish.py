@@ -19,7 +19,8 @@ from trainer.gates import Gate, Measured, gates, refused
 from trainer.history import read_history
 from trainer.protocol import robustness, some
 from trainer.run import METRICS, Run, read_json
-from trainer.splits import read_split
+from trainer.splits import run_split
+from trainer.verify import check_origin
 
 DEFAULT = "DEFAULT"
 MODEL = "model.onnx"
@@ -63,7 +64,7 @@ def published_model(models: Path) -> Path | None:
     default = models / DEFAULT
     if not default.is_file():
         return None
-    path = models / default.read_text("utf-8").strip() / MODEL
+    path = models / default.read_text("utf-8", "replace").strip() / MODEL
     if not path.is_file():
         raise TrainerError(f"'{default}' names '{path.parent}', which holds no {MODEL}")
     return path
@@ -92,9 +93,10 @@ def examine(
     before = published_model(models)
     content = path.read_bytes()
     engine = Engine.from_bytes(content, "cpu")
+    check_origin(engine, config, path)
     if folder_of(engine, models).exists():
         raise TrainerError(f"'{folder_of(engine, models)}' is published already: fit with another --model-version")
-    parts = read_split(run.split)
+    parts = run_split(run)
     if not parts.calibration:
         raise TrainerError(f"'{run.folder}' kept nothing for calibration or test (split '{config['split']}')")
     if elsewhere:

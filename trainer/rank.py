@@ -20,7 +20,8 @@ from trainer.evaluate import calibrated, engine_logits
 from trainer.history import read_history
 from trainer.protocol import observe
 from trainer.run import Run
-from trainer.splits import read_split, split_seed
+from trainer.splits import run_split, split_seed
+from trainer.verify import check_origin
 
 CONDITIONS: Final = (
     Condition("tier", "clean"),
@@ -86,7 +87,8 @@ def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
     if not run.metrics.exists():
         raise TrainerError(f"'{run.folder}' has not finished: there is no {run.metrics.name}")
     engine = Engine.load(run.onnx_model, "cpu")
-    samples = read_split(run.split).validation
+    check_origin(engine, run.read_config(), run.onnx_model)
+    samples = run_split(run).validation
     truth, sources = is_fake(samples), np.array([sample.source for sample in samples])
     p_fake = observe(engine, samples, CONDITIONS).p_fake
     mixed = [str(s) for s in sorted(set(sources)) if 0 < truth[sources == s].mean() < 1]

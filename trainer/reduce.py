@@ -11,12 +11,12 @@ from trainer.cost import costs
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits
 from trainer.export import with_metadata
-from trainer.files import atomic_path, write_json
+from trainer.files import atomic_path, held, write_json
 from trainer.precision import to_float16, to_int8
 from trainer.run import Run, read_json
 from trainer.score import score
-from trainer.splits import Split, read_split
-from trainer.tensors import load_tensor
+from trainer.splits import Split, run_split
+from trainer.tensors import load_sample
 
 Reduced = Literal["int8", "float16"]
 _FACES: Final = 256
@@ -58,7 +58,12 @@ def reduce_run(run: Run, precision: Reduced) -> Reduction:
         TrainerError: the run has not finished.
         OSError: a picture of the run is gone.
     """
-    config, parts = run.read_config(), read_split(run.split)
+    with held(run.folder):
+        return _reduce(run, precision)
+
+
+def _reduce(run: Run, precision: Reduced) -> Reduction:
+    config, parts = run.read_config(), run_split(run)
     if not run.metrics.exists() or not run.onnx_model.exists():
         raise TrainerError(f"'{run.folder}' has not finished: '{precision}' is made from its model.onnx")
     content = run.onnx_model.read_bytes()
@@ -101,4 +106,4 @@ def reduce_run(run: Run, precision: Reduced) -> Reduction:
 def _faces(engine: Engine, parts: Split, seed: int) -> np.ndarray:
     """Return training pictures as served, drawn by the run's seed."""
     order = np.random.default_rng(seed).permutation(len(parts.train))[:_FACES]
-    return np.stack([load_tensor(parts.train[row].path, engine.spec.preprocessing) for row in order])
+    return np.stack([load_sample(parts.train[row], engine.spec.preprocessing) for row in order])

@@ -1,6 +1,7 @@
 """RUN: the folder of one fit, and the files in it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,19 +103,33 @@ class Run:
         Raises:
             TrainerError: this is not a run folder.
         """
-        return read_json(self.config, f"'{self.folder}' is not a run folder")
+        otherwise = f"'{self.folder}' is not a run folder"
+        keys = ("recipe", "seed", "split", "version", "dataset", "library_versions", "commit")
+        found = read_json(self.config, otherwise, keys)
+        for outer, inner in (("recipe", ("name", "preprocessing")), ("dataset", ("fingerprint", "counts"))):
+            value = found[outer]
+            if not isinstance(value, dict) or any(key not in value for key in inner):
+                raise TrainerError(f"{otherwise}: {self.config.name}: {outer} has no {' or no '.join(inner)}")
+        return found
 
 
-def read_json(path: Path, otherwise: str) -> dict[str, Any]:
+def read_json(path: Path, otherwise: str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """Return a JSON object, or refuse with ``otherwise`` and what is wrong with the file.
 
+    Args:
+        path: of the file.
+        otherwise: what the message begins with.
+        keys: that it must have.
+
     Raises:
-        TrainerError: the file is missing or is not a JSON object.
+        TrainerError: the file is missing, or is not a JSON object with these keys.
     """
     try:
         value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise TrainerError(f"{otherwise}: {path.name}: {error}") from None
     if not isinstance(value, dict):
         raise TrainerError(f"{otherwise}: {path.name} is not a JSON object")
+    if missing := [key for key in keys if key not in value]:
+        raise TrainerError(f"{otherwise}: {path.name} has no {', '.join(missing)}")
     return value

@@ -1,8 +1,9 @@
 """Splits: which picture is learned from, chosen by, calibrated on and tested on."""
 
 import csv
+import hashlib
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal, get_args
 from trainer.dataset import LABELS, Dataset, Label, Sample
 from trainer.errors import TrainerError
 from trainer.files import atomic_path
+from trainer.run import Run
 
 Part = Literal["train", "validation", "calibration", "test"]
 SplitRule = Literal["stratified", "as-published"]
@@ -18,6 +20,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 _UP_TO: dict[Part, int] = {"train": 70, "validation": 80, "calibration": 90, "test": 100}  # cumulative per cent
 PUBLISHED_TEST_SHARE = 0.2
 HOLDOUT = "holdout"
+_LEFT_OUT = "left-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,7 @@ def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
             for sample in samples:
                 writer.writerow([part, sample.source, sample.label, sample.path, sample.sha256, sample.group, ""])
         for left_out in dataset.rejected:
-            writer.writerow(["left-out", left_out.source, left_out.label, left_out.path, "", "", left_out.reason])
+            writer.writerow([_LEFT_OUT, left_out.source, left_out.label, left_out.path, "", "", left_out.reason])
 
 
 def split_seed(config: Mapping[str, Any]) -> int:
@@ -191,17 +194,48 @@ def read_split(path: Path) -> Split:
     parts: dict[str, list[Sample]] = defaultdict(list)
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
-            for row in csv.DictReader(stream):
-                label: Label = "fake" if row["label"] == "fake" else "real"
-                group = row.get("group") or ""
-                parts[row["part"]].append(Sample(Path(row["path"]), label, row["source"], row["sha256"], group))
-    except (OSError, KeyError) as error:
+            for number, row in enumerate(csv.DictReader(stream, strict=True), 2):
+                if row["part"] == _LEFT_OUT:
+                    continue
+                if row["part"] not in (*PARTS, HOLDOUT) or row["label"] not in LABELS or not row["sha256"]:
+                    raise TrainerError(f"'{path}' is not a split: line {number}: {list(row.values())}"[:300])
+                sample = Sample(Path(row["path"]), row["label"], row["source"], row["sha256"], row.get("group") or "")
+                parts[row["part"]].append(sample)
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise TrainerError(f"'{path}' is not a split: {error}") from None
     train, validation, calibration, test = (tuple(parts[part]) for part in PARTS)
     held = tuple(parts[HOLDOUT])
     if not validation:
         return Split("as-published", train, test, (), test, held)
     return Split("stratified", train, validation, calibration, test, held)
+
+
+def split_digest(parts: Split) -> str:
+    """Return SHA-256 over every sample's part, source, label and content, wherever its file lies."""
+    named = [(name, parts.part(name)) for name in PARTS] + [(HOLDOUT, parts.holdout)]
+    if parts.rule == "as-published":  # one part is both
+        named = [(name, samples) for name, samples in named if name != "validation"]
+    lines = sorted(f"{name}\t{s.source}\t{s.label}\t{s.sha256}\n" for name, samples in named for s in samples)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def run_split(run: Run) -> Split:
+    """Return a run's split, if it is the one that the run began with.
+
+    Raises:
+        TrainerError: it is not, or this is no run folder.
+    """
+    parts = read_split(run.split)
+    config = run.read_config()
+    expected = config.get("split_sha256")
+    # Runs from before it was kept say how many pictures of each source and class they had.
+    counts = Counter(f"{s.source}/{s.label}" for name in PARTS for s in parts.part(name))
+    if parts.rule == "as-published":
+        counts.subtract(f"{s.source}/{s.label}" for s in parts.validation)
+    lost = not config.get("holdout") and dict(+counts) != config["dataset"]["counts"]
+    if (expected and split_digest(parts) != expected) or (not expected and (lost or parts.rule != config["split"])):
+        raise TrainerError(f"'{run.split}' is not the split that its run began with: rows were lost or changed")
+    return parts
 
 
 def relocate(parts: Split, dataset: Dataset) -> Split:

@@ -13,13 +13,13 @@ from trainer.audit import Audit
 from trainer.audit_page import write_audit
 from trainer.dataset import Dataset
 from trainer.errors import TrainerError
-from trainer.files import new_folder, remove_partial, write_json
+from trainer.files import new_folder, refuse_existing, remove_partial, write_json
 from trainer.framed import framing_facts
 from trainer.groups import GroupRule
 from trainer.provenance import commit, library_versions
 from trainer.recipes import FACE_JITTER, Recipe, Reencoding
 from trainer.run import Run
-from trainer.splits import Split, SplitRule, read_split, relocate, split, split_seed, write_split
+from trainer.splits import Split, SplitRule, relocate, run_split, split, split_digest, split_seed, write_split
 
 _DEFAULT_FRAMING = {"framing": "whole", "face_margin": None, "face_finder": ""}
 
@@ -74,6 +74,9 @@ def check_run_folder(options: FitOptions) -> None:
     if not options.resume:
         if run.folder.exists():
             raise TrainerError(f"run folder '{run.folder}' exists: name another with --out, or go on with --resume")
+        refuse_existing(run.folder)
+        if options.cache:
+            options.cache.mkdir(parents=True, exist_ok=True)
         return
     run.read_config()
     if not run.checkpoints.is_dir():
@@ -93,7 +96,7 @@ def split_of(options: FitOptions, dataset: Dataset) -> Split:
     other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
     if other:
         raise TrainerError(f"run '{options.run.folder}' began with another {'; '.join(other)}")
-    return relocate(read_split(options.run.split), dataset)
+    return relocate(run_split(options.run), dataset)
 
 
 def identity(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
@@ -107,7 +110,11 @@ def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audi
     if options.resume:
         remove_partial(run.folder)
         began, version = run.read_config(), options.version
-        kept = {"recipe": options.recipe.settings(), "version": version or began["version"]}
+        kept = {
+            "recipe": options.recipe.settings(),
+            "version": version or began["version"],
+            "split_sha256": split_digest(parts),
+        }
         write_json(run.config, {"faces": framing_facts(parts.train), **began, **kept})
         write_split(run.split, dataset, parts)
         return
@@ -115,7 +122,10 @@ def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audi
     with new_folder(run.folder) as folder:
         unfinished = Run(folder)
         unfinished.checkpoints.mkdir()
-        config = _config(options, dataset) | {"faces": framing_facts(parts.train)}
+        config = _config(options, dataset) | {
+            "faces": framing_facts(parts.train),
+            "split_sha256": split_digest(parts),
+        }
         write_json(unfinished.config, config | ({"audit": found.summary()} if found else {}))
         write_split(unfinished.split, dataset, parts)
         if found:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
@@ -13,18 +14,22 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from service.contract import detector, faces, finder, framing, image, yunet
+from service.contract import detector, exif, faces, finder, framing, image, jpeg, png, scans, webp, yunet
 from service.contract.faces import Face
 from service.contract.framing import frame
 from service.contract.image import decode, to_tensor
+from service.contract.refusals import ImageError
 from service.contract.spec import Preprocessing
-from trainer.dataset import SCAN_LIMITS, Sample
-from trainer.files import atomic_path
+from trainer.dataset import SCAN_LIMITS, Sample, sample_bytes
+from trainer.errors import TrainerError
+from trainer.files import atomic_path, read_bounded, remove_partial
 from trainer.mapped import release
 from trainer.progress import track
 
 _DECODE_THREADS = 4
 _CHUNK = 64
+_DECODING = (image, jpeg, scans, png, webp, exif)
+_FRAMING = (framing, faces, finder, detector, yunet)
 
 
 def load_tensor(path: Path, preprocessing: Preprocessing, found: tuple[Face, ...] | None = None) -> NDArray[np.uint8]:
@@ -40,7 +45,26 @@ def load_tensor(path: Path, preprocessing: Preprocessing, found: tuple[Face, ...
         OSError: the file cannot be read.
         FinderError: the framing is ``face``, and the face finder does not load.
     """
-    picture = decode(path.read_bytes(), SCAN_LIMITS, preprocessing.exif_policy)
+    return _tensor(read_bounded(path, SCAN_LIMITS.max_bytes), preprocessing, found)
+
+
+def load_sample(sample: Sample, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Return one sample as :func:`load_tensor` would, if its bytes are still those of the scan.
+
+    Raises:
+        TrainerError: they are not, or cannot be decoded.
+        OSError: the file cannot be read.
+        FinderError: as :func:`load_tensor`.
+    """
+    payload = sample_bytes(sample)
+    try:
+        return _tensor(payload, preprocessing, _found(sample, preprocessing))
+    except ImageError as error:
+        raise TrainerError(f"'{sample.path}': {error}") from None
+
+
+def _tensor(payload: bytes, preprocessing: Preprocessing, found: tuple[Face, ...] | None) -> NDArray[np.uint8]:
+    picture = decode(payload, SCAN_LIMITS, preprocessing.exif_policy)
     return to_tensor(picture, preprocessing, frame(picture.rgb, preprocessing, found))
 
 
@@ -51,9 +75,7 @@ def tensor_batches(
     remaining = iter(samples)
     with ThreadPoolExecutor(_DECODE_THREADS) as pool:
         while chunk := list(islice(remaining, batch)):
-            yield np.stack(
-                list(pool.map(lambda s: load_tensor(s.path, preprocessing, _found(s, preprocessing)), chunk))
-            )
+            yield np.stack(list(pool.map(lambda sample: load_sample(sample, preprocessing), chunk)))
 
 
 def _found(sample: Sample, preprocessing: Preprocessing) -> tuple[Face, ...] | None:
@@ -68,18 +90,23 @@ def cache_tensors(
 ) -> NDArray[np.uint8]:
     """Return all samples as one memory-mapped uint8 ``[N, H, W, 3]``, made once.
 
-    The file name holds a hash of the preprocessing, of the code and the Pillow that carry it out,
-    and of every sample's content in order, so a cache of anything else is never taken for this one.
+    The file name holds a hash of the preprocessing, of the code and the libraries that carry it out,
+    and of every sample's content in order, so a cache of anything else is never taken for this one. Its own
+    hash lies beside it, so that one that was damaged is made again.
     """
-    key = hashlib.sha256(repr((sorted(asdict(preprocessing).items()), PIL.__version__)).encode())
-    for module in (image,) if preprocessing.framing == "whole" else (image, framing, faces, finder, detector, yunet):
+    how = (sorted(asdict(preprocessing).items()), PIL.__version__, metadata.version("simplejpeg"))
+    key = hashlib.sha256(repr(how).encode())
+    for module in _DECODING if preprocessing.framing == "whole" else (*_DECODING, *_FRAMING):
         key.update(Path(module.__file__).read_bytes())
     for sample in samples:
         key.update(sample.sha256.encode())
     path = folder / f"tensors-{key.hexdigest()[:32]}.npy"
     shape = (len(samples), preprocessing.input_height, preprocessing.input_width, 3)
-    if not _holds(path, shape):
+    digest_path = path.with_suffix(".sha256")
+    if not _holds(path, shape, digest_path):
         folder.mkdir(parents=True, exist_ok=True)
+        remove_partial(folder, ".partial-*-tensors-*")
+        digest = hashlib.sha256()
         with atomic_path(path) as temporary:
             tensors = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
             _reserve(temporary)
@@ -87,20 +114,30 @@ def cache_tensors(
             batches = tensor_batches(samples, preprocessing)
             for batch in track(batches, f"decode {description}", total=math.ceil(len(samples) / _CHUNK)):
                 tensors[done : done + len(batch)] = batch
+                digest.update(batch)
                 done += len(batch)
                 release(tensors)
             tensors.flush()
             del tensors
+        with atomic_path(digest_path) as temporary:
+            temporary.write_text(digest.hexdigest(), "ascii")
     return np.load(path, mmap_mode="r")
 
 
-def _holds(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether a cache is there and whole; one that is not is made again."""
+def _holds(path: Path, shape: tuple[int, ...], digest_path: Path) -> bool:
+    """Whether a cache is there, whole and as it was written; one that is not is made again."""
     try:
         tensors = np.load(path, mmap_mode="r")
+        expected = digest_path.read_text("ascii")
     except (OSError, ValueError, EOFError):
         return False
-    return tensors.shape == shape and tensors.dtype == np.uint8
+    if tensors.shape != shape or tensors.dtype != np.uint8:
+        return False
+    digest = hashlib.sha256()
+    for start in range(0, len(tensors), _CHUNK):
+        digest.update(np.ascontiguousarray(tensors[start : start + _CHUNK]))
+        release(tensors)
+    return digest.hexdigest() == expected
 
 
 def _reserve(path: Path) -> None:

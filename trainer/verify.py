@@ -1,8 +1,9 @@
 """Parity: the exported file, run by the service's own engine, against the Keras network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,6 +23,27 @@ class Parity:
 
     max_difference: float
     files: int
+
+
+def check_origin(engine: Engine, config: Mapping[str, Any], path: Path) -> None:
+    """Refuse a model file that another run made.
+
+    Args:
+        engine: the model, loaded.
+        config: of the run that it is said to be of.
+        path: of the file.
+
+    Raises:
+        TrainerError: it names another recipe, version or data.
+    """
+    spec = engine.spec
+    said = (spec.name, spec.version, spec.dataset_fingerprint)
+    expected = (config["recipe"]["name"], config["version"], config["dataset"]["fingerprint"])
+    if said != expected:
+        raise TrainerError(
+            f"'{path}' is not this run's model: it says {spec.name} {spec.version}, and the run is "
+            f"{expected[0]} {expected[1]}{'' if said[:2] != expected[:2] else ', on other data'}"
+        )
 
 
 def check_parity(network: keras.Model, engine: Engine, files: Sequence[Path]) -> Parity:

@@ -47,19 +47,22 @@ def test_the_cache_holds_the_contracts_tensors_in_order(faces, tmp_path):
 def test_a_cache_is_made_once_and_never_taken_for_other_data(faces, tmp_path):
     samples, how = scan([faces]).samples, RECIPES["residual-cnn"].preprocessing
     cache_tensors(samples, how, tmp_path, "test")
-    (made,) = tmp_path.iterdir()
+    (made,) = tmp_path.glob("*.npy")
     first = made.stat().st_mtime_ns
     cache_tensors(samples, how, tmp_path, "test")
     assert made.stat().st_mtime_ns == first
     cache_tensors(samples[::-1], how, tmp_path, "test")
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.npy"))) == 2
 
 
 def test_a_damaged_cache_is_made_again(faces, tmp_path):
     samples, how = scan([faces]).samples, RECIPES["residual-cnn"].preprocessing
     whole = np.array(cache_tensors(samples, how, tmp_path, "test"))
-    (path,) = tmp_path.iterdir()
-    for damage in (b"junk", path.read_bytes()[:1000]):
+    (path,) = tmp_path.glob("*.npy")
+    content = path.read_bytes()
+    black = content[:128] + bytes(len(content) - 128)
+    flipped = content[:-1] + bytes([content[-1] ^ 1])
+    for damage in (b"junk", content[:1000], black, flipped):
         path.write_bytes(damage)
         assert np.array_equal(cache_tensors(samples, how, tmp_path, "test"), whole)
 
@@ -85,7 +88,7 @@ def test_reading_a_large_cache_does_not_grow_the_process(tmp_path):
 
 
 def test_a_cache_that_fails_leaves_nothing_behind(faces, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.tensors.load_tensor", lambda *_: 1 / 0)
+    monkeypatch.setattr("trainer.tensors.load_sample", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cache_tensors(scan([faces]).samples, RECIPES["residual-cnn"].preprocessing, tmp_path, "test")
     assert list(tmp_path.iterdir()) == []

@@ -51,7 +51,10 @@ def run_with(fitted, make_model, make_spec, tmp_path):
     def made(version: str, weights: np.ndarray = GOOD, **changes: object) -> Path:
         folder = tmp_path / f"run-{version}"
         shutil.copytree(fitted, folder)
-        fields = {"name": "tiny", "version": version, "temperature": 0.2, "threshold_real": 0.4, "threshold_fake": 0.6}
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"version": version}))
+        fields = {"name": "residual-cnn", "version": version, "dataset_fingerprint": config["dataset"]["fingerprint"]}
+        fields |= {"temperature": 0.2, "threshold_real": 0.4, "threshold_fake": 0.6}
         (folder / "model.onnx").write_bytes(make_model(make_spec(**(fields | changes)), weights=weights))
         return folder
 
@@ -63,7 +66,7 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
 ):
     models = tmp_path / "models"
     assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
-    folder = models / "tiny" / "1"
+    folder = models / "residual-cnn" / "1"
     assert {path.name for path in folder.iterdir()} == {"model.onnx", "metrics.json", "MODEL_CARD.md"}
     assert published_model(models) == folder / "model.onnx"
     assert Engine.load(folder / "model.onnx", "cpu").spec.version == "1"
@@ -71,8 +74,8 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
     assert all(gate["passed"] for gate in metrics["release"]["gates"])
     assert metrics["history"], "the run's own figures stay"
     assert trainer("publish", run_with("2"), "--models", models, "--elsewhere", others, "--robustness", "4") == 0
-    assert published_model(models) == models / "tiny" / "2" / "model.onnx"
-    assert sorted(path.name for path in models.iterdir()) == ["DEFAULT", "tiny"]
+    assert published_model(models) == models / "residual-cnn" / "2" / "model.onnx"
+    assert sorted(path.name for path in models.iterdir()) == ["DEFAULT", "residual-cnn"]
     capsys.readouterr()
     assert trainer("publish", run_with("3"), "--models", models, "--robustness", "4") == 1
     printed = capsys.readouterr()
@@ -84,8 +87,8 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
 
 def test_the_card_says_what_was_measured_and_how_to_make_it_again(trainer, run_with, tmp_path):
     assert trainer("publish", run_with("1"), "--models", tmp_path / "models", "--robustness", "4") == 0
-    card = (tmp_path / "models" / "tiny" / "1" / "MODEL_CARD.md").read_text()
-    assert card.startswith("# tiny 1\n")
+    card = (tmp_path / "models" / "residual-cnn" / "1" / "MODEL_CARD.md").read_text()
+    assert card.startswith("# residual-cnn 1\n")
     assert "| shades | 40 | 40 |" in card
     assert "| shades | 4 | 4 | 1.000 | 0.0 % | 0.0 % | 0.0 % |" in card
     assert "trainer fit shades \\\n    --recipe residual-cnn --set 'batch_size=16' --set 'epochs=1' --out RUN" in card
@@ -116,13 +119,13 @@ def test_a_worse_model_is_refused_by_name_and_changes_nothing(trainer, run_with,
 def test_a_published_model_that_put_other_pictures_aside_counts_by_its_own_figures(trainer, run_with, tmp_path, capsys):
     models = tmp_path / "models"
     assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
-    recorded = models / "tiny" / "1" / "metrics.json"
+    recorded = models / "residual-cnn" / "1" / "metrics.json"
     metrics = json.loads(recorded.read_text())
     del metrics["release"]
     metrics["test"]["pooled"]["roc_auc"] = 0.9
     recorded.write_text(json.dumps(metrics))
     wrong = run_with("0", weights=-GOOD) / "model.onnx"
-    (models / "tiny" / "1" / "model.onnx").write_bytes(wrong.read_bytes())
+    (models / "residual-cnn" / "1" / "model.onnx").write_bytes(wrong.read_bytes())
     capsys.readouterr()
     assert trainer("publish", run_with("2"), "--models", models, "--robustness", "4", "--check") == 0
     said = capsys.readouterr()
@@ -225,3 +228,13 @@ def test_runs_on_different_data_are_not_ranked(trainer, run_with, capsys):
     (other / "config.json").write_text(json.dumps(config))
     assert trainer("rank", one, other) == 1
     assert "2 different sets of pictures" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", ["publish", "rank"])
+def test_another_runs_model_in_a_run_is_refused(trainer, run_with, make_model, make_spec, tmp_path, capsys, command):
+    """Found in review: a model.onnx that was copied into a run took first place, and was measured for release."""
+    run, other = run_with("1"), make_model(make_spec(name="efficientnet-lite", version="1"), weights=GOOD)
+    (run / "model.onnx").write_bytes(other)
+    models = ("--models", tmp_path / "models", "--robustness", "4") if command == "publish" else ()
+    assert trainer(command, run, *models) == 1
+    assert "is not this run's model: it says efficientnet-lite 1" in capsys.readouterr().err.replace("\n", " ")

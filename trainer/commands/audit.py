@@ -55,4 +55,4 @@ def audit(
     if report:
         with new_folder(report) as folder:
             write_audit(found, dataset, folder / "audit.json", folder / "audit.html", left)
-        console.print(f"written: {report}", highlight=False)
+        console.print(f"written: {report}")

@@ -98,7 +98,7 @@ def fit(
     try:
         metrics = run_fit(options)
     except (OSError, PeerLost, WorkerLost, KeyboardInterrupt):
-        if options.run.checkpoints.is_dir():
+        if (options.run.checkpoints / "state.json").exists():
             console.print("the run can go on after its last finished epoch: the same command and --resume")
         raise
     if metrics:
@@ -107,4 +107,4 @@ def fit(
         print_table(evaluation_table(metrics["test"]))
         parity = metrics["parity"]
         console.print(f"parity: largest logit difference {parity['max_difference']:.1e} over {parity['files']} files")
-    console.print(f"written: {out}", highlight=False)
+    console.print(f"written: {out}")

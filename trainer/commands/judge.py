@@ -48,7 +48,7 @@ def compare(
     """Score the same labelled folders with several model files, side by side."""
     from trainer.evaluation_page import comparison_table
 
-    models = [path for path in paths if path.suffix == ".onnx" or path.is_file()]
+    models = [path for path in paths if path.is_file() or (path.suffix == ".onnx" and not path.is_dir())]
     data = [path for path in paths if path not in models]
     if len(models) < 2 or not data:
         raise TrainerError(f"{len(models)} model files and {len(data)} data folders: needs at least two and one")
@@ -73,12 +73,12 @@ def _assess(
     print_left_out(dataset)
     if unseen_by:
         before, dataset = len(dataset.samples), without(dataset, unseen_by)
-        console.print(f"{before - len(dataset.samples)} pictures left out that the runs have seen", highlight=False)
+        console.print(f"{before - len(dataset.samples)} pictures left out that the runs have seen")
     found = [assess(name, path, engine, dataset, robust) for name, (path, engine) in engines.items()]
     if report:
         with new_folder(report) as folder:
             write_report(found, folder)
-        console.print(f"written: {report / 'report.html'}", highlight=False)
+        console.print(f"written: {report / 'report.html'}")
     return found
 
 

@@ -139,6 +139,6 @@ def publish(
     if candidate.first:
         console.print(f"nothing is published in '{models}': the aims alone count")
     if not check:
-        console.print(f"published: {write(candidate, models)}", highlight=False)
+        console.print(f"published: {write(candidate, models)}")
     elif refused(candidate.gates):
         raise typer.Exit(1)

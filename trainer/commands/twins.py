@@ -38,4 +38,4 @@ def twins(
     left_out = write_twins(out, originals, models, label, most, seed)
     if left_out:
         console.print(f"{left_out} pictures left out: smaller or of another shape than what they should resemble")
-    console.print(f"written: {out}", highlight=False)
+    console.print(f"written: {out}")
