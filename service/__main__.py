@@ -36,7 +36,9 @@ def _settings(arguments: list[str]) -> Settings:
     try:
         return Settings(_cli_parse_args=arguments)
     except ValidationError as error:
-        _refuse("; ".join(_broken(item) for item in error.errors()))
+        # A default that is computed from a setting that is broken is no fault of its own.
+        broken = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
+        _refuse("; ".join(_broken(item) for item in broken))
     except SettingsError as error:
         _refuse(str(error))
     except OSError as error:

@@ -101,6 +101,8 @@ def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, 
     ("arguments", "message"),
     [
         (["--port", "99999"], "service: setting --port (SERVICE_PORT): "),
+        (["--model-sha256", "abc"], "service: setting --model-sha256 (SERVICE_MODEL_SHA256): "),
+        (["--model", "/dev/zero"], "service: model file '/dev/zero' is not a regular file"),
         (["--provider", "tpu"], "service: setting --provider (SERVICE_PROVIDER): "),
         (["--host", "192.0.2.1"], "service: cannot listen on 192.0.2.1 port 8000: Cannot assign requested address"),
         (["--faces", "off", "--check-recompression", "true"], "service: setting --check-recompression (SERVICE_CHECK_"),
@@ -136,6 +138,7 @@ def test_a_start_that_cannot_be_is_one_line(arguments, message):
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stderr.startswith(message)
+    assert "default factory" not in ended.stderr
 
 
 def test_workers_that_cannot_start_say_why_once_and_in_the_end():
