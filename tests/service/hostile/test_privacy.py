@@ -24,7 +24,7 @@ MARK = b"marked-picture-7f3a"
 @contextmanager
 def jailed(folder) -> Iterator[tuple[str, subprocess.Popen]]:
     if not jail.available():
-        pytest.skip("needs Linux on x86-64 or aarch64, where system calls can be refused")
+        pytest.skip("needs a Linux (x86-64 or aarch64) where a process may refuse itself system calls")
     port = free_port()
     command = ["-m", "tests.service.hostile.jail", sys.executable, "-m", "service"]
     process = subprocess.Popen(
@@ -49,7 +49,7 @@ def jailed(folder) -> Iterator[tuple[str, subprocess.Popen]]:
 def test_the_jail_keeps_a_process_from_writing_and_from_calling(tmp_path):
     """Else the next test would prove nothing."""
     if not jail.available():
-        pytest.skip("needs Linux on x86-64 or aarch64, where system calls can be refused")
+        pytest.skip("needs a Linux (x86-64 or aarch64) where a process may refuse itself system calls")
     code = (
         "import socket, os, sys\n"
         "tries = [lambda: open(sys.argv[1], 'wb'), lambda: os.mkdir(sys.argv[1]), lambda: os.memfd_create('m'),\n"
