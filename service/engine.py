@@ -133,7 +133,7 @@ class Engine:
                 return cls._proven(content, provider, threads or processors(), cuda or Cuda(), max_batch)
         # What a process that gets no more memory fails with, or one that can start no thread.
         except (MemoryError, RuntimeError, ImportError) as error:
-            raise ModelFileError(f"it takes more than {_MOST_MEMORY} bytes of memory: {error}") from None
+            raise ModelFileError(f"it cannot be loaded within {_MOST_MEMORY} bytes of memory: {error}") from None
 
     @classmethod
     def _proven(cls, content: bytes, provider: Provider, threads: int, cuda: Cuda, max_batch: int) -> "Engine":
@@ -215,7 +215,7 @@ class Engine:
                 self._run(self._blank(count), options)
             draw = np.random.default_rng(0)
             for count in sorted({1, max_batch}):
-                noise = draw.integers(0, 256, self._blank(count).shape, np.uint8)
+                noise = draw.integers(0, 256, (count, *self._blank(1).shape[1:]), np.uint8)
                 noise[0] = 255
                 self._run(noise, options)
         finally:

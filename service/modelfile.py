@@ -14,6 +14,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from service.contract.protobuf import message_classes
+from service.contract.text import one_line
 
 LARGEST: Final = 512 * 1024 * 1024
 _MOST_NODES: Final = 2000
@@ -83,7 +84,7 @@ class ModelFileError(Exception):
     """The model file is missing, corrupt, hostile, or contradicts its metadata; one line, whatever the file holds."""
 
     def __init__(self, message: str) -> None:
-        line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
+        line = one_line(message)
         super().__init__(line if len(line) <= _LONGEST_MESSAGE else line[:_LONGEST_MESSAGE] + " …")
 
 

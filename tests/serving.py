@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,14 +42,42 @@ def serving(
         stderr=subprocess.PIPE,
         text=True,
     )
+    with once_ready(process, port) as address:
+        yield address, process
+
+
+@contextmanager
+def once_ready(process: subprocess.Popen, port: int) -> Iterator[str]:
+    """Yield the address of a service that was started on a port, once it is ready; kill it in the end."""
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60
         while request(f"{address}/readyz")[0] != 200:
-            assert process.poll() is None, process.stderr.read()
+            assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        yield address, process
+        yield address
     finally:
         process.kill()
         process.communicate()
+
+
+def children(parent: int) -> set[int]:
+    """Return the worker processes of a process (the resource tracker is none)."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            status, command = (entry / "status").read_text(), (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"\nPPid:\t{parent}\n" in status and b"spawn_main" in command:
+            found.add(int(entry.name))
+    return found
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

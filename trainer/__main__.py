@@ -13,6 +13,7 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"trainer: {missing.name} is not installed; the extra 'trainer' has it: pip install '.[trainer]'")
 
+from service.contract.text import one_line
 from trainer.commands.audit import audit
 from trainer.commands.fit import fit
 from trainer.commands.judge import compare, evaluate, predict
@@ -59,8 +60,7 @@ def _fail(message: str) -> None:
 
 
 def _say(message: str) -> None:
-    line = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)
-    console.print(f"error: {line}", style="bold red", soft_wrap=True)
+    console.print(f"error: {one_line(message)}", style="bold red", soft_wrap=True)
 
 
 if __name__ == "__main__":

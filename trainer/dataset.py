@@ -1,8 +1,6 @@
 """Scan: folders of faces to a list of readable, distinct, labelled pictures and their fingerprint."""
 
 import hashlib
-import os
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +17,7 @@ from service.contract.refusals import ImageError, Limits
 from trainer.errors import TrainerError
 from trainer.facts import Facts, facts_of_file
 from trainer.files import read_bounded
+from trainer.folders import printable, walk
 from trainer.progress import track
 
 Label = Literal["real", "fake"]
@@ -27,7 +26,6 @@ LABELS: tuple[Label, Label] = ("real", "fake")
 SCAN_LIMITS = Limits(max_bytes=200 * 1024 * 1024, max_pixels=150_000_000)
 _DECODE_THREADS = 4
 _WINDOW = 256
-_SPECIAL = "unreadable: not a regular file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +155,6 @@ def _numbered(names: list[str], roots: list[Path]) -> list[str]:
     return [found[root] for root in roots]
 
 
-def printable(name: str) -> str:
-    """Return a name from the file system as text that can be printed and written anywhere, on one line."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
 def _files(source: str, root: Path) -> list["tuple[str, Label, Path] | Rejected"]:
     folders: list[tuple[Label, Path]] = [(label, root / label) for label in LABELS if (root / label).is_dir()]
     if not folders:
@@ -172,57 +164,6 @@ def _files(source: str, root: Path) -> list["tuple[str, Label, Path] | Rejected"
         for path, problem in sorted(walk(folder)):
             found.append(Rejected(path, label, source, problem) if problem else (source, label, path))
     return found
-
-
-def walk(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file under a folder, and what is wrong with it, if anything; hidden ones and folders are passed over.
-
-    Links are followed, each folder once, whatever links lead to it.
-    """
-    unreadable: list[OSError] = []
-    seen: set[tuple[int, int]] = set()
-    links: list[Path] = []
-    for name, folders, files in os.walk(folder, onerror=unreadable.append):
-        # Links later, so that what they lead to is known by its own name where it lies in this folder too.
-        links += sorted(Path(name) / child for child in folders if (Path(name) / child).is_symlink())
-        yield from _entries(Path(name), folders, files, seen)
-    for link in links:
-        if not link.name.startswith("."):
-            for name, folders, files in os.walk(link, onerror=unreadable.append, followlinks=True):
-                yield from _entries(Path(name), folders, files, seen)
-    for error in unreadable:
-        yield Path(error.filename), f"unreadable folder: {error.strerror}"
-
-
-def _entries(
-    folder: Path, folders: list[str], files: list[str], seen: set[tuple[int, int]]
-) -> Iterator[tuple[Path, str]]:
-    """Yield the files of one folder; take out of ``folders`` those that are not to be walked."""
-    try:
-        state = folder.stat()
-    except OSError as error:
-        yield folder, f"unreadable folder: {error.strerror}"
-        return
-    if (state.st_dev, state.st_ino) in seen:
-        folders.clear()
-        yield folder, "unreadable: a link to a folder that is read already"
-        return
-    seen.add((state.st_dev, state.st_ino))
-    folders[:] = sorted(child for child in folders if not child.startswith("."))
-    for file in files:
-        if not file.startswith("."):
-            yield folder / file, _problem(folder / file)
-
-
-def _problem(path: Path) -> str:
-    try:
-        if stat.S_ISREG(path.stat().st_mode):
-            return ""
-    except FileNotFoundError:
-        return "unreadable: a broken link"
-    except OSError as error:
-        return f"unreadable: {error.strerror}"
-    return _SPECIAL
 
 
 def sample_bytes(sample: Sample) -> bytes:

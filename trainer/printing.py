@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # rich's tables and the scan are heavy, and --help needs neit
 
 def print_left_out(dataset: "Dataset") -> None:
     """Name every file left out, with its reason, on standard error."""
-    from trainer.dataset import printable
+    from trainer.folders import printable
 
     for left_out in dataset.rejected:
         console.print(f"left out {printable(str(left_out.path))}: {left_out.reason}", soft_wrap=True)

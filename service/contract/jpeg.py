@@ -120,7 +120,7 @@ def pixels(still: Still) -> Image.Image:
         raise Corrupt("the JPEG has a subsampling that is not read here") from None
     except ValueError as error:
         raise Corrupt(f"the JPEG is cut off or damaged: {error}") from None
-    # A copy, as Pillow makes one of every mode but RGBX: it can read from memory that is used again and again.
+    # A copy, because the samples may lie in memory that the next picture is decoded into.
     return Image.frombytes(mode, (still.width, still.height), samples.reshape(-1).data, "raw", raw)
 
 

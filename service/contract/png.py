@@ -17,9 +17,9 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS: Final = 100_000
 _ANIMATION: Final = (b"acTL", b"fcTL", b"fdAT")
 _READ: Final = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
-# A lower-case first letter marks a chunk that a reader may pass over.
 _BEFORE_PIXELS: Final = (b"PLTE", b"tRNS")
 _PALETTE: Final = 3
+# A lower-case first letter marks a chunk that a reader may pass over.
 _ANCILLARY: Final = 0x20
 _PIECE: Final = 1 << 20
 # Bits a sample that each colour type may have, and its samples a pixel.

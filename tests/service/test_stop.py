@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.serving import request, serving
+from tests.serving import children, request, serving, until
 
 QUIET = ("--log-level", "warning")
 
@@ -30,13 +30,6 @@ def answer(connection: socket.socket) -> bytes:
     while chunk := connection.recv(65536):
         received += chunk
     return received
-
-
-def until(condition, seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture
@@ -127,19 +120,6 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
         process.kill()
         until(lambda: not any(map(lives, workers)))
         assert request(f"{address}/healthz")[0] == 0
-
-
-def children(parent: int) -> set[int]:
-    """Return the worker processes of a process (the resource tracker is none)."""
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            status, command = (entry / "status").read_text(), (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if f"\nPPid:\t{parent}\n" in status and b"spawn_main" in command:
-            found.add(int(entry.name))
-    return found
 
 
 def lives(process: int) -> bool:

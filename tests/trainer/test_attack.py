@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from trainer.checkpoints import RunState, load_network
-from trainer.dataset import printable, scan
+from trainer.dataset import scan
 from trainer.errors import TrainerError
 from trainer.files import atomic_path, held, new_folder, read_bounded, remove_partial
+from trainer.folders import printable
 from trainer.groups import grouped
 from trainer.recipes import RECIPES
 from trainer.run import Run

@@ -2,9 +2,8 @@
 
 import io
 
-import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from service.contract.drawn import is_drawn
 from service.contract.framing import FacePolicy
@@ -12,23 +11,7 @@ from service.contract.image import decode
 from service.contract.preparation import prepare
 from service.contract.refusals import Limits
 from service.contract.spec import Preprocessing
-
-
-def cartoon(side: int = 400) -> Image.Image:
-    image = Image.new("RGB", (side, side), (120, 190, 240))
-    draw, unit = ImageDraw.Draw(image), side / 100
-    for box, colour in [
-        ((15, 10, 85, 95), (245, 200, 160)),
-        ((12, 5, 88, 35), (90, 50, 20)),
-        ((30, 40, 44, 52), (255, 255, 255)),
-        ((56, 40, 70, 52), (255, 255, 255)),
-        ((35, 43, 41, 50), (20, 60, 120)),
-        ((61, 43, 67, 50), (20, 60, 120)),
-        ((46, 55, 55, 66), (230, 170, 130)),
-        ((36, 72, 64, 80), (190, 40, 50)),
-    ]:
-        draw.ellipse([edge * unit for edge in box], fill=colour, outline=(20, 10, 10), width=round(1.5 * unit))
-    return image
+from tests.cartoon import cartoon
 
 
 def whole(image: Image.Image) -> tuple[float, float, float, float]:
@@ -103,4 +86,3 @@ def test_only_the_face_counts_not_what_is_around_it(astronaut):
     (look,) = prepare(decode(buffer.getvalue(), Limits(), "apply"), how, FacePolicy()).looks
     assert look.face is not None
     assert not look.drawn
-    assert np.asarray(page).shape == (1000, 1000, 3)

@@ -16,7 +16,7 @@ from service import metrics as metrics_module
 from service.metrics import Metrics
 from tests.conftest import REPOSITORY
 from tests.service.hostile.storm import Outcome, storm
-from tests.serving import request, serving
+from tests.serving import children, free_port, once_ready, request, serving, until
 
 QUIET = ("--log-level", "warning")
 MODEL = REPOSITORY / "models" / "residual-cnn" / "0.1.2" / "model.onnx"
@@ -43,30 +43,11 @@ class Storm(threading.Thread):
         return self.outcome
 
 
-def children(parent: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            status, command = (entry / "status").read_text(), (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if f"\nPPid:\t{parent}\n" in status and b"spawn_main" in command:
-            found.append(int(entry.name))
-    return sorted(found)
-
-
 def listening(address: str) -> int:
     """Return how many workers listen on a port; each has a socket of its own."""
     place, listen = f":{port_of(address):04X}", "0A"
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     return sum(fields[1].endswith(place) and fields[3] == listen for fields in map(str.split, lines))
-
-
-def until(condition) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_storm_of_clients_gets_its_own_answers_and_leaves_nothing_behind(tmp_path):
@@ -75,9 +56,8 @@ def test_a_storm_of_clients_gets_its_own_answers_and_leaves_nothing_behind(tmp_p
         assert not outcome.wrong
         assert outcome.answers["good 200"] > 50
         assert outcome.answers["left"] > 30
-        end = time.monotonic() + 10
-        while b"service_in_flight 0.0" not in (series := request(f"{address}/metrics")[1]):
-            assert time.monotonic() < end
+        until(lambda: b"service_in_flight 0.0" in request(f"{address}/metrics")[1])
+        series = request(f"{address}/metrics")[1]
         assert b"service_queue_length 0.0" in series
         assert request(f"{address}/readyz")[0] == 200
 
@@ -109,12 +89,12 @@ def test_a_worker_that_is_killed_is_replaced_whatever_became_of_the_model_file(t
         else:
             shutil.copy(REPOSITORY / "models" / "dilated-cnn-128" / "0.1.0" / "model.onnx", model)
         burst = Storm(address, 150, gone_is_fine=True)
-        killed = children(process.pid)[0]
+        killed = min(children(process.pid))
         os.kill(killed, signal.SIGKILL)
         outcome = burst.ended()
         assert not outcome.wrong
         assert outcome.answers["good 200"]
-        until(lambda: len(set(children(process.pid)) - {killed}) == 2 and listening(address) == 2)
+        until(lambda: len(children(process.pid) - {killed}) == 2 and listening(address) == 2)
         answers = {request(f"{address}/model")[1] for _ in range(8)}
         assert answers == {before}  # also from the new one
         assert not asyncio.run(storm(port_of(address), 60)).wrong
@@ -137,8 +117,6 @@ def test_the_model_file_may_go_while_it_is_served(tmp_path, fate):
 
 def test_a_log_that_cannot_be_written_stops_nobody(tmp_path, astronaut, encode):
     """A full disk under the log."""
-    from tests.serving import free_port
-
     port = free_port()
     with Path("/dev/full").open("wb") as full:
         process = subprocess.Popen(
@@ -148,18 +126,10 @@ def test_a_log_that_cannot_be_written_stops_nobody(tmp_path, astronaut, encode):
             stdout=full,
             stderr=full,
         )
-        try:
-            end = time.monotonic() + 60
-            while request(f"http://127.0.0.1:{port}/readyz")[0] != 200:
-                assert process.poll() is None
-                assert time.monotonic() < end
-                time.sleep(0.05)
-            assert [request(f"http://127.0.0.1:{port}/predict", encode(astronaut))[0] for _ in range(5)] == [200] * 5
+        with once_ready(process, port) as address:
+            assert [request(f"{address}/predict", encode(astronaut))[0] for _ in range(5)] == [200] * 5
             process.terminate()
             assert process.wait(10) == 0
-        finally:
-            process.kill()
-            process.wait()
 
 
 def test_no_room_for_the_series_of_workers_stops_the_start(tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ import hashlib
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from tests.bench.serving.load import multipart
 from tests.conftest import REPOSITORY
 from tests.service.hostile import jail
 from tests.service.hostile.families import with_segment
-from tests.serving import free_port, request
+from tests.serving import free_port, once_ready, request
 
 MARK = b"marked-picture-7f3a"
 
@@ -34,16 +33,8 @@ def jailed(folder) -> Iterator[tuple[str, subprocess.Popen]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    address, end = f"http://127.0.0.1:{port}", time.monotonic() + 60
-    try:
-        while request(f"{address}/readyz")[0] != 200:
-            assert process.poll() is None, process.stderr.read().decode()
-            assert time.monotonic() < end
-            time.sleep(0.05)
+    with once_ready(process, port) as address:
         yield address, process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_the_jail_keeps_a_process_from_writing_and_from_calling(tmp_path):
