@@ -15,11 +15,12 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from service.contract.faces import Face
 from service.contract.image import resize
+from trainer.drawings import drawing
 from trainer.recipes import FACE_MARGIN, Recipe, Reencoding
 
 Tensor = NDArray[np.uint8]
-# Cached tensor, the same picture as it will be served, generator, the face in the cached tensor.
-Augment = Callable[[Tensor, Tensor, np.random.Generator, Face | None], Tensor]
+# Cached tensor, the same picture as it will be served, generator, the face in the cached tensor, whether to draw it.
+Augment = Callable[[Tensor, Tensor, np.random.Generator, Face | None, bool], Tensor]
 Crop = Callable[[Tensor, np.random.Generator, Face], Image.Image]
 Step = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -36,7 +37,7 @@ def make_augment(recipe: Recipe) -> Augment | None:
             recipe.preprocessing.input_height, recipe.reencoding, jitter, recipe.preprocessing.resize_filter
         )
     finish = classic if recipe.augmentation == "classic" else None
-    return Framed(jitter, finish) if jitter or finish else None
+    return Framed(jitter, finish) if jitter or finish or recipe.drawings else None
 
 
 class Framed:
@@ -45,9 +46,13 @@ class Framed:
     def __init__(self, jitter: "Jitter | None", finish: Callable[[Tensor, np.random.Generator], Tensor] | None) -> None:
         self._jitter, self._finish = jitter, finish
 
-    def __call__(self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None) -> Tensor:
+    def __call__(
+        self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None, drawn: bool = False
+    ) -> Tensor:
         """Augment one picture to the size of ``served``; arguments as of :class:`Reencode`."""
         picture = np.asarray(self._jitter(image, rng, face), dtype=np.uint8) if self._jitter and face else served
+        if drawn:
+            picture = np.asarray(drawing(Image.fromarray(picture), rng), dtype=np.uint8)
         return self._finish(picture, rng) if self._finish else picture
 
 
@@ -133,7 +138,9 @@ class Reencode:
             (how.mask, _mask),
         )
 
-    def __call__(self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None) -> Tensor:
+    def __call__(
+        self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None, drawn: bool = False
+    ) -> Tensor:
         """Augment one picture to uint8 ``[side, side, 3]``.
 
         Args:
@@ -141,8 +148,11 @@ class Reencode:
             served: the same picture as the service will see it, ``[side, side, 3]``.
             rng: decides everything.
             face: in pixels of ``image``, for framing ``face``.
+            drawn: make a drawing of it first (:mod:`trainer.drawings`).
         """
         picture = self._crop(image, served, rng, face)
+        if drawn:
+            picture = drawing(picture, rng)
         if rng.random() < self._how.flip:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         for position in rng.permutation(len(self._steps)):

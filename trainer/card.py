@@ -63,6 +63,7 @@ def command(config: Mapping[str, Any]) -> str:
     flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
     flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []
     flags += [f"--holdout-source {shlex.quote(source)}" for source in config.get("holdout", [])]
+    flags += [f"--outliers {shlex.quote(source)}" for source in _outliers(config)]
     flags += [f"--seed {config['seed']}"] if config["seed"] != 42 else []
     flags += [f"--split-seed {split_seed(config)}"] if split_seed(config) != config["seed"] else []
     return f"trainer fit {' '.join(map(shlex.quote, _sources(config)))} \\\n    {' '.join(flags)} --out RUN"
@@ -70,6 +71,12 @@ def command(config: Mapping[str, Any]) -> str:
 
 def _sources(config: Mapping[str, Any]) -> list[str]:
     return sorted({key.rsplit("/", 1)[0] for key in config["dataset"]["counts"]})
+
+
+def _outliers(config: Mapping[str, Any]) -> dict[str, int]:
+    """Return pictures by source."""
+    counts = config.get("outliers", {"counts": {}})["counts"]
+    return {key.rsplit("/", 1)[0]: count for key, count in sorted(counts.items())}
 
 
 def _weaknesses(release: Mapping[str, Any]) -> dict[str, list[str]]:

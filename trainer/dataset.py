@@ -20,8 +20,8 @@ from trainer.files import read_bounded
 from trainer.folders import printable, walk
 from trainer.progress import track
 
-Label = Literal["real", "fake"]
-LABELS: tuple[Label, Label] = ("real", "fake")
+Label = Literal["real", "fake", "neither"]
+LABELS: tuple[Label, Label] = ("real", "fake")  # the classes; what is neither is trained on alone
 # Training reads what people collected, not what strangers upload: generous, but still bounded.
 SCAN_LIMITS = Limits(max_bytes=200 * 1024 * 1024, max_pixels=150_000_000)
 _DECODE_THREADS = 4
@@ -34,7 +34,7 @@ class Sample:
 
     Attributes:
         path: where its bytes are.
-        label: ``real`` or ``fake``.
+        label: ``real`` or ``fake``; ``neither`` for outliers (:mod:`trainer.outliers`).
         source: name of the data root it came from.
         sha256: of its bytes, hexadecimal.
         group: pictures of one group stay on one side of a split; empty where it stands alone.
@@ -100,22 +100,38 @@ def scan(
     Raises:
         TrainerError: a root is missing or holds neither folder, or a class is empty.
     """
-    named = dict(_named(roots))
+    named = dict(named_roots(roots))
     files = [found for source, root in named.items() for found in _files(source, root)]
-    samples: list[Sample] = []
-    rejected: list[Rejected] = [found for found in files if isinstance(found, Rejected)]
-    files = [found for found in files if not isinstance(found, Rejected)]
-    for result in track(_read_all(files, facts), "scan", total=len(files)):
-        (samples if isinstance(result, Sample) else rejected).append(result)  # type: ignore[arg-type]
-    if not keep_duplicates:
-        samples, duplicates = _without_duplicates(samples)
-        rejected += duplicates
-    dataset = Dataset(tuple(samples), tuple(rejected), named)
+    dataset = read_dataset(files, named, keep_duplicates=keep_duplicates, facts=facts)
     _check_classes(dataset, roots, one_class)
     return dataset
 
 
-def _named(roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+def read_dataset(
+    files: "Sequence[tuple[str, Label, Path] | Rejected]",
+    roots: Mapping[str, Path],
+    *,
+    keep_duplicates: bool = False,
+    facts: bool = True,
+) -> Dataset:
+    """Read files that stand in a stable order; arguments as of :func:`scan`."""
+    samples: list[Sample] = []
+    rejected = [found for found in files if isinstance(found, Rejected)]
+    there = [found for found in files if not isinstance(found, Rejected)]
+    for result in track(_read_all(there, facts), "scan", total=len(there)):
+        (samples if isinstance(result, Sample) else rejected).append(result)  # type: ignore[arg-type]
+    if not keep_duplicates:
+        samples, duplicates = _without_duplicates(samples)
+        rejected += duplicates
+    return Dataset(tuple(samples), tuple(rejected), roots)
+
+
+def named_roots(roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield a name for each data folder, and the folder.
+
+    Raises:
+        TrainerError: one does not exist, or is given twice.
+    """
     resolved = [root.resolve() for root in roots]
     for given, root in zip(roots, resolved, strict=True):
         if not root.is_dir():
@@ -159,11 +175,15 @@ def _files(source: str, root: Path) -> list["tuple[str, Label, Path] | Rejected"
     folders: list[tuple[Label, Path]] = [(label, root / label) for label in LABELS if (root / label).is_dir()]
     if not folders:
         raise TrainerError(f"data folder '{root}' holds neither 'real' nor 'fake'")
-    found: list[tuple[str, Label, Path] | Rejected] = []
-    for label, folder in folders:
-        for path, problem in sorted(walk(folder)):
-            found.append(Rejected(path, label, source, problem) if problem else (source, label, path))
-    return found
+    return [found for label, folder in folders for found in files_of(source, label, folder)]
+
+
+def files_of(source: str, label: Label, folder: Path) -> "list[tuple[str, Label, Path] | Rejected]":
+    """Return every file under a folder in a stable order, or why it is left out."""
+    return [
+        Rejected(path, label, source, problem) if problem else (source, label, path)
+        for path, problem in sorted(walk(folder))
+    ]
 
 
 def sample_bytes(sample: Sample) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import keras
+import numpy as np
 
 from service.contract.spec import Precision, check_field
 from trainer import plots
@@ -28,6 +29,7 @@ from trainer.history import write_history
 from trainer.interrupt import between_batches
 from trainer.leftover import weigh
 from trainer.networks import compiled_network
+from trainer.outliers import scan_outliers
 from trainer.pipeline import Batches, one_hot
 from trainer.printing import print_left_out
 from trainer.progress import console
@@ -69,25 +71,26 @@ def _fit(options: FitOptions, shard: Shard) -> dict[str, Any] | None:
     dataset = scan(options.roots, keep_duplicates=options.split_rule == "as-published")
     dataset = with_faces(dataset, recipe)
     dataset = grouped(dataset, options.groups, one_class=options.one_class_groups)
-    parts = split_of(options, dataset)
-    agree(shard, identity(options, dataset))
+    outliers = scan_outliers(options.outliers, recipe, dataset)
+    parts = split_of(options, dataset, outliers)
+    agree(shard, identity(options, dataset, outliers))
     if len(parts.validation) < shard.devices:
         raise TrainerError(f"{len(parts.validation)} validation pictures do not divide among {shard.devices} devices")
     if not shard.writes:
-        _follow(options, parts, shard)
+        _follow(options, parts, outliers.samples, shard)
         return None
     found = None if options.resume else audit(dataset)
-    write_start(options, dataset, parts, found)
+    write_start(options, dataset, outliers, parts, found)
     with nullcontext() if options.resume else held(run.folder):
-        return _train_and_finish(options, dataset, parts, found.findings if found else [], shard)
+        _announce(dataset, outliers, parts, found.findings if found else [])
+        return _train_and_finish(options, parts, outliers.samples, shard)
 
 
 def _train_and_finish(
-    options: FitOptions, dataset: Dataset, parts: Split, findings: Sequence[str], shard: Shard
+    options: FitOptions, parts: Split, outliers: Sequence[Sample], shard: Shard
 ) -> dict[str, Any] | None:
     run, recipe = options.run, options.recipe
-    _announce(dataset, parts, findings)
-    state, interrupted = _train(options, parts, options.cache or run.cache, shard)
+    state, interrupted = _train(options, parts, outliers, options.cache or run.cache, shard)
     alone()
     _keep_best(run, recipe, state)
     metrics = None
@@ -109,32 +112,36 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder.rename(folder.with_name(f".partial-{folder.name}")))
 
 
-def _follow(options: FitOptions, parts: Split, shard: Shard) -> None:
+def _follow(options: FitOptions, parts: Split, outliers: Sequence[Sample], shard: Shard) -> None:
     """Train beside the process that writes the run, with a cache of one's own."""
     if options.cache:
-        _train(options, parts, options.cache, shard)
+        _train(options, parts, outliers, options.cache, shard)
         return
     with tempfile.TemporaryDirectory() as cache:
-        _train(options, parts, Path(cache), shard)
+        _train(options, parts, outliers, Path(cache), shard)
 
 
-def _announce(dataset: Dataset, parts: Split, findings: Sequence[str]) -> None:
-    for source, count in dataset.counts().items():
+def _announce(dataset: Dataset, outliers: Dataset, parts: Split, findings: Sequence[str]) -> None:
+    for source, count in {**dataset.counts(), **outliers.counts()}.items():
         console.print(f"{source}: {count} images")
     print_left_out(dataset)
+    print_left_out(outliers)
     sizes = f"train {len(parts.train)}, validation {len(parts.validation)}, "
     sizes += f"calibration {len(parts.calibration)}, test {len(parts.test)}, held out {len(parts.holdout)}"
-    console.print(f"{len(dataset.rejected)} files left out; {sizes}")
+    sizes += f", neither {len(outliers.samples)}" if outliers.samples else ""
+    console.print(f"{len(dataset.rejected) + len(outliers.rejected)} files left out; {sizes}")
     for sentence in findings:
         console.print(f"audit: {sentence}", soft_wrap=True)
 
 
-def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tuple[RunState, bool]:
+def _train(
+    options: FitOptions, parts: Split, outliers: Sequence[Sample], cache: Path, shard: Shard
+) -> tuple[RunState, bool]:
     """Fit the remaining epochs; return the state, and whether Ctrl-C ended it early."""
     run, recipe = options.run, options.recipe
     keras.utils.set_random_seed(options.seed)
     state = RunState.load(run.checkpoints) if options.resume else RunState()
-    train = _batches(options, parts.train, cache, state.epoch, shard)
+    train = _batches(options, parts.train, outliers, cache, state.epoch, shard)
     validation = Batches(
         cache_tensors(parts.validation, recipe.preprocessing, cache, "validation"),
         one_hot(parts.validation, recipe.class_names),
@@ -171,13 +178,22 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
     return checkpoints.state, False
 
 
-def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch: int, shard: Shard) -> Batches:
-    recipe = options.recipe
+def _batches(
+    options: FitOptions,
+    classed: Sequence[Sample],
+    outliers: Sequence[Sample],
+    cache: Path,
+    epoch: int,
+    shard: Shard,
+) -> Batches:
+    recipe, samples = options.recipe, [*classed, *outliers]
     tensors = cache_tensors(samples, recipe.preprocessing, cache, "training")
     larger = None
     if recipe.train_preprocessing != recipe.preprocessing:
         larger = cache_tensors(samples, recipe.train_preprocessing, cache, "training, larger")
-    weights, left = weigh(samples, tensors, recipe.balance)
+    weights, left = weigh(classed, tensors[: len(classed)], recipe.balance)
+    if weights is not None:
+        weights = np.concatenate([weights, np.ones(len(outliers), np.float32)])
     augment = make_augment(recipe)
     if shard.writes:
         write_json(options.run.config, {**options.run.read_config(), "after_preprocessing": left})
@@ -189,8 +205,9 @@ def _batches(options: FitOptions, samples: Sequence[Sample], cache: Path, epoch:
         larger=larger,
         faces=faces_in_tensors(samples, recipe.train_preprocessing),
         weights=weights,
-        alternating=one_class_sources(samples) if recipe.balance == "subsample" else (),
+        alternating=one_class_sources(classed) if recipe.balance == "subsample" else (),
         augment=augment,
+        drawings=recipe.drawings,
         views=recipe.views,
         seed=options.seed,
         first_epoch=epoch,

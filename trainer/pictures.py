@@ -15,6 +15,8 @@ from trainer.augment import Augment
 from trainer.mapped import received, release, to_send
 
 Tensors = NDArray[np.uint8]
+# Beside the views' numbers, so that which pictures are drawn is decided apart from how they are augmented.
+_DRAWN = 1 << 16
 
 
 # Without slots: before Python 3.11.4 a frozen class with slots pickles its fields past __getstate__ (gh-104035).
@@ -29,6 +31,7 @@ class Pictures:
         augment: what to do to each picture; None gives it as served.
         views: how often each picture stands in a batch, one after the other and augmented anew.
         seed: of the augmentation.
+        drawings: share of the pictures that are made drawings of, another in each epoch, in all of their views.
     """
 
     served: Tensors
@@ -37,6 +40,7 @@ class Pictures:
     augment: Augment | None = None
     views: int = 1
     seed: int = 0
+    drawings: float = 0.0
 
     def batch(self, epoch: int, rows: NDArray[np.int64]) -> Tensors:
         """Return uint8 ``[len(rows) * views, H, W, 3]``."""
@@ -44,11 +48,21 @@ class Pictures:
         release(self.served, self.larger)
         return made
 
+    def drawn(self, epoch: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the rows are drawn in an epoch, bool ``[len(rows)]``."""
+        return np.array([self._is_drawn(epoch, row) for row in rows], dtype=np.bool_)
+
+    def _is_drawn(self, epoch: int, row: np.int64) -> bool:
+        if not self.drawings or self.augment is None:
+            return False
+        return np.random.default_rng((self.seed, epoch, int(row), _DRAWN)).random() < self.drawings
+
     def _picture(self, epoch: int, row: np.int64, view: int) -> Tensors:
         if self.augment is None:
             return np.asarray(self.served[row])
         rng = np.random.default_rng((self.seed, epoch, int(row), *([view] if view else [])))
-        return self.augment(self.larger[row], self.served[row], rng, self.faces[row] if self.faces else None)
+        face = self.faces[row] if self.faces else None
+        return self.augment(self.larger[row], self.served[row], rng, face, self._is_drawn(epoch, row))
 
     def __getstate__(self) -> list[Any]:
         """Send the names of mapped files in place of what they hold."""

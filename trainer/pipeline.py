@@ -17,9 +17,9 @@ from trainer.workers import Workers
 
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:
-    """Return float32 ``[N, 2]`` labels in the model's class order."""
-    indices = [class_names.index(sample.label) for sample in samples]
-    return np.eye(2, dtype=np.float32)[indices]
+    """Return float32 ``[N, 2]`` labels in the model's class order; of what is neither, half of each."""
+    rows = dict(zip(class_names, np.eye(2, dtype=np.float32), strict=True))
+    return np.array([rows.get(sample.label, (0.5, 0.5)) for sample in samples], dtype=np.float32).reshape(-1, 2)
 
 
 class Batches(keras.utils.PyDataset):
@@ -40,6 +40,7 @@ class Batches(keras.utils.PyDataset):
         weights: NDArray[np.float32] | None = None,
         alternating: Sequence[NDArray[np.int64]] = (),
         augment: Augment | None = None,
+        drawings: float = 0.0,
         views: int = 1,
         seed: int | None = None,
         first_epoch: int = 0,
@@ -59,6 +60,7 @@ class Batches(keras.utils.PyDataset):
             weights: float32 ``[N]``.
             alternating: sets of rows of which an epoch shows one half, and the next epoch the other.
             augment: what to do to each image.
+            drawings: share of the images that are made drawings of, of which both classes are equally right.
             views: how often each image stands in a batch, one after the other and augmented anew.
             seed: of order and augmentation; None keeps the given order, as validation wants.
             first_epoch: epochs that were seen before a resume.
@@ -69,8 +71,9 @@ class Batches(keras.utils.PyDataset):
         # A thread waits for each process; two more have the next request ready.
         threads = processes + 2 if processes else threads
         super().__init__(workers=threads, use_multiprocessing=False, max_queue_size=max(8, threads + 4))
-        pictures = Pictures(tensors, tensors if larger is None else larger, faces, augment, views, seed or 0)
-        self._maker = Workers(pictures, processes) if processes else pictures
+        larger = tensors if larger is None else larger
+        self._pictures = Pictures(tensors, larger, faces, augment, views, seed or 0, drawings)
+        self._maker = Workers(self._pictures, processes) if processes else self._pictures
         self._labels, self._weights = labels, weights
         self._alternating = alternating
         self._batch_size, self._seed, self._shard = batch_size // views, seed, shard
@@ -100,8 +103,10 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         chosen = self._shard.of(self._order[index * self._batch_size : (index + 1) * self._batch_size])
         images = self._maker.batch(self._epoch, chosen)
+        drawn = self._pictures.drawn(self._epoch, chosen)[:, None]
+        labels = np.where(drawn, np.float32(0.5), self._labels[chosen])
         shown = np.repeat(chosen, self._views)
-        batch = (images, self._labels[shown])
+        batch = (images, np.repeat(labels, self._views, axis=0))
         return batch if self._weights is None else (*batch, self._weights[shown])
 
     def close(self) -> None:

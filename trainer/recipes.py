@@ -83,6 +83,8 @@ class Recipe:
         select: which epoch becomes the model: the last, or the best of a validation figure.
         augmentation: see :mod:`trainer.augment`.
         reencoding: how ``reencode`` augments.
+        drawings: share of the training images that are made drawings of (:mod:`trainer.drawings`), of which both
+            classes are equally right; another in each epoch.
         cache_side: side of the training tensors that crops are taken from, pixels; 0 for what the
             input needs.
         face_jitter: with framing ``face``, in training: the margin varies by up to this share of
@@ -110,6 +112,7 @@ class Recipe:
     select: Select
     augmentation: Augmentation = "none"
     reencoding: Reencoding = Reencoding()
+    drawings: Share = 0.0
     cosine_decay: bool = False
     weight_decay: Annotated[float, Ge(0)] = 0.0
     cache_side: Annotated[int, Ge(0)] = 0

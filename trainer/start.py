@@ -42,6 +42,7 @@ class FitOptions:
         version: version written into the model; default: the day of the fit.
         split_seed: of the split; default: ``seed``.
         workers: processes that augment pictures; 0 for threads of this one. Changes no picture.
+        outliers: folders of pictures that are neither real nor fake (:mod:`trainer.outliers`).
     """
 
     roots: Sequence[Path]
@@ -57,6 +58,7 @@ class FitOptions:
     version: str | None = None
     split_seed: int | None = None
     workers: int = 0
+    outliers: Sequence[Path] = ()
 
     @property
     def seed_of_split(self) -> int:
@@ -83,7 +85,7 @@ def check_run_folder(options: FitOptions) -> None:
         raise TrainerError(f"run '{run.folder}' has finished: there is nothing to resume")
 
 
-def split_of(options: FitOptions, dataset: Dataset) -> Split:
+def split_of(options: FitOptions, dataset: Dataset, outliers: Dataset) -> Split:
     """Return the split of a new run, or the one that a resumed run began with; writes nothing.
 
     Raises:
@@ -92,19 +94,19 @@ def split_of(options: FitOptions, dataset: Dataset) -> Split:
     if not options.resume:
         return split(dataset, options.split_rule, options.seed_of_split, options.holdout)
     began = options.run.read_config()
-    now, then = identity(options, dataset), _identity(began)
+    now, then = identity(options, dataset, outliers), _identity(began)
     other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
     if other:
         raise TrainerError(f"run '{options.run.folder}' began with another {'; '.join(other)}")
     return relocate(run_split(options.run), dataset)
 
 
-def identity(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
+def identity(options: FitOptions, dataset: Dataset, outliers: Dataset) -> dict[str, Any]:
     """Return what all processes of one fit, and a run and its resume, must have in common."""
-    return _identity(_config(options, dataset))
+    return _identity(_config(options, dataset, outliers))
 
 
-def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audit | None) -> None:
+def write_start(options: FitOptions, dataset: Dataset, outliers: Dataset, parts: Split, found: Audit | None) -> None:
     """Make the run folder whole or not at all; or bring that of a resumed run up to date."""
     run = options.run
     if options.resume:
@@ -122,7 +124,7 @@ def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audi
     with new_folder(run.folder) as folder:
         unfinished = Run(folder)
         unfinished.checkpoints.mkdir()
-        config = _config(options, dataset) | {
+        config = _config(options, dataset, outliers) | {
             "faces": framing_facts(parts.train),
             "split_sha256": split_digest(parts),
         }
@@ -132,7 +134,7 @@ def write_start(options: FitOptions, dataset: Dataset, parts: Split, found: Audi
             write_audit(found, dataset, unfinished.audit, unfinished.audit_page)
 
 
-def _config(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
+def _config(options: FitOptions, dataset: Dataset, outliers: Dataset) -> dict[str, Any]:
     return {
         "recipe": options.recipe.settings(),
         "seed": options.seed,
@@ -141,15 +143,20 @@ def _config(options: FitOptions, dataset: Dataset) -> dict[str, Any]:
         "groups": options.groups,
         "holdout": list(options.holdout),
         "version": options.version or datetime.now(UTC).strftime("%Y.%m.%d"),
-        "dataset": {
-            "roots": [str(root) for root in options.roots],
-            "fingerprint": dataset.fingerprint(),
-            "counts": dataset.counts(),
-            "left_out": len(dataset.rejected),
-        },
+        "dataset": _dataset(options.roots, dataset),
+        "outliers": _dataset(options.outliers, outliers),
         "backend": keras.backend.backend(),
         "library_versions": library_versions(),
         "commit": commit(),
+    }
+
+
+def _dataset(roots: Sequence[Path], dataset: Dataset) -> dict[str, Any]:
+    return {
+        "roots": [str(root) for root in roots],
+        "fingerprint": dataset.fingerprint(),
+        "counts": dataset.counts(),
+        "left_out": len(dataset.rejected),
     }
 
 
@@ -166,6 +173,7 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
         "face_jitter": FACE_JITTER,
         "initial_weights": "random",
         "consistency": 0.0,
+        "drawings": 0.0,
         "mirror": False,
         **recipe,
         "preprocessing": how,
@@ -177,6 +185,7 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
     rules = {"groups": config.get("groups", "listed"), "holdout": config.get("holdout", [])}
     return {
         "data fingerprint": config["dataset"]["fingerprint"],
+        "outliers": config.get("outliers", _dataset((), Dataset(())))["fingerprint"],
         "seed": config["seed"],
         "split": config["split"],
         "split seed": split_seed(config),

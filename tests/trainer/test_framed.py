@@ -15,7 +15,7 @@ from tests.trainer.test_weights import facts_that_differ
 from trainer import fit
 from trainer.augment import Jitter, make_augment
 from trainer.cheat import cheat
-from trainer.dataset import scan
+from trainer.dataset import Dataset, scan
 from trainer.distribute import Shard
 from trainer.export import _preprocessing
 from trainer.framed import faces_in_tensors, framing_facts, with_faces
@@ -128,7 +128,7 @@ def test_a_fit_gives_its_batches_the_faces(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "Batches", lambda *_, **options: given.update(options))
     monkeypatch.setattr(fit, "weigh", lambda *_: (None, {"sentence": ""}))
     options = FitOptions([photos], recipe, Run(tmp_path / "run"), seed=0, split_rule="stratified")
-    fit._batches(options, samples, tmp_path / "cache", 0, Shard(process=1))
+    fit._batches(options, samples, (), tmp_path / "cache", 0, Shard(process=1))
     assert given["faces"] == faces_in_tensors(samples, recipe.train_preprocessing)
     assert given["larger"].shape[1] == 256
     assert given["augment"] is not None
@@ -154,11 +154,12 @@ def test_a_margin_that_no_model_can_state_is_left_out():
 
 def test_a_run_from_before_a_setting_is_the_same_run(faces):
     options = FitOptions([faces], get_recipe("residual-cnn"), Run(faces), seed=0, split_rule="stratified")
-    now = identity(options, scan([faces]))
-    config = _config(options, scan([faces]))
+    now = identity(options, scan([faces]), Dataset(()))
+    config = _config(options, scan([faces]), Dataset(()))
     before = json.loads(json.dumps(config))
-    for key in ("face_jitter", "initial_weights", "mirror", "consistency"):
+    for key in ("face_jitter", "initial_weights", "mirror", "consistency", "drawings"):
         del before["recipe"][key]
+    del before["outliers"]
     del before["recipe"]["reencoding"]["sharpen"], before["recipe"]["reencoding"]["shrink"]
     for key in ("framing", "face_margin", "face_finder"):
         del before["recipe"]["preprocessing"][key]
@@ -230,7 +231,7 @@ def test_batches_give_the_augmentation_each_pictures_face(photos, tmp_path):
         2,
         larger=cache_tensors(samples, recipe.train_preprocessing, tmp_path, "larger"),
         faces=faces,
-        augment=lambda _, served, __, face: seen.append(face) or served,
+        augment=lambda _, served, __, face, ___: seen.append(face) or served,
         seed=0,
     )
     for index in range(len(batches)):

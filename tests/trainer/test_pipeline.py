@@ -271,7 +271,7 @@ def test_alternating_rows_come_every_second_epoch_and_the_rest_in_each(make_batc
 
 
 def test_two_views_stand_side_by_side_under_one_label_and_differ(make_batches):
-    def noisy(image, _, rng, __):
+    def noisy(image, _, rng, *__):
         return image + rng.integers(0, 100, dtype=np.uint8) * 2
 
     batches = make_batches(seed=1, views=2, augment=noisy, weights=np.arange(20, dtype=np.float32))
@@ -291,7 +291,7 @@ def test_validation_keeps_its_order(make_batches):
 
 
 def test_epochs_differ_and_a_resumed_run_sees_the_same_data(make_batches):
-    def noisy(image, _, rng, __):
+    def noisy(image, _, rng, *__):
         return image + rng.integers(0, 50, dtype=np.uint8)
 
     whole = make_batches(seed=9, augment=noisy)

@@ -29,6 +29,13 @@ def fit(
         list[str] | None,
         typer.Option(help="Source to leave out and score at the end; may be repeated.", metavar="NAME"),
     ] = None,
+    outliers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of drawings and the like, neither real nor fake: trained on as either; may be repeated.",
+            metavar="FOLDER",
+        ),
+    ] = None,
     augment: Annotated[Augmentation | None, typer.Option(help="Default: the recipe's own.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")] = None,
@@ -94,6 +101,7 @@ def fit(
         version=model_version,
         split_seed=split_seed,
         workers=workers,
+        outliers=tuple(outliers or ()),
     )
     try:
         metrics = run_fit(options)

@@ -1,0 +1,115 @@
+"""Drawings: neither photo nor fake, whichever class they were made from."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from service.contract.faces import Face
+from trainer import drawings
+from trainer.augment import make_augment
+from trainer.drawings import TECHNIQUES, drawing
+from trainer.pipeline import Batches
+from trainer.recipes import get_recipe
+
+STEPS = (*TECHNIQUES, drawings.inked, drawings._bent, drawings._recoloured, drawing)
+
+
+@pytest.fixture
+def picture(astronaut) -> Image.Image:
+    return astronaut.crop((140, 20, 300, 180))
+
+
+def far(one: Image.Image, other: Image.Image) -> float:
+    return float(np.abs(np.asarray(one, np.float32) - np.asarray(other, np.float32)).mean())
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+@pytest.mark.parametrize("size", [(160, 160), (97, 64)])
+def test_a_technique_changes_the_picture_and_neither_its_size_nor_the_original(picture, step, size):
+    picture = picture.resize(size)
+    before = picture.copy()
+    made = [step(picture, np.random.default_rng(seed)) for seed in range(20)]
+    assert all((one.size, one.mode) == (size, "RGB") for one in made)
+    assert np.mean([far(one, picture) for one in made]) > 2
+    assert far(picture, before) == 0
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+def test_the_same_seed_draws_the_same_and_another_another(picture, step):
+    first, again, other = (step(picture, np.random.default_rng(seed)) for seed in (1, 1, 4))
+    assert far(first, again) == 0
+    assert far(first, other) > 0
+
+
+def test_flat_colours_are_few_and_ink_is_black_and_white(picture):
+    few = drawings.flat_colours(picture, np.random.default_rng(0))
+    assert len(few.getcolors()) <= 24
+    ink = drawings.black_and_white(picture, np.random.default_rng(0))
+    assert {colour for _, colour in ink.getcolors()} == {(0, 0, 0), (255, 255, 255)}
+
+
+def test_a_painting_keeps_edges_and_loses_grain(picture):
+    flat = Image.fromarray(np.full((160, 160, 3), 120, np.uint8))
+    noisy = np.asarray(flat) + np.random.default_rng(0).integers(-9, 10, (160, 160, 3))
+    step = np.where(np.arange(160)[None, :, None] < 80, noisy, noisy + 100).astype(np.uint8)
+    painted = np.asarray(drawings.painted(Image.fromarray(step), np.random.default_rng(0)), np.float32)
+    assert painted[:, 10:60].std() < step[:, 10:60].std() / 2
+    assert (painted[10:-10, 82] - painted[10:-10, 77]).mean() > 90
+
+
+@pytest.fixture
+def make_batches(picture):
+    tensors = np.stack([np.roll(np.asarray(picture), 3 * number, axis=1) for number in range(40)])
+    labels = np.eye(2, dtype=np.float32)[np.arange(40) % 2]
+    recipe = get_recipe("efficientnet-lite", drawings=0.25)
+    faces = [Face(50, 50, 60, 60, 0.9)] * 40
+
+    def batches(share: float = 0.25, **options) -> Batches:
+        options = {"augment": make_augment(recipe), "faces": faces, "seed": 5, **options}
+        return Batches(tensors, labels, 16, drawings=share, **options)
+
+    return batches
+
+
+def test_half_of_each_class_is_the_label_of_what_is_drawn_and_of_nothing_else(make_batches):
+    plain, drawn = make_batches(0.0, views=2), make_batches(views=2)
+    halves = 0
+    for index in range(len(plain)):
+        (before, labels), (after, halved) = plain[index], drawn[index]
+        same = (before == after).all(axis=(1, 2, 3))
+        is_half = (halved == 0.5).all(axis=1)
+        assert np.array_equal(same, ~is_half)
+        assert np.array_equal(labels[same], halved[same])
+        assert np.array_equal(is_half[::2], is_half[1::2])  # both views of a picture
+        halves += is_half.sum()
+    assert 8 <= halves <= 36  # of 80
+
+
+def test_each_epoch_draws_other_pictures_in_processes_too(make_batches):
+    here = make_batches()
+    seen = []
+    with closing(make_batches(processes=2)) as elsewhere:
+        for _ in range(3):
+            batches = [here[index] for index in range(len(here))]
+            for index, (images, labels) in enumerate(batches):
+                assert np.array_equal(images, elsewhere[index][0])
+                assert np.array_equal(labels, elsewhere[index][1])
+            labels = np.concatenate([labels for _, labels in batches])
+            seen.append(set(here._order[(labels == 0.5).all(axis=1)]))
+            here.on_epoch_end()
+            elsewhere.on_epoch_end()
+    assert seen[0] != seen[1] != seen[2]
+
+
+@pytest.mark.parametrize("augmentation", ["none", "classic", "reencode"])
+def test_every_augmentation_draws_and_a_recipe_without_any_does_where_it_asks(augmentation, picture):
+    recipe = get_recipe("residual-cnn", augmentation=augmentation, drawings=1.0)
+    augment = make_augment(recipe)
+    assert augment is not None
+    tensor = np.asarray(picture.resize((128, 128)))
+    larger = np.asarray(picture.resize((256, 256)))
+    as_it_is, drawn = (augment(larger, tensor, np.random.default_rng(3), None, how) for how in (False, True))
+    assert drawn.shape == as_it_is.shape == (128, 128, 3)
+    assert not np.array_equal(drawn, as_it_is)

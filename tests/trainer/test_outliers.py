@@ -1,0 +1,79 @@
+"""Outliers: neither real nor fake, trained on as either, and never counted among the pictures."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainer.card import command
+from trainer.dataset import scan
+from trainer.drawings import painted
+from trainer.errors import TrainerError
+from trainer.outliers import scan_outliers
+from trainer.pipeline import Batches, one_hot
+from trainer.recipes import get_recipe
+
+
+@pytest.fixture
+def drawings(astronaut, tmp_path) -> Path:
+    root = tmp_path / "drawn"
+    for number in range(10):
+        path = root / ("", "deeper/real")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        painted(astronaut.crop((120 + number, 0, 320 + number, 200)), np.random.default_rng(number)).save(path)
+    return root
+
+
+def test_every_file_under_a_folder_is_one_whatever_its_folder_is_called(drawings, faces):
+    found = scan_outliers([drawings], get_recipe("residual-cnn"), scan([faces]))
+    assert found.counts() == {"drawn/neither": 10}
+    assert np.array_equal(one_hot(found.samples, ("real", "fake")), np.full((10, 2), 0.5))
+
+
+def test_what_shows_no_face_does_not_decode_or_is_in_the_data_is_left_out_by_name(drawings, faces):
+    (drawings / "junk.png").write_bytes(b"junk")
+    Image.new("RGB", (100, 100)).save(drawings / "black.png")
+    (drawings / "twin.jpg").write_bytes((faces / "real" / "000.jpg").read_bytes())
+    found = scan_outliers([drawings], get_recipe("residual-cnn", framing="face"), scan([faces]))
+    assert len(found.samples) >= 5
+    reasons = {rejected.path.name: rejected.reason for rejected in found.rejected}
+    assert reasons["junk.png"].startswith("unsupported_format")
+    assert reasons["black.png"].startswith("no_face")
+    assert reasons["twin.jpg"].startswith("duplicate of")
+
+
+def test_nothing_left_is_an_error_and_so_is_no_folder(tmp_path, faces):
+    (tmp_path / "empty").mkdir()
+    for folder, message in (("empty", "no outliers are left of 0 files"), ("gone", "does not exist")):
+        with pytest.raises(TrainerError, match=message):
+            scan_outliers([tmp_path / folder], get_recipe("residual-cnn"), scan([faces]))
+    assert scan_outliers([], get_recipe("residual-cnn"), scan([faces])).samples == ()
+
+
+def test_a_fit_shows_them_in_training_alone_and_goes_on_only_with_the_same(
+    faces, drawings, trainer, tmp_path, monkeypatch, capsys
+):
+    shown = []
+    batch = Batches.__getitem__
+    monkeypatch.setattr(Batches, "__getitem__", lambda self, index: shown.append(made := batch(self, index)) or made)
+    run = tmp_path / "run"
+    options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "8", "--out", run)
+    assert trainer("fit", faces, *options, "--outliers", drawings) == 0
+    assert "drawn/neither: 10 images" in capsys.readouterr().err
+    config = json.loads((run / "config.json").read_text())
+    assert config["outliers"]["counts"] == {"drawn/neither": 10}
+    assert "drawn/neither" not in config["dataset"]["counts"]
+    assert "--outliers drawn" in command(config)
+    with (run / "split.csv").open(newline="") as stream:
+        assert {row["source"] for row in csv.DictReader(stream)} == {"faces"}
+    halves = np.concatenate([made[1] for made in shown])
+    assert (halves == 0.5).all(axis=1).sum() >= 10
+    weights = np.concatenate([made[2][(made[1] == 0.5).all(axis=1)] for made in shown if len(made) == 3])
+    assert np.array_equal(weights, np.ones(len(weights)))
+    (drawings / "0.png").unlink()
+    (run / "checkpoints").mkdir()
+    assert trainer("fit", faces, *options, "--outliers", drawings, "--resume") != 0
+    assert "began with another outliers" in capsys.readouterr().err
