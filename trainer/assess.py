@@ -15,6 +15,7 @@ from trainer.duplicates import clusters, near_duplicates
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
 from trainer.history import read_history
+from trainer.on_drawings import on_drawings
 from trainer.progress import track
 from trainer.protocol import robustness, some
 from trainer.run import HISTORY, METRICS, read_json
@@ -85,7 +86,7 @@ def assess(
         path: of the model file; its history is looked for beside it.
         engine: the same, loaded.
         dataset: scanned pictures, of one class or both.
-        robust: pictures of each source and class for the robustness figures; 0 for none.
+        robust: pictures of each source and class for the robustness figures and for drawings; 0 for none.
         conditions: of those figures.
     """
     samples = dataset.samples
@@ -106,6 +107,7 @@ def assess(
         **evaluation(samples, p_fake, engine.spec),
         "ece_before_calibration": expected_calibration_error(truth, before) if both else None,
         "robustness": robustness(engine, some(samples, robust), conditions) if robust else None,
+        "drawings": on_drawings(engine, some(samples, robust)) if robust else None,
     }
     return Assessment(name, engine, samples, p_fake, before, result, _history(path))
 

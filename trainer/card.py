@@ -49,6 +49,8 @@ def write_card(
         pictures=sum(counts.values()),
         data={s: {label: counts.get(f"{s}/{label}") for label in ("real", "fake")} for s in sources},
         tiers=[row for row in release["own_test_part"]["robustness"]["conditions"] if row["kind"] == "tier"],
+        drawings=release["own_test_part"]["drawings"],
+        outliers=_outliers(config),
         weaknesses=_weaknesses(release),
         command=command(config),
         minutes=sum(row["seconds"] for row in history) / 60,

@@ -218,10 +218,13 @@ def _batches(
 
 
 def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model:
-    if state.epoch:
-        console.print(f"going on after epoch {state.epoch}")
-        return load_checkpoint(run.checkpoints, state, state.epoch)
-    return compiled_network(recipe, steps)
+    fresh = compiled_network(recipe, steps)
+    if not state.epoch:
+        return fresh
+    console.print(f"going on after epoch {state.epoch}")
+    model = load_checkpoint(run.checkpoints, state, state.epoch)
+    model.jit_compile = fresh.jit_compile  # not as the backend did that the run began on
+    return model
 
 
 def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:

@@ -22,6 +22,7 @@ MIN_REAL_RATE: Final = 0.98
 MIN_DECIDED: Final = 0.5
 MAX_ECE: Final = 0.03
 MAX_FLIPS: Final = 0.03
+MAX_SURE_OF_DRAWINGS: Final = 0.05
 MAX_MILLISECONDS: Final = 5.0
 SLOWER: Final = 1.1
 MAX_MEGABYTES: Final = 4.0
@@ -88,7 +89,7 @@ def gates(
 
     Args:
         candidate: to be published.
-        published: the default so far; without one the aims alone count, and areas have no aim.
+        published: the default so far; without one the aims alone count, and areas and drawings have none.
         against_float32: for a lower precision, its :class:`trainer.reduce.Reduction` as a mapping.
         held: limits that the published model was held to, by the gate's name.
     """
@@ -150,6 +151,9 @@ def _verdicts(candidate: Measured, published: Measured | None) -> Iterator[Gate]
     flips = before["robustness"]["flips"]["rate"] if before and before["robustness"] else None
     rate = own["robustness"]["flips"]["rate"]
     yield _ceiling("verdicts that flip", math.nan if rate is None else rate, flips, MAX_FLIPS)
+    if before:
+        sure, name = own["drawings"]["sure"], "drawings with a sure verdict"
+        yield _ceiling(name, sure, before["drawings"]["sure"], MAX_SURE_OF_DRAWINGS)
 
 
 def _real_rates(result: Mapping[str, Any] | None) -> dict[str, float]:

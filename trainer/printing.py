@@ -27,7 +27,7 @@ def print_table(table: "Table") -> None:
 
 
 def print_robustness(result: dict[str, Any]) -> None:
-    """Print an assessment's three tiers, and how often verdicts flip."""
+    """Print an assessment's three tiers, how often verdicts flip, and how many drawings get a sure one."""
     if not result["robustness"]:
         return
     from rich.table import Table
@@ -44,3 +44,5 @@ def print_robustness(result: dict[str, Any]) -> None:
     if flips["unjudged"]:
         print(f"not compared, for a face too small to be judged: {100 * flips['unjudged']:.1f} %", end="")
         print(f"; with those {100 * flips['rate_with_unjudged']:.1f} % change")
+    drawn = result["drawings"]
+    print(f"drawings made of {drawn['pictures']} of them that get a sure verdict: {100 * drawn['sure']:.1f} %")

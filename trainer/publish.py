@@ -17,6 +17,7 @@ from trainer.errors import TrainerError
 from trainer.files import atomic_path, new_folder, write_json
 from trainer.gates import Gate, Measured, gates, refused
 from trainer.history import read_history
+from trainer.on_drawings import on_drawings
 from trainer.protocol import robustness, some
 from trainer.run import METRICS, Run, read_json
 from trainer.splits import run_split
@@ -123,12 +124,14 @@ def _assess(engine: Engine, path: Path, dataset: Dataset | None, robust: int = 0
 def _own(recorded: Mapping[str, Any], engine: Engine, own: Dataset, robust: int) -> dict[str, Any]:
     """Return what the published model did on its own test part.
 
-    One from before releases never had its tiers and flips measured: they are, on the run's test part. It may have
+    What was not measured when it was published (tiers and flips, drawings) is, on the run's test part. It may have
     learned from some of these pictures, and others are of sources that it never had; for both models they are the same.
     """
     found = dict(recorded["own_test_part"])
     if found["robustness"] is None:
         found["robustness"] = robustness(engine, some(own.samples, robust), RELEASE)
+    if not found.get("drawings"):
+        found["drawings"] = on_drawings(engine, some(own.samples, robust))
     return found
 
 

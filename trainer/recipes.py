@@ -224,6 +224,7 @@ RECIPES: dict[str, Recipe] = {
             select="last",
             augmentation="reencode",
             reencoding=Reencoding(sharpen=0.2, shrink=0.45),
+            drawings=0.15,
             balance="subsample",
             initial_weights="imagenet",
             consistency=2.0,

@@ -29,7 +29,7 @@ REASONS: Final[dict[Reason, str]] = {
     "face_too_small": "A face has under `SERVICE_MIN_FACE` pixels: it is not judged.",
     "face_turned": "A face is on its side or upside down: it is not judged. Turn the picture.",
     "face_cut": "The border cuts off a good part of a face: it is not judged.",
-    "drawn": "The face is drawn in flat colours: it is not judged. Paintings and shaded drawings are not told.",
+    "drawn": "The face is drawn in flat colours: it is not judged. Of shaded ones the model itself ought to be unsure.",
     "framed_too_wide": "The picture is judged whole, and the face spans too little of it: it is not judged. Cut the "
     "face out, or use `SERVICE_FACES=crop`.",
     "tight_crop": "The face fills the picture or is cut by it, and was only found at a second look.",

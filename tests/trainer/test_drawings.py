@@ -7,9 +7,12 @@ import pytest
 from PIL import Image
 
 from service.contract.faces import Face
+from service.engine import Engine
 from trainer import drawings
 from trainer.augment import make_augment
+from trainer.dataset import scan
 from trainer.drawings import TECHNIQUES, drawing
+from trainer.on_drawings import on_drawings
 from trainer.pipeline import Batches
 from trainer.recipes import get_recipe
 
@@ -113,3 +116,16 @@ def test_every_augmentation_draws_and_a_recipe_without_any_does_where_it_asks(au
     as_it_is, drawn = (augment(larger, tensor, np.random.default_rng(3), None, how) for how in (False, True))
     assert drawn.shape == as_it_is.shape == (128, 128, 3)
     assert not np.array_equal(drawn, as_it_is)
+
+
+def test_how_sure_a_model_is_of_drawings_is_counted_by_technique(faces, make_model, make_spec):
+    samples = scan([faces]).samples[:6]
+    bright = Engine.from_bytes(make_model(make_spec(threshold_real=0.5, threshold_fake=0.5)), "cpu", 1)
+    found = on_drawings(bright, samples)
+    assert found == on_drawings(bright, samples)
+    assert found["pictures"] == 6
+    assert set(found["techniques"]) == {technique.__name__ for technique in TECHNIQUES}
+    assert all(row["real"] + row["fake"] == 1 for row in found["techniques"].values())
+    assert found["sure"] == 1
+    unsure = Engine.from_bytes(make_model(make_spec(threshold_real=0.0, threshold_fake=1.0)), "cpu", 1)
+    assert on_drawings(unsure, samples)["sure"] == 0

@@ -120,8 +120,10 @@ def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(a
     together = robustness(engine, samples)["flips"]
     assert together["unjudged"] == pytest.approx(1 / 6)
     assert np.isfinite(together["grid"]).all()
-    print_robustness({"robustness": {"conditions": [], "flips": together}})
-    assert "not compared, for a face too small to be judged: 16.7 %; with those" in capsys.readouterr().out
+    print_robustness({"robustness": {"conditions": [], "flips": together}, "drawings": {"pictures": 2, "sure": 0.5}})
+    said = capsys.readouterr().out
+    assert "not compared, for a face too small to be judged: 16.7 %; with those" in said
+    assert "drawings made of 2 of them that get a sure verdict: 50.0 %" in said
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trainer, model, shades, tmp_path):
@@ -132,6 +134,8 @@ def test_a_report_is_one_page_that_needs_nothing_else(trainer, model, shades, tm
     links = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', page)
     assert [link for pair in links for link in pair if link and not link.startswith(("data:", "#"))] == []
     assert "<script" not in page
+    assert "<h2>On drawings</h2>" in page
+    assert page.count("<td>flat colours</td>") == 1
     assert page.count("<svg") == 6
     assert page.count("<figcaption>") >= 6 + 24
     metrics = json.loads((report / "metrics.json").read_text())

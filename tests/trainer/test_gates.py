@@ -21,6 +21,7 @@ def result(**changes: float) -> dict:
             "conditions": [dict(tier, name="clean"), dict(tier, name="web"), copy.deepcopy(dict(tier, name="hard"))],
             "flips": {"rate": 0.02},
         },
+        "drawings": {"sure": 0.04},
     }
 
 
@@ -37,7 +38,7 @@ def shut(candidate: Measured, published: Measured | None = None) -> list[str]:
 def test_a_model_as_good_as_the_published_one_passes_every_gate():
     found = gates(measured(), measured())
     assert refused(found) == []
-    assert len({gate.name for gate in found}) == len(found) == 14
+    assert len({gate.name for gate in found}) == len(found) == 15
 
 
 def changed(path: tuple, value: object) -> Measured:
@@ -61,6 +62,7 @@ def changed(path: tuple, value: object) -> Measured:
         (("pooled", "balanced_accuracy"), 0.891, 0.889, "called by their name, mean of both classes"),
         (("robustness", "flips", "rate"), 0.03, 0.031, "verdicts that flip"),
         (("robustness", "flips", "rate"), 0.0, None, "verdicts that flip"),
+        (("drawings", "sure"), 0.05, 0.051, "drawings with a sure verdict"),
     ],
 )
 def test_a_gate_shuts_on_a_worse_figure_and_names_itself(path, still_good, worse, gate):

@@ -86,12 +86,20 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
 
 
 def test_the_card_says_what_was_measured_and_how_to_make_it_again(trainer, run_with, tmp_path):
-    assert trainer("publish", run_with("1"), "--models", tmp_path / "models", "--robustness", "4") == 0
+    run = run_with("1")
+    config = json.loads((run / "config.json").read_text())
+    config["outliers"] = {"fingerprint": "f" * 64, "counts": {"comics/neither": 7, "busts/neither": 3}}
+    (run / "config.json").write_text(json.dumps(config))
+    assert trainer("publish", run, "--models", tmp_path / "models", "--robustness", "4") == 0
     card = (tmp_path / "models" / "residual-cnn" / "1" / "MODEL_CARD.md").read_text()
     assert card.startswith("# residual-cnn 1\n")
     assert "| shades | 40 | 40 |" in card
     assert "| shades | 4 | 4 | 1.000 | 0.0 % | 0.0 % | 0.0 % |" in card
-    assert "trainer fit shades \\\n    --recipe residual-cnn --set 'batch_size=16' --set 'epochs=1' --out RUN" in card
+    assert "Also, with both classes equally right: 3 pictures of busts, 7 pictures of comics, fingerprint `fff" in card
+    assert "Drawings made of 8 of them, neither photo nor generated:" in card
+    assert card.count("| flat colours |") == 1
+    made = "trainer fit shades \\\n    --recipe residual-cnn --set 'batch_size=16' --set 'epochs=1' "
+    assert made + "--outliers busts --outliers comics --out RUN" in card
     assert "| verdicts that flip | 0 | ≤ 0.03 | – |" in card
     assert str(tmp_path) not in card
 
@@ -134,6 +142,7 @@ def test_a_published_model_that_put_other_pictures_aside_counts_by_its_own_figur
     # It recorded no tiers and no flips: they were measured, with its own file, on the run's test part.
     rows = {line.split("│")[1].strip(): line.split("│")[4].strip() for line in said.out.splitlines() if "│" in line}
     assert (rows["AUC, hard"], rows["verdicts that flip"]) == ("0", "0")
+    assert 0.5 < float(rows["drawings with a sure verdict"]) <= 1
 
 
 def test_check_measures_says_by_its_status_and_publishes_nothing(trainer, run_with, tmp_path, capsys):
