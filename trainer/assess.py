@@ -115,6 +115,7 @@ def assess(
 def without(dataset: Dataset, runs: Sequence[Path]) -> Dataset:
     """Leave out every picture that one of these runs was fitted, chosen or calibrated on, and every near duplicate.
 
+    What a run was fitted on as neither real nor fake is such a picture too.
     The runs' own pictures are read again for that; one that is gone is known by its bytes alone.
 
     Raises:
@@ -158,7 +159,7 @@ def check_unseen(run: Path, dataset: Dataset) -> None:
 
 def _seen(path: Path) -> list[Sample]:
     parts = read_split(path)
-    chosen = [sample for part in PARTS[:3] for sample in parts.part(part)]
+    chosen = [sample for part in PARTS[:3] for sample in parts.part(part)] + list(parts.outliers)
     if not chosen:
         raise TrainerError(f"'{path}' names no pictures that a run has learned from")
     return chosen

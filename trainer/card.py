@@ -61,6 +61,8 @@ def command(config: Mapping[str, Any]) -> str:
     """Return the command that makes a run again: its sources, its recipe, and every flag that is not the default's."""
     recipe = config["recipe"]
     flags = [f"--recipe {recipe['name']}"]
+    # What a run from before a setting existed did is not what recipes do by now.
+    recipe = {"drawings": 0.0, **recipe}
     flags += [f"--set '{setting}'" for setting in changed(recipe, RECIPES[recipe["name"]].settings())]
     flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
     flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []

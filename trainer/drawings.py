@@ -19,6 +19,8 @@ Grey = NDArray[np.float32]
 
 _ENLARGED = (1.0, 1.0, 1.5)  # drawn large and shrunk, strokes and edges are fine
 _WHITE = 255
+_USUAL = 160  # side for which strokes and blurs are given, pixels
+_LEAST = 8  # side under which nothing can be bent
 
 
 def drawing(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -43,20 +45,20 @@ def drawing(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def flat_colours(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Few colours, without dithering, as in clip art."""
-    smooth = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 2))))
+    smooth = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 2)) * _unit(picture)))
     palette = smooth.resize((48, 48)).quantize(int(rng.integers(3, 25)))
     return smooth.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
 
 
 def posterised(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """One to three bits a channel."""
-    smooth = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 2))))
+    smooth = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 2)) * _unit(picture)))
     return ImageOps.posterize(smooth, int(rng.integers(1, 4)))
 
 
 def painted(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Each pixel the mean of the calmest of four squares that touch it (Kuwahara et al. 1976), once or twice."""
-    radius = int(rng.integers(2, 4))
+    radius = max(1, round(float(rng.uniform(1.5, 3.5)) * _unit(picture)))
     for _ in range(int(rng.integers(1, 3))):
         picture = _kuwahara(picture, radius)
     return picture
@@ -68,23 +70,26 @@ def _kuwahara(picture: Image.Image, radius: int) -> Image.Image:
     side = 2 * radius + 1
     spread = ndimage.uniform_filter(grey**2, side) - ndimage.uniform_filter(grey, side) ** 2
     mean = np.asarray(picture.filter(ImageFilter.BoxBlur(radius)))
-    calmest, least = mean, np.full_like(spread, np.inf)
-    for shift in ((-radius, -radius), (-radius, radius), (radius, -radius), (radius, radius)):
-        there = np.roll(spread, shift, (0, 1))
-        calmer = there < least
-        calmest = np.where(calmer[..., None], np.roll(mean, shift, (0, 1)), calmest)
-        least = np.where(calmer, there, least)
+    calmest, least = np.zeros_like(mean), np.full_like(grey, np.inf)
+    around = (radius, radius)  # what lies beyond the border is as what lies at it
+    spread, mean = np.pad(spread, around, mode="edge"), np.pad(mean, (around, around, (0, 0)), mode="edge")
+    for down, right in ((0, 0), (0, 2 * radius), (2 * radius, 0), (2 * radius, 2 * radius)):
+        square = np.s_[down : down + grey.shape[0], right : right + grey.shape[1]]
+        calmer = spread[square] < least
+        calmest = np.where(calmer[..., None], mean[square], calmest)
+        least = np.where(calmer, spread[square], least)
     return Image.fromarray(calmest)
 
 
 def brushed(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Strokes across the gradient over a blurred ground, large ones first (after Hertzmann 1998)."""
-    source = picture.filter(ImageFilter.GaussianBlur(2))
+    unit = _unit(picture)
+    source = picture.filter(ImageFilter.GaussianBlur(2 * unit))
     pixels = np.asarray(source)
     grey = pixels.mean(-1)
     across = np.arctan2(ndimage.sobel(grey, 0), ndimage.sobel(grey, 1)) + np.pi / 2
-    canvas = source.filter(ImageFilter.GaussianBlur(6))
-    draw, unit = ImageDraw.Draw(canvas), picture.width / 160
+    canvas = source.filter(ImageFilter.GaussianBlur(6 * unit))
+    draw = ImageDraw.Draw(canvas)
     for width, count in ((rng.uniform(6, 10), 200), (rng.uniform(3, 5), 400), (rng.uniform(1.5, 2.5), 500)):
         columns, rows = rng.integers(0, picture.width, count), rng.integers(0, picture.height, count)
         angles = across[rows, columns] + rng.normal(0, 0.3, count)
@@ -98,22 +103,25 @@ def brushed(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def pencilled(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Lines where grey is darker than around it, on white or over faint colour, with the grain of paper."""
-    grey = np.asarray(picture.convert("L"), dtype=np.float32)
-    around = ndimage.gaussian_filter(grey, float(rng.uniform(2, 8)))
+    grey, unit = np.asarray(picture.convert("L"), dtype=np.float32), _unit(picture)
+    around = ndimage.gaussian_filter(grey, float(rng.uniform(2, 8)) * unit)
     lines = np.clip(grey / np.maximum(around, 1), 0, 1) ** float(rng.uniform(1, 5)) * _WHITE
     lines += rng.normal(0, rng.uniform(0, 8), lines.shape)
     sheet = Image.fromarray(lines.clip(0, 255).astype(np.uint8)).convert("RGB")
     if rng.random() < 0.5:
         return sheet
-    soft = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(1, 4))))
+    soft = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(1, 4)) * unit))
     return Image.blend(sheet, ImageChops.multiply(sheet, soft), float(rng.uniform(0.3, 1)))
 
 
 def black_and_white(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Ink alone: dark against a threshold or against what is around it."""
-    grey = np.asarray(picture.convert("L"), dtype=np.float32)
-    grey = ndimage.gaussian_filter(grey, float(rng.uniform(0.5, 2)))
-    limit = float(np.median(grey)) if rng.random() < 0.4 else ndimage.uniform_filter(grey, 15) - rng.uniform(1, 6)
+    unit = _unit(picture)
+    grey = ndimage.gaussian_filter(
+        np.asarray(picture.convert("L"), dtype=np.float32), float(rng.uniform(0.5, 2)) * unit
+    )
+    around = ndimage.uniform_filter(grey, max(3, round(15 * unit)))
+    limit = float(np.median(grey)) if rng.random() < 0.4 else around - rng.uniform(1, 6)
     return Image.fromarray(np.where(grey > limit, 255, 0).astype(np.uint8)).convert("RGB")
 
 
@@ -129,7 +137,7 @@ def pixel_art(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 def inked(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Dark lines along edges, by a difference of Gaussians (Winnemoeller et al. 2012)."""
     grey = np.asarray(picture.convert("L"), dtype=np.float32)
-    fine = float(rng.uniform(0.6, 1.6)) * picture.width / 160
+    fine = float(rng.uniform(0.6, 1.6)) * _unit(picture)
     apart = ndimage.gaussian_filter(grey, fine) - ndimage.gaussian_filter(grey, 1.6 * fine)
     ink = 1 + np.tanh(np.minimum(apart + float(rng.uniform(0.3, 2)), 0) * float(rng.uniform(0.3, 1)))
     return ImageChops.multiply(picture, Image.fromarray((ink * 255).astype(np.uint8)).convert("RGB"))
@@ -139,6 +147,20 @@ def invented(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """A cartoon of nobody in the picture's place, or over a painting of it."""
     drawn = cartoon(picture.size, rng)
     return drawn if rng.random() < 0.7 else Image.blend(painted(picture, rng), drawn, float(rng.uniform(0.2, 0.8)))
+
+
+def smeared(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+    """The commonest value around each pixel, as thick paint."""
+    return picture.filter(ImageFilter.ModeFilter(5))
+
+
+def stippled(picture: Image.Image, _: np.random.Generator) -> Image.Image:
+    """Black dots on white (Floyd and Steinberg 1976)."""
+    return picture.convert("L").convert("1").convert("RGB")
+
+
+def _unit(picture: Image.Image) -> float:
+    return picture.width / _USUAL
 
 
 def _recoloured(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -154,6 +176,8 @@ def _recoloured(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _bent(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Move a coarse grid of points, as a caricature does."""
+    if min(picture.size) < _LEAST:
+        return picture
     cells = 4
     steps = np.linspace(0, 1, cells + 1)
     moved = np.stack(np.meshgrid(steps, steps), -1)
@@ -183,3 +207,5 @@ TECHNIQUES: tuple[Technique, ...] = (
     invented,
     invented,
 )
+# Never trained on, for :mod:`trainer.on_drawings` to see how far what was learned reaches.
+KEPT_BACK: tuple[Technique, ...] = (smeared, stippled)

@@ -66,6 +66,7 @@ def comparison_table(found: Sequence[Assessment]) -> Table:
         table.add_row(escape(source), *(source_cell(a.result["sources"][source]) for a in found))
     if all(a.result["robustness"] for a in found):
         table.add_row("verdicts that flip", *(percent(a.result["robustness"]["flips"]["rate"]) for a in found))
+        table.add_row("drawings with a sure verdict", *(percent(a.result["drawings"]["sure"]) for a in found))
     return table
 
 

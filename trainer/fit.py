@@ -12,23 +12,21 @@ from pathlib import Path
 from typing import Any, get_args
 
 import keras
-import numpy as np
 
 from service.contract.spec import Precision, check_field
 from trainer import plots
 from trainer.audit import audit
-from trainer.augment import make_augment
 from trainer.checkpoints import Checkpoints, Reseed, RunState, load_checkpoint
-from trainer.dataset import Dataset, Sample, scan
+from trainer.dataset import Dataset, scan
 from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
 from trainer.errors import PeerLost, TrainerError, WorkerLost
+from trainer.feed import training_batches
 from trainer.files import atomic_path, held, write_json
-from trainer.framed import faces_in_tensors, with_faces
+from trainer.framed import with_faces
 from trainer.groups import grouped
 from trainer.history import write_history
 from trainer.interrupt import between_batches
-from trainer.leftover import weigh
-from trainer.networks import compiled_network
+from trainer.networks import compiled_network, uses_xla
 from trainer.outliers import scan_outliers
 from trainer.pipeline import Batches, one_hot
 from trainer.printing import print_left_out
@@ -38,9 +36,6 @@ from trainer.run import Run
 from trainer.splits import Split
 from trainer.start import FitOptions, check_run_folder, identity, split_of, write_start
 from trainer.tensors import cache_tensors
-from trainer.weights import one_class_sources
-
-_AUGMENT_THREADS = 2
 
 
 def fit(options: FitOptions) -> dict[str, Any] | None:
@@ -77,20 +72,18 @@ def _fit(options: FitOptions, shard: Shard) -> dict[str, Any] | None:
     if len(parts.validation) < shard.devices:
         raise TrainerError(f"{len(parts.validation)} validation pictures do not divide among {shard.devices} devices")
     if not shard.writes:
-        _follow(options, parts, outliers.samples, shard)
+        _follow(options, parts, shard)
         return None
     found = None if options.resume else audit(dataset)
     write_start(options, dataset, outliers, parts, found)
     with nullcontext() if options.resume else held(run.folder):
         _announce(dataset, outliers, parts, found.findings if found else [])
-        return _train_and_finish(options, parts, outliers.samples, shard)
+        return _train_and_finish(options, parts, shard)
 
 
-def _train_and_finish(
-    options: FitOptions, parts: Split, outliers: Sequence[Sample], shard: Shard
-) -> dict[str, Any] | None:
+def _train_and_finish(options: FitOptions, parts: Split, shard: Shard) -> dict[str, Any] | None:
     run, recipe = options.run, options.recipe
-    state, interrupted = _train(options, parts, outliers, options.cache or run.cache, shard)
+    state, interrupted = _train(options, parts, options.cache or run.cache, shard)
     alone()
     _keep_best(run, recipe, state)
     metrics = None
@@ -112,36 +105,34 @@ def _remove(folder: Path) -> None:
         shutil.rmtree(folder.rename(folder.with_name(f".partial-{folder.name}")))
 
 
-def _follow(options: FitOptions, parts: Split, outliers: Sequence[Sample], shard: Shard) -> None:
+def _follow(options: FitOptions, parts: Split, shard: Shard) -> None:
     """Train beside the process that writes the run, with a cache of one's own."""
     if options.cache:
-        _train(options, parts, outliers, options.cache, shard)
+        _train(options, parts, options.cache, shard)
         return
     with tempfile.TemporaryDirectory() as cache:
-        _train(options, parts, outliers, Path(cache), shard)
+        _train(options, parts, Path(cache), shard)
 
 
 def _announce(dataset: Dataset, outliers: Dataset, parts: Split, findings: Sequence[str]) -> None:
     for source, count in {**dataset.counts(), **outliers.counts()}.items():
         console.print(f"{source}: {count} images")
-    print_left_out(dataset)
-    print_left_out(outliers)
+    for each in (dataset, outliers):
+        print_left_out(each)
     sizes = f"train {len(parts.train)}, validation {len(parts.validation)}, "
     sizes += f"calibration {len(parts.calibration)}, test {len(parts.test)}, held out {len(parts.holdout)}"
-    sizes += f", neither {len(outliers.samples)}" if outliers.samples else ""
+    sizes += f", neither {len(parts.outliers)}" if parts.outliers else ""
     console.print(f"{len(dataset.rejected) + len(outliers.rejected)} files left out; {sizes}")
     for sentence in findings:
         console.print(f"audit: {sentence}", soft_wrap=True)
 
 
-def _train(
-    options: FitOptions, parts: Split, outliers: Sequence[Sample], cache: Path, shard: Shard
-) -> tuple[RunState, bool]:
+def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tuple[RunState, bool]:
     """Fit the remaining epochs; return the state, and whether Ctrl-C ended it early."""
     run, recipe = options.run, options.recipe
     keras.utils.set_random_seed(options.seed)
     state = RunState.load(run.checkpoints) if options.resume else RunState()
-    train = _batches(options, parts.train, outliers, cache, state.epoch, shard)
+    train = training_batches(options, parts, cache, state.epoch, shard)
     validation = Batches(
         cache_tensors(parts.validation, recipe.preprocessing, cache, "validation"),
         one_hot(parts.validation, recipe.class_names),
@@ -178,52 +169,12 @@ def _train(
     return checkpoints.state, False
 
 
-def _batches(
-    options: FitOptions,
-    classed: Sequence[Sample],
-    outliers: Sequence[Sample],
-    cache: Path,
-    epoch: int,
-    shard: Shard,
-) -> Batches:
-    recipe, samples = options.recipe, [*classed, *outliers]
-    tensors = cache_tensors(samples, recipe.preprocessing, cache, "training")
-    larger = None
-    if recipe.train_preprocessing != recipe.preprocessing:
-        larger = cache_tensors(samples, recipe.train_preprocessing, cache, "training, larger")
-    weights, left = weigh(classed, tensors[: len(classed)], recipe.balance)
-    if weights is not None:
-        weights = np.concatenate([weights, np.ones(len(outliers), np.float32)])
-    augment = make_augment(recipe)
-    if shard.writes:
-        write_json(options.run.config, {**options.run.read_config(), "after_preprocessing": left})
-        console.print(left["sentence"])
-    return Batches(
-        tensors,
-        one_hot(samples, recipe.class_names),
-        recipe.batch_size,
-        larger=larger,
-        faces=faces_in_tensors(samples, recipe.train_preprocessing),
-        weights=weights,
-        alternating=one_class_sources(classed) if recipe.balance == "subsample" else (),
-        augment=augment,
-        drawings=recipe.drawings,
-        views=recipe.views,
-        seed=options.seed,
-        first_epoch=epoch,
-        threads=1 if augment is None else _AUGMENT_THREADS,
-        processes=0 if augment is None else options.workers,
-        shard=shard,
-    )
-
-
 def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model:
-    fresh = compiled_network(recipe, steps)
     if not state.epoch:
-        return fresh
+        return compiled_network(recipe, steps)
     console.print(f"going on after epoch {state.epoch}")
     model = load_checkpoint(run.checkpoints, state, state.epoch)
-    model.jit_compile = fresh.jit_compile  # not as the backend did that the run began on
+    model.jit_compile = uses_xla()  # not as the backend did that the run began on
     return model
 
 

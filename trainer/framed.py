@@ -22,7 +22,7 @@ def with_faces(dataset: Dataset, recipe: Recipe) -> Dataset:
     if recipe.preprocessing.framing == "whole":
         return dataset
     kept = tuple(sample for sample in dataset.samples if sample.facts and sample.facts.face)
-    for label in {sample.label for sample in dataset.samples} - {sample.label for sample in kept}:
+    for label in {s.label for s in dataset.samples if s.label != "neither"} - {sample.label for sample in kept}:
         raise TrainerError(f"no {label} picture shows a face, and the framing is 'face': use --framing whole")
     reason = "no_face: the face finder sees none, and the framing is 'face'"
     gone = tuple(Rejected(s.path, s.label, s.source, reason) for s in dataset.samples if not (s.facts and s.facts.face))

@@ -49,11 +49,17 @@ def compiled_network(recipe: Recipe, steps: int) -> keras.Model:
         if recipe.optimizer == "adamw"
         else keras.optimizers.Adam(rate)
     )
-    # XLA was 2.3 times slower than TensorFlow's own kernels on two CPU cores.
-    jit = "auto" if keras.backend.backend() != "tensorflow" else False
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    model.compile(optimizer=optimizer, loss=recipe.loss, metrics=[accuracy], jit_compile=jit)
+    model.compile(optimizer=optimizer, loss=recipe.loss, metrics=[accuracy], jit_compile=uses_xla())
     return model
+
+
+def uses_xla() -> bool:
+    """Whether training is compiled by XLA here: by JAX, which needs it.
+
+    It was 2.3 times slower than TensorFlow's own kernels on two CPU cores; Keras runs PyTorch without.
+    """
+    return bool(keras.backend.backend() == "jax")
 
 
 def logits_model(model: keras.Model, *, mirror: bool = False) -> keras.Model:

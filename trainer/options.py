@@ -42,7 +42,7 @@ Report = Annotated[
     Path | None, typer.Option(help="Folder to create, with report.html and metrics.json.", metavar="DIR")
 ]
 Robustness = Annotated[
-    int, typer.Option(min=0, help="Pictures of each source and class for the robustness figures; 0 for none.")
+    int, typer.Option(min=0, help="Pictures of each source and class for robustness figures and drawings; 0 for none.")
 ]
 UnseenBy = Annotated[
     list[Path] | None,

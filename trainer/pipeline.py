@@ -18,8 +18,8 @@ from trainer.workers import Workers
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:
     """Return float32 ``[N, 2]`` labels in the model's class order; of what is neither, half of each."""
-    rows = dict(zip(class_names, np.eye(2, dtype=np.float32), strict=True))
-    return np.array([rows.get(sample.label, (0.5, 0.5)) for sample in samples], dtype=np.float32).reshape(-1, 2)
+    rows = dict(zip((*class_names, "neither"), ((1, 0), (0, 1), (0.5, 0.5)), strict=True))
+    return np.array([rows[sample.label] for sample in samples], dtype=np.float32).reshape(-1, 2)
 
 
 class Batches(keras.utils.PyDataset):

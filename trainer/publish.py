@@ -17,7 +17,7 @@ from trainer.errors import TrainerError
 from trainer.files import atomic_path, new_folder, write_json
 from trainer.gates import Gate, Measured, gates, refused
 from trainer.history import read_history
-from trainer.on_drawings import on_drawings
+from trainer.on_drawings import measured_alike, on_drawings
 from trainer.protocol import robustness, some
 from trainer.run import METRICS, Run, read_json
 from trainer.splits import run_split
@@ -130,7 +130,7 @@ def _own(recorded: Mapping[str, Any], engine: Engine, own: Dataset, robust: int)
     found = dict(recorded["own_test_part"])
     if found["robustness"] is None:
         found["robustness"] = robustness(engine, some(own.samples, robust), RELEASE)
-    if not found.get("drawings"):
+    if not measured_alike(found.get("drawings")):
         found["drawings"] = on_drawings(engine, some(own.samples, robust))
     return found
 

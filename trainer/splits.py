@@ -20,6 +20,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 _UP_TO: dict[Part, int] = {"train": 70, "validation": 80, "calibration": 90, "test": 100}  # cumulative per cent
 PUBLISHED_TEST_SHARE = 0.2
 HOLDOUT = "holdout"
+OUTLIER = "outlier"
 _LEFT_OUT = "left-out"
 
 
@@ -27,7 +28,8 @@ _LEFT_OUT = "left-out"
 class Split:
     """Samples by part. ``as-published`` has one held-out part for both validation and test.
 
-    ``holdout`` is what stands in no part: whole sources, scored once at the end.
+    ``holdout`` is what stands in no part: whole sources, scored once at the end. ``outliers`` are neither real nor
+    fake, and learned from beside ``train`` (:mod:`trainer.outliers`).
     """
 
     rule: SplitRule
@@ -36,6 +38,7 @@ class Split:
     calibration: tuple[Sample, ...]
     test: tuple[Sample, ...]
     holdout: tuple[Sample, ...] = ()
+    outliers: tuple[Sample, ...] = ()
 
     def part(self, name: Part) -> tuple[Sample, ...]:
         """Return one part by name."""
@@ -165,7 +168,7 @@ def _as_published(dataset: Sequence[Sample], seed: int, held: tuple[Sample, ...]
 def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
     """Write ``split.csv``: every file with its part, and the files left out with their reason."""
     names = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
-    rows = {name: parts.part(name) for name in names} | {HOLDOUT: parts.holdout}
+    rows = {name: parts.part(name) for name in names} | {HOLDOUT: parts.holdout, OUTLIER: parts.outliers}
     with (
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
@@ -197,22 +200,23 @@ def read_split(path: Path) -> Split:
             for number, row in enumerate(csv.DictReader(stream, strict=True), 2):
                 if row["part"] == _LEFT_OUT:
                     continue
-                if row["part"] not in (*PARTS, HOLDOUT) or row["label"] not in LABELS or not row["sha256"]:
+                labels = ("neither",) if row["part"] == OUTLIER else LABELS
+                if row["part"] not in (*PARTS, HOLDOUT, OUTLIER) or row["label"] not in labels or not row["sha256"]:
                     raise TrainerError(f"'{path}' is not a split: line {number}: {list(row.values())}"[:300])
                 sample = Sample(Path(row["path"]), row["label"], row["source"], row["sha256"], row.get("group") or "")
                 parts[row["part"]].append(sample)
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise TrainerError(f"'{path}' is not a split: {error}") from None
     train, validation, calibration, test = (tuple(parts[part]) for part in PARTS)
-    held = tuple(parts[HOLDOUT])
+    held, outliers = tuple(parts[HOLDOUT]), tuple(parts[OUTLIER])
     if not validation:
-        return Split("as-published", train, test, (), test, held)
-    return Split("stratified", train, validation, calibration, test, held)
+        return Split("as-published", train, test, (), test, held, outliers)
+    return Split("stratified", train, validation, calibration, test, held, outliers)
 
 
 def split_digest(parts: Split) -> str:
     """Return SHA-256 over every sample's part, source, label and content, wherever its file lies."""
-    named = [(name, parts.part(name)) for name in PARTS] + [(HOLDOUT, parts.holdout)]
+    named = [(name, parts.part(name)) for name in PARTS] + [(HOLDOUT, parts.holdout), (OUTLIER, parts.outliers)]
     if parts.rule == "as-published":  # one part is both
         named = [(name, samples) for name, samples in named if name != "validation"]
     lines = sorted(f"{name}\t{s.source}\t{s.label}\t{s.sha256}\n" for name, samples in named for s in samples)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,14 @@ def split_of(options: FitOptions, dataset: Dataset, outliers: Dataset) -> Split:
         TrainerError: as :func:`trainer.splits.split`; or the run began with other settings or data.
     """
     if not options.resume:
-        return split(dataset, options.split_rule, options.seed_of_split, options.holdout)
+        drawn = split(dataset, options.split_rule, options.seed_of_split, options.holdout)
+        return replace(drawn, outliers=outliers.samples)
     began = options.run.read_config()
     now, then = identity(options, dataset, outliers), _identity(began)
     other = [f"{key} {then.get(key)}, now {now.get(key)}" for key in {**then, **now} if then.get(key) != now.get(key)]
     if other:
         raise TrainerError(f"run '{options.run.folder}' began with another {'; '.join(other)}")
-    return relocate(run_split(options.run), dataset)
+    return replace(relocate(run_split(options.run), dataset), outliers=outliers.samples)
 
 
 def identity(options: FitOptions, dataset: Dataset, outliers: Dataset) -> dict[str, Any]:

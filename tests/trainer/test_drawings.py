@@ -11,12 +11,12 @@ from service.engine import Engine
 from trainer import drawings
 from trainer.augment import make_augment
 from trainer.dataset import scan
-from trainer.drawings import TECHNIQUES, drawing
-from trainer.on_drawings import on_drawings
+from trainer.drawings import KEPT_BACK, TECHNIQUES, drawing
+from trainer.on_drawings import measured_alike, on_drawings
 from trainer.pipeline import Batches
 from trainer.recipes import get_recipe
 
-STEPS = (*TECHNIQUES, drawings.inked, drawings._bent, drawings._recoloured, drawing)
+STEPS = (*dict.fromkeys(TECHNIQUES), *KEPT_BACK, drawings.inked, drawings._bent, drawings._recoloured, drawing)
 
 
 @pytest.fixture
@@ -41,9 +41,10 @@ def test_a_technique_changes_the_picture_and_neither_its_size_nor_the_original(p
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_the_same_seed_draws_the_same_and_another_another(picture, step):
-    first, again, other = (step(picture, np.random.default_rng(seed)) for seed in (1, 1, 4))
+    first, again, *others = (step(picture, np.random.default_rng(seed)) for seed in (1, 1, *range(2, 8)))
     assert far(first, again) == 0
-    assert far(first, other) > 0
+    # What is kept back leaves nothing to chance.
+    assert any(far(first, other) > 0 for other in others) == (step not in KEPT_BACK)
 
 
 def test_flat_colours_are_few_and_ink_is_black_and_white(picture):
@@ -60,6 +61,8 @@ def test_a_painting_keeps_edges_and_loses_grain(picture):
     painted = np.asarray(drawings.painted(Image.fromarray(step), np.random.default_rng(0)), np.float32)
     assert painted[:, 10:60].std() < step[:, 10:60].std() / 2
     assert (painted[10:-10, 82] - painted[10:-10, 77]).mean() > 90
+    assert painted[:, :5].mean() < 135  # nothing of the right border
+    assert painted[:, -5:].mean() > 205
 
 
 @pytest.fixture
@@ -124,8 +127,12 @@ def test_how_sure_a_model_is_of_drawings_is_counted_by_technique(faces, make_mod
     found = on_drawings(bright, samples)
     assert found == on_drawings(bright, samples)
     assert found["pictures"] == 6
-    assert set(found["techniques"]) == {technique.__name__ for technique in TECHNIQUES}
+    assert {name for name, row in found["techniques"].items() if row["trained_on"]} == {t.__name__ for t in TECHNIQUES}
+    assert {name for name, row in found["techniques"].items() if not row["trained_on"]} == {"smeared", "stippled"}
     assert all(row["real"] + row["fake"] == 1 for row in found["techniques"].values())
+    assert measured_alike(found)
+    assert not measured_alike({"techniques": {"painted": {}}})
+    assert not measured_alike(None)
     assert found["sure"] == 1
     unsure = Engine.from_bytes(make_model(make_spec(threshold_real=0.0, threshold_fake=1.0)), "cpu", 1)
     assert on_drawings(unsure, samples)["sure"] == 0

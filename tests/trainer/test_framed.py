@@ -12,7 +12,7 @@ from service.contract.faces import FINDER, Face
 from service.contract.finder import face_finder
 from service.engine import Engine
 from tests.trainer.test_weights import facts_that_differ
-from trainer import fit
+from trainer import feed
 from trainer.augment import Jitter, make_augment
 from trainer.cheat import cheat
 from trainer.dataset import Dataset, scan
@@ -23,6 +23,7 @@ from trainer.pipeline import Batches, one_hot
 from trainer.protocol import robustness
 from trainer.recipes import RECIPES, RecipeError, Reencoding, get_recipe
 from trainer.run import Run
+from trainer.splits import Split
 from trainer.start import FitOptions, _config, _identity, identity
 from trainer.tensors import cache_tensors, load_tensor
 
@@ -125,10 +126,11 @@ def test_a_fit_gives_its_batches_the_faces(photos, tmp_path, monkeypatch):
     recipe = get_recipe("residual-cnn", framing="face")
     samples = with_faces(scan([photos]), recipe).samples
     given = {}
-    monkeypatch.setattr(fit, "Batches", lambda *_, **options: given.update(options))
-    monkeypatch.setattr(fit, "weigh", lambda *_: (None, {"sentence": ""}))
+    monkeypatch.setattr(feed, "Batches", lambda *_, **options: given.update(options))
+    monkeypatch.setattr(feed, "weigh", lambda *_: (None, {"sentence": ""}))
     options = FitOptions([photos], recipe, Run(tmp_path / "run"), seed=0, split_rule="stratified")
-    fit._batches(options, samples, (), tmp_path / "cache", 0, Shard(process=1))
+    parts = Split("stratified", samples, (), (), ())
+    feed.training_batches(options, parts, tmp_path / "cache", 0, Shard(process=1))
     assert given["faces"] == faces_in_tensors(samples, recipe.train_preprocessing)
     assert given["larger"].shape[1] == 256
     assert given["augment"] is not None

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainer.assess import check_unseen, without
 from trainer.card import command
 from trainer.dataset import scan
-from trainer.drawings import painted
+from trainer.drawings import inked
 from trainer.errors import TrainerError
 from trainer.outliers import scan_outliers
 from trainer.pipeline import Batches, one_hot
 from trainer.recipes import get_recipe
+from trainer.run import Run
+from trainer.splits import Split, run_split, write_split
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def drawings(astronaut, tmp_path) -> Path:
     for number in range(10):
         path = root / ("", "deeper/real")[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        painted(astronaut.crop((120 + number, 0, 320 + number, 200)), np.random.default_rng(number)).save(path)
+        inked(astronaut.crop((120 + number, 0, 320 + number, 200)), np.random.default_rng(number)).save(path)
     return root
 
 
@@ -37,12 +40,41 @@ def test_what_shows_no_face_does_not_decode_or_is_in_the_data_is_left_out_by_nam
     (drawings / "junk.png").write_bytes(b"junk")
     Image.new("RGB", (100, 100)).save(drawings / "black.png")
     (drawings / "twin.jpg").write_bytes((faces / "real" / "000.jpg").read_bytes())
+    Image.open(faces / "fake" / "001.jpg").save(drawings / "resaved.jpg", quality=60)
     found = scan_outliers([drawings], get_recipe("residual-cnn", framing="face"), scan([faces]))
     assert len(found.samples) >= 5
     reasons = {rejected.path.name: rejected.reason for rejected in found.rejected}
     assert reasons["junk.png"].startswith("unsupported_format")
     assert reasons["black.png"].startswith("no_face")
     assert reasons["twin.jpg"].startswith("duplicate of")
+    assert reasons["resaved.jpg"].startswith("duplicate of")
+
+
+def test_neither_order_nor_names_have_a_say(drawings, faces, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    (drawings / "0.png").rename(more / "a.png")
+    recipe, data = get_recipe("residual-cnn"), scan([faces])
+    first = scan_outliers([drawings, more], recipe, data)
+    (more / "a.png").rename(more / "z.png")
+    (drawings / "2.png").rename(drawings / "x.png")
+    again = scan_outliers([more, drawings], recipe, data)
+    assert [sample.sha256 for sample in first.samples] == [sample.sha256 for sample in again.samples]
+
+
+def test_what_a_run_has_seen_as_an_outlier_is_not_new_to_it(drawings, faces, tmp_path):
+    data = scan([faces])
+    outliers = scan_outliers([drawings], get_recipe("residual-cnn"), data).samples
+    write_split(tmp_path / "split.csv", data, Split("stratified", data.samples, (), (), (), (), outliers))
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "fake").mkdir(parents=True)
+    Image.open(drawings / "0.png").save(elsewhere / "fake" / "again.jpg", quality=90)
+    (elsewhere / "fake" / "copy.png").write_bytes((drawings / "2.png").read_bytes())
+    Image.effect_noise((90, 90), 50).save(elsewhere / "fake" / "other.png")
+    with pytest.raises(TrainerError, match="has learned from pictures of elsewhere"):
+        check_unseen(tmp_path / "split.csv", scan([elsewhere], one_class=True))
+    left = without(scan([elsewhere], one_class=True), [tmp_path / "split.csv"])
+    assert [sample.path.name for sample in left.samples] == ["other.png"]
 
 
 def test_nothing_left_is_an_error_and_so_is_no_folder(tmp_path, faces):
@@ -68,7 +100,8 @@ def test_a_fit_shows_them_in_training_alone_and_goes_on_only_with_the_same(
     assert "drawn/neither" not in config["dataset"]["counts"]
     assert "--outliers drawn" in command(config)
     with (run / "split.csv").open(newline="") as stream:
-        assert {row["source"] for row in csv.DictReader(stream)} == {"faces"}
+        assert {row["part"] for row in csv.DictReader(stream) if row["source"] == "drawn"} == {"outlier"}
+    assert len(run_split(Run(run)).outliers) == 10
     halves = np.concatenate([made[1] for made in shown])
     assert (halves == 0.5).all(axis=1).sum() >= 10
     weights = np.concatenate([made[2][(made[1] == 0.5).all(axis=1)] for made in shown if len(made) == 3])

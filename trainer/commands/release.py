@@ -103,16 +103,16 @@ def publish(
     precision: Annotated[Precision, typer.Option(help="Which of the run's models; see export.")] = "float32",
     models: Annotated[Path, typer.Option(help="Folder of published models.", metavar="DIR")] = Path("models"),
     robustness: Annotated[
-        int, typer.Option(min=1, help="Pictures of each source and class for tiers and flips.")
+        int, typer.Option(min=1, help="Pictures of each source and class for tiers, flips and drawings.")
     ] = 100,
     check: Annotated[bool, typer.Option("--check", help="Measure and print the gates; publish nothing.")] = False,
 ) -> None:
     """Publish a run's model as the default, if every release gate is open; see the README for their limits.
 
-    It is measured on the run's test part (AUC, tiers, calibration error, flips, real faces called fake) and on the data
-    folders of --elsewhere, and so is the published one, unless that may have learned from the test part: then what it
-    recorded of its own stands in. Both are timed in turn. A gate that is shut is named, nothing is written, and the
-    exit status is 1, with --check too.
+    It is measured on the run's test part (AUC, tiers, calibration error, flips, drawings, real faces called fake) and
+    on the data folders of --elsewhere, and so is the published one, unless that may have learned from the test part:
+    then what it recorded of its own stands in. Both are timed in turn. A gate that is shut is named, nothing is
+    written, and the exit status is 1, with --check too.
     """
     from rich.table import Table
 
