@@ -17,6 +17,8 @@ from trainer.cost import Cost
 AUC_SLACK: Final = 0.005
 SOURCE_AUC_SLACK: Final = 0.01
 DECIDED_SLACK: Final = 0.01
+# Of one model the flips of its validation and its test part, 700 and 900 pictures, are up to .007 apart.
+FLIPS_SLACK: Final = 0.005
 MIN_REAL_RATE: Final = 0.98
 # Where nothing is published. A model that calls nothing by its name calls no real face fake either.
 MIN_DECIDED: Final = 0.5
@@ -150,7 +152,9 @@ def _verdicts(candidate: Measured, published: Measured | None) -> Iterator[Gate]
     yield _ceiling("calibration error (ECE)", own["pooled"]["ece"], ece, MAX_ECE)
     flips = before["robustness"]["flips"]["rate"] if before and before["robustness"] else None
     rate = own["robustness"]["flips"]["rate"]
-    yield _ceiling("verdicts that flip", math.nan if rate is None else rate, flips, MAX_FLIPS)
+    more = None if flips is None else flips + FLIPS_SLACK
+    flipped = _ceiling("verdicts that flip", math.nan if rate is None else rate, more, MAX_FLIPS)
+    yield replace(flipped, published=flips)
     if before:
         sure, name = own["drawings"]["sure"], "drawings with a sure verdict"
         yield _ceiling(name, sure, before["drawings"]["sure"], MAX_SURE_OF_DRAWINGS)

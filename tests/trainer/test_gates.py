@@ -70,6 +70,16 @@ def test_a_gate_shuts_on_a_worse_figure_and_names_itself(path, still_good, worse
     assert shut(changed(path, worse)) == [gate]
 
 
+@pytest.mark.parametrize(
+    ("rate", "before", "passes"), [(0.0449, 0.04, True), (0.0451, 0.04, False), (0.0299, 0.01, True)]
+)
+def test_more_verdicts_may_flip_by_chance_where_the_published_model_missed_the_aim_too(rate, before, passes):
+    published = changed(("robustness", "flips", "rate"), before)
+    assert (shut(changed(("robustness", "flips", "rate"), rate), published) == []) == passes
+    (gate,) = [gate for gate in gates(measured(), published) if gate.name == "verdicts that flip"]
+    assert gate.published == before
+
+
 def test_sources_elsewhere_have_gates_of_their_own():
     candidate = measured()
     candidate.elsewhere["sources"]["lfw"]["real_called_fake"] = 0.03
