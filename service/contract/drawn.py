@@ -2,7 +2,8 @@
 
 A detector of generated photos knows photos, real and generated; of a cartoon it says, as a rule, that it is real.
 Flat colours leave most neighbouring pixels equal, or nearly, which sensor noise, skin and JPEG hardly ever do, and the
-lines between them are hard, which a blurred or blown-out photo's are not. Paintings and shaded drawings are not told.
+lines between them are hard, which a blurred or blown-out photo's are not. Paintings and shaded drawings
+are not told here: the model itself was trained not to be sure of them.
 """
 
 from typing import Final

@@ -14,7 +14,7 @@ PEERS = Path(__file__).with_name("peers")
 ENVIRONMENTS = REPOSITORY / ".venv-bench"
 # It takes pictures whole, so that the service can answer without looking for faces, as the others do.
 MODEL = REPOSITORY / "models" / "residual-cnn" / "0.1.2" / "model.onnx"
-DEFAULT_MODEL = REPOSITORY / "models" / "efficientnet-lite" / "0.1.0" / "model.onnx"
+DEFAULT_MODEL = REPOSITORY / "models" / "efficientnet-lite" / "0.2.0" / "model.onnx"
 _HERE = "tests.bench.serving.peers"
 
 
