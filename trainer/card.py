@@ -8,8 +8,8 @@ from typing import Any, Final
 from service.engine import Engine
 from trainer.overrides import changed
 from trainer.page import write_text
-from trainer.recipes import RECIPES
-from trainer.splits import split_seed
+from trainer.recipes import BEFORE, RECIPES
+from trainer.splits import outlier_counts, split_seed
 
 _WRONG: Final = {
     "real_called_fake": "of its real faces are called fake",
@@ -61,9 +61,7 @@ def command(config: Mapping[str, Any]) -> str:
     """Return the command that makes a run again: its sources, its recipe, and every flag that is not the default's."""
     recipe = config["recipe"]
     flags = [f"--recipe {recipe['name']}"]
-    # What a run from before a setting existed did is not what recipes do by now.
-    recipe = {"drawings": 0.0, **recipe}
-    flags += [f"--set '{setting}'" for setting in changed(recipe, RECIPES[recipe["name"]].settings())]
+    flags += [f"--set '{setting}'" for setting in changed({**BEFORE, **recipe}, RECIPES[recipe["name"]].settings())]
     flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
     flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []
     flags += [f"--holdout-source {shlex.quote(source)}" for source in config.get("holdout", [])]
@@ -79,8 +77,7 @@ def _sources(config: Mapping[str, Any]) -> list[str]:
 
 def _outliers(config: Mapping[str, Any]) -> dict[str, int]:
     """Return pictures by source."""
-    counts = config.get("outliers", {"counts": {}})["counts"]
-    return {key.rsplit("/", 1)[0]: count for key, count in sorted(counts.items())}
+    return {key.rsplit("/", 1)[0]: count for key, count in sorted(outlier_counts(config).items())}
 
 
 def _weaknesses(release: Mapping[str, Any]) -> dict[str, list[str]]:

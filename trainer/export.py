@@ -12,7 +12,7 @@ from service.contract.spec import ModelSpec, Precision, SpecError, check_field
 from service.engine import Engine
 from trainer.calibrate import Calibration
 from trainer.files import atomic_path
-from trainer.splits import split_seed
+from trainer.splits import outlier_counts, split_seed
 from trainer.verify import Parity, check_parity
 
 
@@ -22,7 +22,6 @@ def build_spec(
     """Return the metadata of a run's model from its ``config.json``, calibration and test figures."""
     recipe = config["recipe"]
     held, groups = config.get("holdout", []), config.get("groups", "none")
-    outliers = config.get("outliers", {"counts": {}})["counts"]
     drawn = {"seed": config["seed"], "split": config["split"], "split_seed": split_seed(config)}
     return ModelSpec(
         name=recipe["name"],
@@ -34,7 +33,7 @@ def build_spec(
         **asdict(calibration),
         dataset_fingerprint=config["dataset"]["fingerprint"],
         dataset_counts={key: n for key, n in config["dataset"]["counts"].items() if key.rsplit("/", 1)[0] not in held},
-        recipe={**recipe, **drawn, "groups": groups, "holdout": held, "outliers": outliers},
+        recipe={**recipe, **drawn, "groups": groups, "holdout": held, "outliers": outlier_counts(config)},
         metrics=metrics,
         library_versions=config["library_versions"],
         commit=config["commit"],

@@ -42,7 +42,8 @@ class Candidate:
         test_part: fingerprint of the pictures that the figures of the test part rest on.
         first: whether nothing is published yet.
         same_test_part: whether the published model was measured on them too; if not, it may have learned from them, and
-            what it was measured to do on its own test part stands in, but for tiers and flips that were never measured.
+            what it was measured to do on its own test part stands in, but for tiers, flips and drawings that were not
+            measured then.
     """
 
     run: Run
@@ -80,7 +81,7 @@ def examine(
         run: a finished run.
         models: folder of published models.
         elsewhere: pictures that neither model has seen.
-        robust: pictures of each source and class of the test part for tiers and flips.
+        robust: pictures of each source and class of the test part for tiers, flips and drawings.
         precision: which of the run's models.
 
     Raises:

@@ -166,7 +166,7 @@ def _as_published(dataset: Sequence[Sample], seed: int, held: tuple[Sample, ...]
 
 
 def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
-    """Write ``split.csv``: every file with its part, and the files left out with their reason."""
+    """Write ``split.csv``: every file with its part, outliers too, and the data's files left out with their reason."""
     names = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
     rows = {name: parts.part(name) for name in names} | {HOLDOUT: parts.holdout, OUTLIER: parts.outliers}
     with (
@@ -186,6 +186,12 @@ def split_seed(config: Mapping[str, Any]) -> int:
     """Return the seed that a run's split was drawn by, from its ``config.json``; once it was always the run's own."""
     seed: int = config.get("split_seed", config["seed"])
     return seed
+
+
+def outlier_counts(config: Mapping[str, Any]) -> dict[str, int]:
+    """Return a run's outliers by ``source/neither``, from its ``config.json``; once there were none."""
+    counts: dict[str, int] = config.get("outliers", {"counts": {}})["counts"]
+    return counts
 
 
 def read_split(path: Path) -> Split:
@@ -243,7 +249,7 @@ def run_split(run: Run) -> Split:
 
 
 def relocate(parts: Split, dataset: Dataset) -> Split:
-    """Return the same split over a new scan of the same data, whose files may have moved.
+    """Return the same split, but for its outliers, over a new scan of the same data, whose files may have moved.
 
     Raises:
         TrainerError: a picture of the split is not in the scan.

@@ -17,7 +17,7 @@ from trainer.files import new_folder, refuse_existing, remove_partial, write_jso
 from trainer.framed import framing_facts
 from trainer.groups import GroupRule
 from trainer.provenance import commit, library_versions
-from trainer.recipes import FACE_JITTER, Recipe, Reencoding
+from trainer.recipes import BEFORE, Recipe, Reencoding
 from trainer.run import Run
 from trainer.splits import Split, SplitRule, relocate, run_split, split, split_digest, split_seed, write_split
 
@@ -167,19 +167,9 @@ def _identity(config: dict[str, Any]) -> dict[str, Any]:
     A cosine decay is laid over the number of epochs, so there that must stay too.
     """
     recipe = config["recipe"]
-    # What a run from before a setting existed did is that setting's default.
     how = {**_DEFAULT_FRAMING, **recipe["preprocessing"]}
     steps = {**asdict(Reencoding()), **recipe["reencoding"]}
-    recipe = {
-        "face_jitter": FACE_JITTER,
-        "initial_weights": "random",
-        "consistency": 0.0,
-        "drawings": 0.0,
-        "mirror": False,
-        **recipe,
-        "preprocessing": how,
-        "reencoding": steps,
-    }
+    recipe = {**BEFORE, **recipe, "preprocessing": how, "reencoding": steps}
     kept = {"recipe " + key: value for key, value in json.loads(json.dumps(recipe)).items()}
     if not recipe["cosine_decay"]:
         del kept["recipe epochs"]

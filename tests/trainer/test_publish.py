@@ -206,6 +206,11 @@ def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):
     )
     del config["split_seed"]  # of a run from before there was one: its seed drew the split too
     assert command(config).endswith(" --seed 7 --out RUN")
+    config["recipe"]["name"] = "efficientnet-lite"
+    for key in ("drawings", "mirror"):  # of a run from before there were these: it did neither
+        del config["recipe"][key]
+    assert "--set 'drawings=0.0'" in command(config)
+    assert "--set 'mirror=false'" in command(config)
 
 
 def test_runs_are_ranked_by_their_validation_parts(trainer, run_with, others, capsys):
