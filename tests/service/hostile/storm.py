@@ -151,7 +151,8 @@ def _check(kind: str, status: int, answer: bytes, payload: bytes, outcome: Outco
 
 
 def main() -> None:
-    clients, workers = (int(argument) for argument in (*sys.argv[1:], "10000", "1")[:2])
+    given = sys.argv[1:]
+    clients, workers = (int(argument) for argument in (*given, *("10000", "1")[len(given) :]))
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), REPOSITORY, "--log-level", "warning", "--workers", str(workers)) as (address, _),
