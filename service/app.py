@@ -98,7 +98,9 @@ async def _give_memory_back() -> None:
 
 def _refuse(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     request.scope["error_code"] = code
-    return problem(code, detail, request.scope["request_id"], headers)
+    # The Open Inference Protocol's clients look for this name.
+    more = {"error": detail} if request.scope["path"].startswith("/v2/") else {}
+    return problem(code, detail, request.scope["request_id"], headers, **more)
 
 
 def _add_error_handlers(app: FastAPI) -> None:

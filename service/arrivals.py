@@ -50,11 +50,13 @@ class Arrivals:
 
     Args:
         most_bytes: that they may hold together.
+        most_kept: that those of them may hold which stay once they have arrived (:meth:`keep`); default: half.
     """
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, most_kept: int | None = None) -> None:
         self._most_bytes = most_bytes
-        self._held = 0
+        self._most_kept = most_bytes // 2 if most_kept is None else most_kept
+        self._held = self._kept = 0
         self._under_way: set[Arrival] = set()
 
     def __len__(self) -> int:
@@ -74,6 +76,27 @@ class Arrivals:
             yield arrival
         finally:
             self._forget(arrival)
+
+    @contextmanager
+    def keep(self, count: int) -> Iterator[None]:
+        """Go on counting a body that has arrived: one of several pictures, which stay until all are scored.
+
+        Raises:
+            RequestError: those that stay hold too much already.
+        """
+        if self._kept + count > self._most_kept:
+            raise RequestError(
+                "overloaded",
+                f"requests with several pictures hold {self._kept} bytes of the limit of {self._most_kept}",
+                {"Retry-After": "1"},
+            )
+        self._kept += count
+        self._held += count
+        try:
+            yield
+        finally:
+            self._kept -= count
+            self._held -= count
 
     def make_room(self, arrival: Arrival, count: int) -> None:
         """Make room for more of one body: those that have been the greatest burden give way.

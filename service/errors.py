@@ -11,6 +11,7 @@ The way of a request, and where it can end::
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from starlette.responses import JSONResponse
 
@@ -27,10 +28,17 @@ class ErrorCode:
 
 
 ERROR_CODES: dict[str, ErrorCode] = {
+    "malformed_tensor": ErrorCode(
+        400, "Not what the model takes", "The `/v2` request, or its tensor, is malformed or of a wrong type or shape."
+    ),
     "empty_payload": ErrorCode(400, "Empty payload", "The body, or the part `file`, holds no bytes."),
     "malformed_multipart": ErrorCode(400, "Malformed multipart body", "The multipart body cannot be parsed."),
     "missing_file": ErrorCode(400, "No part named 'file'", "A multipart body must hold one part named `file`."),
-    "too_many_files": ErrorCode(400, "More than one part", "A multipart body must hold the part `file` alone."),
+    "too_many_files": ErrorCode(
+        400,
+        "Too many parts",
+        "A multipart body must hold the part `file` alone; a batch parts `file` alone, at most `SERVICE_MAX_FILES`.",
+    ),
     "client_disconnected": ErrorCode(400, "Client left", "The client closed the connection before its answer."),
     "body_timeout": ErrorCode(
         408,
@@ -39,7 +47,11 @@ ERROR_CODES: dict[str, ErrorCode] = {
     ),
     "header_timeout": ErrorCode(408, "Headers too slow", "They did not end within `SERVICE_HEADER_TIMEOUT_S`."),
     "headers_too_large": ErrorCode(431, "Headers too large", "Request line and headers have over 64 KiB."),
-    "payload_too_large": ErrorCode(413, "Payload too large", "The picture has more than `SERVICE_MAX_BYTES` bytes."),
+    "payload_too_large": ErrorCode(
+        413,
+        "Payload too large",
+        "A picture has more than `SERVICE_MAX_BYTES` bytes, or several together more than `SERVICE_MAX_REQUEST_BYTES`.",
+    ),
     "unsupported_media_type": ErrorCode(
         415, "Unsupported media type", "The request is neither `multipart/form-data` nor `image/*`."
     ),
@@ -72,6 +84,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
         "There was no verdict within `SERVICE_DEADLINE_S`; what is left of the work is dropped.",
     ),
     "not_found": ErrorCode(404, "Not found", "No such path."),
+    "unknown_model": ErrorCode(404, "No such model", "Another model, or another version, is served."),
     "method_not_allowed": ErrorCode(405, "Method not allowed", "The path does not answer this method."),
     "bad_request": ErrorCode(400, "Bad request", "Any other refusal by the framework."),
 }
@@ -87,10 +100,10 @@ class RequestError(Exception):
         self.headers = headers or {}
 
 
-def problem(code: str, detail: str, request_id: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return the problem-details response of one error code."""
+def problem_details(code: str, detail: str, request_id: str) -> dict[str, Any]:
+    """Return the body of a problem-details response."""
     kind = ERROR_CODES[code]
-    content = {
+    return {
         "type": "about:blank",
         "title": kind.title,
         "status": kind.status,
@@ -98,7 +111,14 @@ def problem(code: str, detail: str, request_id: str, headers: dict[str, str] | N
         "code": code,
         "request_id": request_id,
     }
-    return JSONResponse(content, kind.status, headers, MEDIA_TYPE)
+
+
+def problem(
+    code: str, detail: str, request_id: str, headers: dict[str, str] | None = None, **more: str
+) -> JSONResponse:
+    """Return the problem-details response of one error code, with further members where there are any."""
+    content = problem_details(code, detail, request_id) | more
+    return JSONResponse(content, content["status"], headers, MEDIA_TYPE)
 
 
 def code_for_status(status: int) -> str:

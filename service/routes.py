@@ -5,15 +5,16 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service import prediction
+from service import batch, prediction
 from service.contract.faces import FINDER
 from service.engine import Engine
 from service.errors import RequestError
 from service.schemas import FaceFacts, Health, InputFacts, LimitValues, ModelFacts, Threads, ThresholdValues, problems
 from service.state import State
+from service.v2 import routes as v2
 
 router = APIRouter()
-router.routes += prediction.router.routes
+router.routes += prediction.router.routes + batch.router.routes + v2.router.routes
 
 
 def _state(request: Request) -> State:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.contract.faces import FaceMode
-from service.contract.judgement import REASONS, Reason
+from service.contract.reasons import REASONS, Reason
 from service.contract.spec import Precision
 from service.errors import ERROR_CODES, MEDIA_TYPE
 
@@ -131,6 +131,22 @@ class Health(BaseModel):
     status: Literal["alive", "ready"]
 
 
+class BatchResult(BaseModel):
+    """What became of one part: a prediction where `status` is 200, else a problem."""
+
+    index: Annotated[int, Field(ge=0, description="Place among the parts, from 0.")]
+    filename: Annotated[str | None, Field(description="As the client named it.")] = None
+    status: Annotated[int, Field(description="As `/predict` would have answered this picture alone.")]
+    prediction: Prediction | None = None
+    problem: "Problem | None" = None
+
+
+class BatchPrediction(BaseModel):
+    """The answer to several pictures, in their order."""
+
+    results: list[BatchResult]
+
+
 class InputFacts(BaseModel):
     """What every picture is brought to before the model sees it."""
 
@@ -215,11 +231,15 @@ class Problem(BaseModel):
     request_id: str
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of these statuses, with the codes that each may carry."""
+def problems(*statuses: int, without: str = "") -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of these statuses, with the codes that each may carry, but for one."""
     responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
-        codes = [f"`{code}`: {kind.meaning}" for code, kind in ERROR_CODES.items() if kind.status == status]
+        codes = [
+            f"`{code}`: {kind.meaning}"
+            for code, kind in ERROR_CODES.items()
+            if kind.status == status and code != without
+        ]
         content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
         responses[status] = {"description": "\n\n".join(codes), "content": content}
     return responses

@@ -5,6 +5,7 @@ import hashlib
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from service.batching import Batcher
 from service.contract.finder import face_finder
 from service.contract.framing import FacePolicy
-from service.contract.image import decode
+from service.contract.image import as_decoded, decode
 from service.contract.judgement import Judgement, judge
 from service.contract.preparation import find_faces, prepare
 from service.contract.refusals import Limits
@@ -25,7 +26,7 @@ from service.engine import Engine, InferenceError
 from service.errors import RequestError
 from service.metrics import Metrics
 from service.settings import Capacity
-from service.tickets import ImageFacts, Stage, Ticket
+from service.tickets import ImageFacts, Payload, Stage, Ticket
 
 # Weight of the newest picture in the running mean from which Retry-After is computed.
 _NEWEST = 0.05
@@ -48,6 +49,11 @@ class Scorer:
 
     A picture waits in one queue for one of ``capacity.decode_threads`` threads, which decodes it, finds
     its faces and, where a run of the model is free, runs it too; else it waits in the batcher.
+
+    Attributes:
+        engine: the model.
+        policy: what is done about faces.
+        users: requests that were admitted with this scorer, and are not answered yet.
     """
 
     def __init__(
@@ -65,7 +71,9 @@ class Scorer:
             capacity.batches_in_flight,
             metrics.batch_size.observe,
         )
+        self.users = 0
         self._open = 0
+        self._in_line: deque[asyncio.Future[None]] = deque()
         self._mean_work_s = 0.0
         self._failed = False
         self._probe: asyncio.Future[bool] | None = None
@@ -82,6 +90,11 @@ class Scorer:
         """Pictures beyond one for each decode thread, as far as their clients still wait: those wait here too."""
         return max(0, self._open - self._capacity.decode_threads)
 
+    @property
+    def decode_threads(self) -> int:
+        """Pictures that are worked on at once."""
+        return self._capacity.decode_threads
+
     def seconds_to_room(self) -> int:
         """Return in how many seconds the pictures that wait are likely to be done, at least 1: for ``Retry-After``."""
         return max(1, math.ceil(self.waiting * self._mean_work_s / self._capacity.decode_threads))
@@ -92,12 +105,43 @@ class Scorer:
         Raises:
             RequestError: it is.
         """
-        waiting, limit = self.waiting, self._capacity.max_queue
-        if waiting >= limit:
+        if self._full:
             headers = {"Retry-After": str(self.seconds_to_room())}
-            raise RequestError("overloaded", f"{waiting} pictures wait, which is the limit of {limit}", headers)
+            limit = self._capacity.max_queue
+            raise RequestError("overloaded", f"{self.waiting} pictures wait, which is the limit of {limit}", headers)
 
-    def submit(self, payload: bytes) -> Ticket:
+    @property
+    def _full(self) -> bool:
+        return self.waiting >= self._capacity.max_queue
+
+    async def submit_when_room(self, payload: Payload) -> Ticket:
+        """Queue one picture as soon as there is room, as whoever sends several in one request waits for.
+
+        Raises:
+            RequestError: there was none within the deadline.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._capacity.deadline_s
+        while self._full and loop.time() < end:
+            place = loop.create_future()
+            self._in_line.append(place)
+            try:
+                await asyncio.wait_for(place, end - loop.time())
+            except TimeoutError:
+                pass
+            except asyncio.CancelledError:
+                if place.done() and not place.cancelled():
+                    self._call_next()  # who was called and is gone must not keep the others waiting
+                raise
+        return self.submit(payload)
+
+    def _call_next(self) -> None:
+        while self._in_line:
+            if not (place := self._in_line.popleft()).done():
+                place.set_result(None)
+                return
+
+    def submit(self, payload: Payload) -> Ticket:
         """Queue one picture; on the event loop. Whoever submits awaits :meth:`score`.
 
         Raises:
@@ -125,6 +169,7 @@ class Scorer:
         finally:
             timer.cancel()
             self._open -= 1
+            self._call_next()
         judgement = judge(logits, ticket.prepared, self.engine.spec, self.policy)
         timings_ms = ticket.timings_ms()
         work_s = sum(spent for stage, spent in timings_ms.items() if stage not in ("queue", "total")) / 1000
@@ -189,7 +234,10 @@ class Scorer:
     def _decode(self, ticket: Ticket) -> None:
         started = time.perf_counter()
         spec, payload = self.engine.spec, ticket.payload
-        image = decode(payload, self._limits, spec.exif_policy)
+        if isinstance(payload, bytes):
+            image = decode(payload, self._limits, spec.exif_policy)
+        else:
+            image = as_decoded(payload, self._limits)
         decoded = time.perf_counter()
         try:
             faces = find_faces(image, self.policy)
@@ -197,7 +245,8 @@ class Scorer:
             raise InferenceError(str(error)) from error
         found = time.perf_counter()
         ticket.prepared = prepare(image, spec.preprocessing, self.policy, faces)
-        ticket.facts = ImageFacts(image.format, image.width, image.height, hashlib.sha256(payload).hexdigest())
+        digest = hashlib.sha256(payload if isinstance(payload, bytes) else payload.data).hexdigest()
+        ticket.facts = ImageFacts(image.format, image.width, image.height, digest)
         ticket.payload = b""  # tensors are all that waits for a run
         ended = time.perf_counter()
         ticket.stages = [

@@ -51,6 +51,11 @@ def _threads_of_a_worker(data: dict[str, Any]) -> int:
     return max(1, processors() // workers)
 
 
+def _bytes_of_a_request(data: dict[str, Any]) -> int:
+    buffered, one = data.get("max_buffered_mib", 256) * 1024 * 1024, data.get("max_bytes", _LIMITS.max_bytes)
+    return int(max(one, buffered // 4))
+
+
 class Settings(BaseSettings):
     """Serve verdicts on faces over HTTP. Each flag has an environment twin: --max-bytes is SERVICE_MAX_BYTES."""
 
@@ -172,6 +177,18 @@ class Settings(BaseSettings):
             "that held most for longest get 408.",
         ),
     ] = 256
+    max_files: Annotated[
+        int, Field(ge=1, le=1000, description="Most pictures in one request to /predict/batch or /v2.")
+    ] = 64
+    max_request_bytes: Annotated[
+        int,
+        Field(
+            ge=1024,
+            le=1 << 32,
+            description="Longest body of a request to /predict/batch or /v2, bytes; a longer one gets 413. Default: a "
+            "quarter of what may be buffered, and one picture at least.",
+        ),
+    ] = Field(default_factory=_bytes_of_a_request)
     max_pixels: Annotated[
         int, Field(ge=1024, le=1 << 30, description="Most pixels a picture may announce; more gets 422.")
     ] = _LIMITS.max_pixels
@@ -280,6 +297,14 @@ class Settings(BaseSettings):
         max_bytes = info.data.get("max_bytes")
         if max_bytes is not None and value * 1024 * 1024 < max_bytes:
             raise ValueError(f"is less than one picture of {max_bytes} bytes (SERVICE_MAX_BYTES)")
+        return value
+
+    @field_validator("max_request_bytes")
+    @classmethod
+    def _may_be_buffered(cls, value: int, info: ValidationInfo) -> int:
+        mib = info.data.get("max_buffered_mib")
+        if mib is not None and value > mib * 1024 * 1024:
+            raise ValueError(f"is more than the {mib} MiB that may be buffered (SERVICE_MAX_BUFFERED_MIB)")
         return value
 
     @field_validator("batch_window_ms")

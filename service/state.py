@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from service import telemetry
 from service.arrivals import Arrivals
 from service.errors import RequestError
 from service.metrics import Metrics
-from service.scoring import Scorer
+from service.scoring import Scored, Scorer
 from service.settings import Settings
 
 
@@ -25,7 +26,8 @@ class State:
         self.scorer: Scorer | None = None
         self.draining = False
         self.in_flight = 0
-        self.arrivals = Arrivals(settings.max_buffered_mib * 1024 * 1024)
+        most = settings.max_buffered_mib * 1024 * 1024
+        self.arrivals = Arrivals(most, max(most // 2, settings.max_request_bytes))
 
     def loaded_scorer(self) -> Scorer:
         """Return the scorer.
@@ -71,8 +73,21 @@ class State:
 
     def _count(self, scorer: Scorer, change: int) -> None:
         self.in_flight += change
+        scorer.users += change
         self.metrics.in_flight.set(self.in_flight)
         self.count_queue(scorer)
+
+    def record(self, scored: Scored) -> None:
+        """Count an answered picture, and trace its stages."""
+        judgement, metrics = scored.judgement, self.metrics
+        metrics.verdicts.labels(judgement.verdict.verdict).inc()
+        metrics.fake_probability.observe(judgement.verdict.p_fake)
+        metrics.faces.observe(len(judgement.faces))
+        for reason in judgement.reasons:
+            metrics.reasons.labels(reason).inc()
+        for stage, milliseconds in scored.timings_ms.items():
+            metrics.stages[stage].observe(milliseconds / 1000)
+        telemetry.record(scored.stages)
 
     def count_queue(self, scorer: Scorer) -> None:
         """Tell the metrics how many pictures wait."""

@@ -11,10 +11,16 @@ from numpy.typing import NDArray
 
 from service.contract.preparation import Prepared
 
+# A file's bytes, or the pixels of a picture that has been decoded, uint8 ``[H, W, 3]`` RGB.
+Payload = bytes | NDArray[np.uint8]
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What stays of a picture once it is a tensor: format by content, size as shown, SHA-256 of its bytes."""
+    """What stays of a picture once it is a tensor: format by content, size as shown, SHA-256 of its bytes.
+
+    (``RAW`` and SHA-256 of the pixels, where it came as those.)
+    """
 
     format: str
     width: int
@@ -45,7 +51,7 @@ class Ticket:
     Its answer is set once: by the work, or by :meth:`refuse`, after which the work is unwanted.
 
     Args:
-        payload: the picture's bytes.
+        payload: the picture's bytes, or its pixels, uint8 ``[H, W, 3]`` RGB.
         loop: where the answer is awaited.
     """
 
@@ -61,8 +67,8 @@ class Ticket:
         "unwanted",
     )
 
-    def __init__(self, payload: bytes, loop: asyncio.AbstractEventLoop) -> None:
-        self.payload = payload
+    def __init__(self, payload: Payload, loop: asyncio.AbstractEventLoop) -> None:
+        self.payload: Payload = payload
         self.arrived = time.perf_counter()
         self.unwanted = False
         self.facts: ImageFacts

@@ -44,6 +44,8 @@ def test_torch_is_no_dependency():
 def test_the_promised_extras_and_scripts_exist():
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     assert set(project["optional-dependencies"]) == {
+        "bulk",
+        "client",
         "gpu",
         "otel",
         "signing",

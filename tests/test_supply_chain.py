@@ -67,8 +67,9 @@ def test_the_service_installs_nothing_that_it_was_not_given():
     names = {name_of(re.split(r"[>=<\[; ]", requirement)[0]) for requirement in direct()["service"]}
     brought = set(locked("service.lock")) - names
     assert brought == {
-        "annotated-doc", "annotated-types", "anyio", "click", "flatbuffers", "h11", "idna", "packaging",
-        "pydantic-core", "python-dotenv", "starlette", "typing-extensions", "typing-inspection",
+        "annotated-doc", "annotated-types", "anyio", "click", "flatbuffers", "h11", "idna", "markdown-it-py",
+        "mdurl", "packaging", "pydantic-core", "pygments", "python-dotenv", "starlette", "typing-extensions",
+        "typing-inspection",
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,13 +65,13 @@ class DecodedImage:
     """One decoded picture.
 
     Attributes:
-        format: by content.
+        format: by content; ``RAW`` where it came as pixels.
         width: columns as shown, after any EXIF orientation, pixels.
         height: rows as shown, pixels.
         rgb: the picture, mode RGB.
     """
 
-    format: Format
+    format: Format | Literal["RAW"]
     width: int
     height: int
     rgb: Image.Image
@@ -113,6 +113,22 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
     except MemoryError:
         raise Corrupt(f"the {file_format} needs more memory than there is") from None
     return DecodedImage(file_format, rgb.width, rgb.height, rgb)
+
+
+def as_decoded(pixels: NDArray[np.uint8], limits: Limits) -> DecodedImage:
+    """Return a picture that the caller has decoded.
+
+    Args:
+        pixels: uint8 ``[H, W, 3]`` RGB, upright.
+        limits: what to refuse.
+
+    Raises:
+        TooManyPixels: it has too many.
+        TooSmall: a side is too short.
+    """
+    height, width, _ = pixels.shape
+    limits.check_size(width, height)
+    return DecodedImage("RAW", width, height, Image.fromarray(pixels))
 
 
 def _pixels(still: Still) -> Image.Image:

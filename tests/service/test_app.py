@@ -107,8 +107,9 @@ def test_openapi_documents_both_bodies_and_every_code_of_predict(client):
     operation = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
     text = json.dumps(operation["responses"])
-    framework = {"not_found", "method_not_allowed"}
-    assert [code for code in ERROR_CODES if code not in framework and f"`{code}`" not in text] == []
+    elsewhere = {"not_found", "method_not_allowed", "unknown_model", "malformed_tensor"}
+    assert [code for code in ERROR_CODES if code not in elsewhere and f"`{code}`" not in text] == []
+    assert "malformed_tensor" not in text
 
 
 def test_the_documented_example_is_an_answer_that_could_be():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import RequestError
-from service.intake import _Form
+from service.form import Form
 
 
 @pytest.fixture
@@ -56,14 +56,14 @@ def test_a_form_is_the_same_in_whatever_pieces_it_comes(payload, cuts):
         + payload
         + b"\r\n--edge--\r\n"
     )
-    form, places = _Form(b"edge"), [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    form, places = Form(b"edge", 8, "one"), [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     for start, end in pairwise(places):
         form.write(body[start:end])
-    assert form.single_file() == payload
+    assert [bytes(part.data) for part in form.files()] == [payload]
 
 
 def test_a_form_that_is_cut_off_is_refused():
-    form = _Form(b"edge")
+    form = Form(b"edge", 8, "one")
     form.write(b'--edge\r\nContent-Disposition: form-data; name="file"\r\n\r\nhalf a pict')
     with pytest.raises(RequestError, match="ends before its closing boundary"):
-        form.single_file()
+        form.files()

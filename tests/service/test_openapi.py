@@ -1,6 +1,8 @@
 """The OpenAPI document, by Schemathesis: every operation answers as it says, with pictures that reach the model."""
 
+import base64
 import io
+import json
 from collections import Counter
 
 import pytest
@@ -28,6 +30,22 @@ def pictures() -> st.SearchStrategy[bytes]:
     return st.builds(picture, side, side, st.tuples(shade, shade, shade), st.sampled_from(["JPEG", "PNG", "WEBP"]))
 
 
+def inference(payload: bytes) -> dict:
+    data = [base64.b64encode(payload).decode()]
+    return {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": data}]}
+
+
+def binary_inference(payload: bytes) -> bytes:
+    return json.dumps(inference(payload)).encode()
+
+
+BODIES = {
+    "multipart/form-data": lambda payload: {"file": payload},
+    "application/json": inference,
+    "application/octet-stream": binary_inference,
+}
+
+
 @pytest.fixture(scope="module")
 def document(tiny_engine):
     """The document, over the service itself."""
@@ -47,9 +65,13 @@ def test_every_operation_answers_as_its_document_says(document, mode):
         @given(case=operation.as_strategy(generation_mode=mode), payload=pictures())
         def run(case, payload) -> None:
             without = []
-            if mode is GenerationMode.POSITIVE and case.media_type == "multipart/form-data":
-                case.body = {"file": payload}  # what a document cannot say: the file is a picture
+            if mode is GenerationMode.POSITIVE and case.media_type in BODIES:
+                case.body = BODIES[case.media_type](payload)  # what a document cannot say: the file is a picture
                 without = [negative_data_rejection]  # which takes a body that was replaced for a wrong one
+            if operation.path == "/predict/batch":
+                without = [
+                    negative_data_rejection
+                ]  # a part named file that is no picture is refused by itself, in a 200
             response = case.call_and_validate(excluded_checks=without)
             answered[operation.path, response.status_code] += 1
 
@@ -62,8 +84,18 @@ def test_every_operation_answers_as_its_document_says(document, mode):
             exercise(result.ok())
         except Unsatisfiable:
             assert mode is GenerationMode.NEGATIVE  # an operation that takes nothing can be given nothing wrong
-    assert set(paths) == {"/predict", "/healthz", "/readyz", "/model", "/metrics"}
+    assert {path for path in paths if not path.startswith("/v2")} == {
+        "/predict",
+        "/predict/batch",
+        "/healthz",
+        "/readyz",
+        "/model",
+        "/metrics",
+    }
+    assert {"/v2", "/v2/health/ready", "/v2/models/{name}", "/v2/models/{name}/infer"} <= set(paths)
     if mode is GenerationMode.POSITIVE:
         assert answered["/predict", 200] > 30  # it has reached the model
+        assert answered["/predict/batch", 200] > 30
+        assert answered["/v2/models/{name}/infer", 404] > 10
     else:
         assert answered

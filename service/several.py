@@ -1,0 +1,57 @@
+"""Several: the pictures of one request, scored side by side without taking the queue from others."""
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.requests import Request
+
+from service.errors import RequestError
+from service.scoring import Scored, Scorer
+from service.tickets import Payload
+
+
+async def score_all(
+    request: Request, scorer: Scorer, payloads: Sequence[Payload | Exception]
+) -> list[Scored | Exception]:
+    """Return each picture's answer, or what it failed with, in order.
+
+    As many as there are decode threads are in the queue at once; the others wait outside.
+
+    Args:
+        request: whose client is waiting; if it leaves, the rest of the work is dropped.
+        scorer: admitted with.
+        payloads: a picture each, or why it is none.
+
+    Raises:
+        RequestError: the client left.
+    """
+    work = asyncio.ensure_future(_scored(scorer, payloads))
+    departure = asyncio.create_task(_departure(request))
+    try:
+        await asyncio.wait({work, departure}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise RequestError("client_disconnected", "the client left before its answer")
+        return work.result()
+    finally:
+        departure.cancel()
+        work.cancel()
+
+
+async def _scored(scorer: Scorer, payloads: Sequence[Payload | Exception]) -> list[Scored | Exception]:
+    places = asyncio.Semaphore(scorer.decode_threads)
+
+    async def one(payload: Payload | Exception) -> Scored | Exception:
+        if isinstance(payload, Exception):
+            return payload
+        async with places:
+            try:
+                return await scorer.score(await scorer.submit_when_room(payload))
+            except Exception as error:  # each picture fails by itself
+                return error
+
+    return await asyncio.gather(*(one(payload) for payload in payloads))
+
+
+async def _departure(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

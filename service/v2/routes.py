@@ -1,0 +1,213 @@
+"""``/v2``: health, metadata and inference."""
+
+import asyncio
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+
+from service import __version__
+from service.answers import prediction
+from service.direct import DirectRoute
+from service.errors import RequestError
+from service.intake import check_payload, read_body
+from service.refused import refusal
+from service.schemas import problems
+from service.scoring import Scored, Scorer
+from service.settings import Settings
+from service.several import score_all
+from service.state import State
+from service.tickets import Payload
+from service.v2.messages import (
+    InferenceRequest,
+    InferenceResponse,
+    Live,
+    ModelMetadata,
+    Ready,
+    ServerMetadata,
+    in_words,
+)
+from service.v2.tensors import FILES, OUTPUTS, PIXELS, encoded, malformed, pictures
+
+router = APIRouter()
+_LENGTH = "Inference-Header-Content-Length"
+# A JSON of more values than this would keep the interpreter from everything else for too long.
+_MOST_VALUES = 1_000_000
+_MODEL, _VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": InferenceRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+            },
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+
+@router.get("/v2", response_model=ServerMetadata, summary="Which server is this?")
+async def server() -> ServerMetadata:
+    """Tell name, version and extensions."""
+    return ServerMetadata(name="face-authenticity", version=__version__, extensions=["binary_tensor_data"])
+
+
+@router.get("/v2/health/live", response_model=Live, summary="Does the process live?")
+async def live() -> Live:
+    """Answer as `/healthz`."""
+    return Live(live=True)
+
+
+@router.get(
+    "/v2/health/ready",
+    response_model=Ready,
+    response_model_exclude_none=True,
+    responses=problems(503),
+    summary="Can it answer?",
+)
+async def ready(request: Request) -> Ready:
+    """Answer as `/readyz`."""
+    await _ready(_state(request).ready_scorer())
+    return Ready(ready=True)
+
+
+@router.get(_MODEL, response_model=ModelMetadata, responses=problems(404, 503), summary="What does it take?")
+@router.get(_VERSION, response_model=ModelMetadata, responses=problems(404, 503), summary="What does it take?")
+async def model(request: Request, name: str, version: str | None = None) -> ModelMetadata:
+    """Tell inputs, of which a request holds one, and outputs."""
+    scorer = _named(_state(request).loaded_scorer(), name, version)
+    spec = scorer.engine.spec
+    return ModelMetadata(
+        name=spec.name,
+        versions=[spec.version],
+        platform="onnxruntime",
+        inputs=[FILES, PIXELS],
+        outputs=list(OUTPUTS.values()),
+    )
+
+
+@router.get(_MODEL + "/ready", response_model=Ready, responses=problems(404, 503), summary="Can the model answer?")
+@router.get(_VERSION + "/ready", response_model=Ready, responses=problems(404, 503), summary="Can this version answer?")
+async def model_ready(request: Request, name: str, version: str | None = None) -> Ready:
+    """Answer as `/readyz`."""
+    scorer = _named(_state(request).ready_scorer(), name, version)
+    await _ready(scorer)
+    return Ready(ready=True, name=name)
+
+
+async def infer(request: Request) -> Response:
+    """Score the pictures of one tensor: `image`, files as BYTES, or `pixels`, decoded ones as UINT8.
+
+    Outputs are `verdict`, `confidence`, `probabilities` (real, fake) and `prediction`, the whole answer as JSON. One
+    picture that is refused refuses the request.
+    """
+    state = _state(request)
+    path, settings = request.path_params, state.settings
+    scorer = _named(state.ready_scorer(), path["name"], path.get("version"))
+    if coding := request.headers.get("content-encoding"):
+        raise RequestError(
+            "unsupported_media_type", f"Content-Encoding {coding[:40]!r} is not read here; send it plain"
+        )
+    with state.permit(scorer):
+        body = await read_body(request, settings.max_request_bytes, settings.body_timeout_s, state.arrivals)
+        with state.arrivals.keep(len(body)):
+            length = request.headers.get(_LENGTH.lower())
+            asked, payloads = await asyncio.to_thread(_read, body, length, settings)
+            scored = await score_all(request, scorer, payloads)
+    return _answer(asked, [_passed(number, item, request) for number, item in enumerate(scored)], scorer, state)
+
+
+for _path in (_MODEL + "/infer", _VERSION + "/infer"):
+    router.add_api_route(
+        _path,
+        infer,
+        methods=["POST"],
+        response_model=InferenceResponse,
+        openapi_extra=_BODY,
+        responses=problems(400, 404, 408, 413, 415, 422, 429, 431, 500, 503, 504),
+        summary="Which of these faces are AI-generated?",
+        route_class_override=DirectRoute,
+    )
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.service
+    return state
+
+
+async def _ready(scorer: Scorer) -> None:
+    if reason := await scorer.unready():
+        raise RequestError("not_ready", reason)
+
+
+def _named(scorer: Scorer, name: str, version: str | None) -> Scorer:
+    spec = scorer.engine.spec
+    if name != spec.name or version not in (None, spec.version):
+        asked = name if version is None else f"{name} {version}"
+        raise RequestError("unknown_model", f"there is no model '{asked[:100]}', only {spec.name} {spec.version}")
+    return scorer
+
+
+def _read(body: bytes, length: str | None, settings: Settings) -> tuple[InferenceRequest, list[Payload | Exception]]:
+    """Return the request, and its pictures."""
+    if length is None:
+        text, binary = body, b""
+    elif not length.isdecimal() or int(length) > len(body):
+        raise malformed(f"{_LENGTH} is {length[:20]!r}, and the body has {len(body)} bytes")
+    else:
+        text, binary = body[: int(length)], body[int(length) :]
+    values = text.count(b",") + text.count(b"[") + text.count(b"{")
+    if values > _MOST_VALUES:
+        raise malformed(f"the JSON has {values} values, over the limit of {_MOST_VALUES}; send pixels as binary data")
+    try:
+        asked = InferenceRequest.model_validate_json(text)
+    except ValidationError as error:
+        raise malformed(in_words(error.errors(include_url=False, include_context=False))) from None
+    for output in asked.outputs or []:
+        if output.name not in OUTPUTS:
+            raise malformed(f"there is no output {output.name!r}, only {', '.join(OUTPUTS)}")
+        if unknown := output.parameters.keys() & {"classification", "shared_memory_region"}:
+            raise malformed(f"output {output.name!r}: {', '.join(sorted(unknown))} is not known here")
+    found = pictures(asked.inputs[0], binary, settings.max_files)
+    for number, payload in enumerate(found):
+        if isinstance(payload, bytes):
+            try:
+                check_payload(payload, settings.max_bytes)
+            except RequestError as error:
+                raise _of_element(number, error.code, error.detail) from None
+    return asked, list(found)
+
+
+def _of_element(number: int, code: str, detail: str) -> RequestError:
+    return RequestError(code, f"element {number}: {detail}")
+
+
+def _passed(number: int, item: Scored | Exception, request: Request) -> Scored:
+    if isinstance(item, Scored):
+        return item
+    raise _of_element(number, *refusal(item, request.scope["request_id"]))
+
+
+def _answer(asked: InferenceRequest, scored: list[Scored], scorer: Scorer, state: State) -> Response:
+    predictions = []
+    for item in scored:
+        state.record(item)
+        found = prediction(item.judgement, item.image, scorer.engine, scorer.policy)
+        predictions.append(found | {"timings_ms": item.timings_ms})
+    by_default = asked.parameters.get("binary_data_output") is True
+    wanted = dict.fromkeys(OUTPUTS, by_default)
+    if asked.outputs:
+        wanted = {item.name: item.parameters.get("binary_data", by_default) is True for item in asked.outputs}
+    outputs = [encoded(name, predictions, binary) for name, binary in wanted.items()]
+    spec = scorer.engine.spec
+    fields: dict[str, Any] = {"model_name": spec.name, "model_version": spec.version}
+    if asked.id is not None:
+        fields["id"] = asked.id
+    fields["outputs"] = [output.fields for output in outputs]
+    text = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+    if not any(wanted.values()):
+        return Response(text, media_type="application/json")
+    binary = b"".join(output.binary for output in outputs)
+    return Response(text + binary, headers={_LENGTH: str(len(text))}, media_type="application/octet-stream")
