@@ -1,4 +1,5 @@
-# Two environments: .venv-service has the service alone, .venv has everything.
+# Three environments: .venv-service has the service alone, .venv has everything, .venv-clients nothing of it: only what
+# others talk to it with.
 PYTHON ?= python3
 SERVICE := .venv-service/bin/python
 DEV := .venv/bin/python
@@ -15,7 +16,7 @@ help:  ## Show this list.
 serve: .venv-service/installed  ## Serve the committed default model on 127.0.0.1:8000.
 	@exec $(SERVICE) -m service $(ARGS)
 
-test: .venv/installed  ## Install everything and run all tests.
+test: .venv/installed .venv-clients/installed  ## Install everything and run all tests.
 	@$(DEV) -m pytest $(ARGS)
 
 lint: .venv/installed  ## Check style, types and the direction of imports.
@@ -51,10 +52,11 @@ lock: .venv/installed  ## Resolve the dependencies again into *.lock.
 	@$(UV_COMPILE) $(UPGRADE) --extra gpu --override .lock-overrides -o service-gpu.lock
 	@rm .lock-overrides
 	@$(UV_COMPILE) $(UPGRADE) --extra dev -o dev.lock
+	@$(subst pyproject.toml,tests/clients/clients.in,$(UV_COMPILE)) $(UPGRADE) -o tests/clients/clients.lock
 	@echo "now: make licences"
 
 clean:  ## Remove every environment and cache.
-	rm -rf .venv .venv-service .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-service .venv-clients .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv-service/installed: service.lock
 	@echo "installing the service into .venv-service"
@@ -66,4 +68,10 @@ clean:  ## Remove every environment and cache.
 	@echo "installing everything into .venv (about 3 GB, a few minutes)"
 	@$(PYTHON) -m venv .venv
 	@$(DEV) -m pip install $(PIP_FLAGS) -r dev.lock
+	@touch $@
+
+.venv-clients/installed: tests/clients/clients.lock
+	@echo "installing other people's clients into .venv-clients"
+	@$(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install $(PIP_FLAGS) -r tests/clients/clients.lock
 	@touch $@

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.serving import request, serving
 
-LOCKS = ("service.lock", "service-gpu.lock", "trainer.lock", "dev.lock")
+LOCKS = ("service.lock", "service-gpu.lock", "trainer.lock", "dev.lock", "tests/clients/clients.lock")
 
 
 def tracked_files() -> list[Path]:
