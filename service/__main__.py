@@ -1,5 +1,6 @@
-"""Command line: ``service`` serves; every flag has an environment variable of the same name."""
+"""Command line: ``service`` serves, and every flag has an environment twin; ``service key`` makes API keys."""
 
+import argparse
 import logging.config
 import os
 import sys
@@ -9,14 +10,45 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
+from service.launch import StartError
 from service.logs import log_config
 from service.settings import Settings, unknown_variables
-from service.start import StartError, serve, serve_by_workers
+from service.start import serve, serve_by_workers
 
 _log = logging.getLogger("service")
 
 
 def main() -> None:
+    """Run the command that the first argument names; without one, serve."""
+    command = _COMMANDS.get(sys.argv[1]) if len(sys.argv) > 1 else None
+    if command:
+        command(sys.argv[2:])
+    else:
+        _serve()
+
+
+def _key(arguments: list[str]) -> None:
+    """Print the line for the file of API keys, and beside it, once, the key."""
+    from service.keys import KeysError, new_key
+
+    parser = argparse.ArgumentParser(
+        prog="service key",
+        description="Make an API key: the line for the file of keys goes to the standard output, the key itself, which "
+        "is kept nowhere, to the standard error.",
+    )
+    parser.add_argument("name", help="whose key it is; the log names it with each request")
+    try:
+        key, line = new_key(parser.parse_args(arguments).name)
+    except KeysError as error:
+        _refuse(str(error))
+    print(line)  # noqa: T201
+    print(key, file=sys.stderr)  # noqa: T201
+
+
+_COMMANDS = {"key": _key}
+
+
+def _serve() -> None:
     """Serve until SIGTERM or Ctrl-C. What prevents a start is one line and exit status 2."""
     settings = _settings(sys.argv[1:])
     logging.config.dictConfig(log_config(settings.log_level))

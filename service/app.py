@@ -5,7 +5,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -14,17 +14,19 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import __version__, logs
+from service import __version__, logs, modelfile
 from service.contract.finder import face_finder
 from service.contract.framing import check_mode
 from service.contract.refusals import ImageError
 from service.drain import Drain
 from service.engine import Engine, InferenceError
-from service.errors import RequestError, code_for_status, problem
+from service.errors import RequestError, code_for_status, refused
+from service.guard import Guard, is_open
+from service.keys import Keys
 from service.memory import give_back, resident
 from service.metrics import Metrics
+from service.reload import Reload
 from service.routes import router
-from service.scoring import Scorer
 from service.settings import Settings
 from service.state import State
 from service.telemetry import telemetry_config
@@ -35,20 +37,26 @@ _LONGEST_PATH = 200  # of what a log line keeps
 _log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings, engine: Engine) -> FastAPI:
+def create_app(settings: Settings, engine: Engine, reread: Callable[[], bytes] | None = None) -> FastAPI:
     """Build the application around a loaded engine; it is ready from its start-up to its shutdown.
+
+    Args:
+        settings: all of them.
+        engine: with the model.
+        reread: returns the bytes of a new model file, on SIGHUP; default: of the settings' path, which is polled too.
 
     Raises:
         SpecError: the model cannot be served with these faces settings.
         FinderError: faces are to be found, and the finder does not load.
         TelemetryError: it is asked for, and cannot be.
+        KeysError: there is no file of API keys where the settings say, or a broken one.
         OSError: there is no disk space for the series of several workers.
     """
     check_mode(engine.spec, settings.faces)
     telemetry = telemetry_config(settings.telemetry)
     if settings.faces != "off":
         face_finder()
-    state = State(settings, Metrics())
+    state = State(settings, Metrics(), Keys.load(settings.api_keys) if settings.api_keys else None)
     state.metrics.reserve()
     # /docs from files of this machine: no third party learns who reads them, and they work offline.
     app = FastAPIOffline(
@@ -57,33 +65,37 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         version=__version__,
         redoc_url=None,
         redirect_slashes=False,
-        lifespan=lambda _: _lifespan(state, engine),
+        lifespan=lambda _: _lifespan(state, engine, reread),
         telemetry=telemetry,
         routes=router.routes,  # first, and without the layers that an included router adds to each request
     )
     app.state.service = state
     _add_error_handlers(app)
+    if state.keys:
+        app.add_middleware(Guard, state=state)
+        _document_keys(app)
     app.add_middleware(RequestLog, state=state)
     return app
 
 
 @asynccontextmanager
-async def _lifespan(state: State, engine: Engine) -> AsyncIterator[dict[str, Metrics]]:
+async def _lifespan(
+    state: State, engine: Engine, reread: Callable[[], bytes] | None
+) -> AsyncIterator[dict[str, Metrics]]:
     """Answer predictions from start-up to shutdown, and drain in between the two."""
     settings, spec = state.settings, engine.spec
-    scorer = Scorer(engine, settings.limits, settings.face_policy, settings.capacity(engine.on_cuda), state.metrics)
-    labels = {"name": spec.name, "version": spec.version, "sha256": engine.sha256}
-    state.metrics.set_model(labels | {"execution_provider": engine.provider})
+    state.serve(engine)
     _log.info("ready", extra={"model": spec.name, "version": spec.version, "provider": engine.provider})
-    state.scorer = scorer
     drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
     drain.install()
+    reload = Reload(state, reread or (lambda: modelfile.read(settings.model)), poll=reread is None)
+    reload.install()
     tidy = asyncio.create_task(_give_memory_back())
     yield {"metrics": state.metrics}  # for what the server refuses before there is a request
     tidy.cancel()
+    reload.uninstall()
     drain.uninstall()
-    state.scorer = None
-    scorer.close()
+    state.stop()
 
 
 async def _give_memory_back() -> None:
@@ -96,11 +108,15 @@ async def _give_memory_back() -> None:
             held = resident()
 
 
-def _refuse(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    request.scope["error_code"] = code
-    # The Open Inference Protocol's clients look for this name.
-    more = {"error": detail} if request.scope["path"].startswith("/v2/") else {}
-    return problem(code, detail, request.scope["request_id"], headers, **more)
+def _document_keys(app: FastAPI) -> None:
+    """Say in the document which operations ask for a key."""
+    document = app.openapi()
+    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        if not is_open(path):
+            for operation in operations.values():
+                operation["security"] = [{"key": []}]
+    app.openapi_schema = document
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -108,21 +124,23 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestError)
     async def on_request_error(request: Request, error: RequestError) -> JSONResponse:
-        return _refuse(request, error.code, error.detail, error.headers)
+        return refused(request.scope, error.code, error.detail, error.headers)
 
     @app.exception_handler(ImageError)
     async def on_image_error(request: Request, error: ImageError) -> JSONResponse:
-        return _refuse(request, error.code, str(error))
+        return refused(request.scope, error.code, str(error))
 
     @app.exception_handler(InferenceError)
     async def on_inference_error(request: Request, error: InferenceError) -> JSONResponse:
         _log.error("inference failed", extra={"request_id": request.scope["request_id"], "error": str(error)})
-        return _refuse(request, "inference_failed", "the model gave no usable answer; the picture is not at fault")
+        return refused(
+            request.scope, "inference_failed", "the model gave no usable answer; the picture is not at fault"
+        )
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else None
-        return _refuse(request, code_for_status(error.status_code), str(error.detail), headers)
+        return refused(request.scope, code_for_status(error.status_code), str(error.detail), headers)
 
 
 class RequestLog:
@@ -159,12 +177,12 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
             if not status:
-                response = _refuse(Request(scope), "not_ready", "the service stopped before this request was done")
+                response = refused(scope, "not_ready", "the service stopped before this request was done")
                 await response(scope, receive, send_with_id)
         except Exception:
             _log.exception("defect", extra={"request_id": request_id})
             if not status:
-                response = _refuse(Request(scope), "internal_error", "a defect of the service; see its log")
+                response = refused(scope, "internal_error", "a defect of the service; see its log")
                 await response(scope, receive, send_with_id)
         finally:
             self._record(scope, status, time.perf_counter() - start)
@@ -183,6 +201,7 @@ class RequestLog:
                 "path": scope["path"][:_LONGEST_PATH],
                 "status": status,
                 "code": code,
+                "client": scope.get("client_name"),
                 "duration_ms": round(seconds * 1000, 2),
             },
         )

@@ -65,7 +65,7 @@ router.add_api_route(
     methods=["POST"],
     response_model=BatchPrediction,
     openapi_extra=_PICTURES_BODY,
-    responses=problems(400, 408, 413, 415, 429, 431, 500, 503, without="malformed_tensor"),
+    responses=problems(400, 401, 408, 413, 415, 429, 431, 500, 503, without="malformed_tensor"),
     summary="Which of these faces are AI-generated?",
     route_class_override=DirectRoute,
 )

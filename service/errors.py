@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -30,6 +31,9 @@ class ErrorCode:
 ERROR_CODES: dict[str, ErrorCode] = {
     "malformed_tensor": ErrorCode(
         400, "Not what the model takes", "The `/v2` request, or its tensor, is malformed or of a wrong type or shape."
+    ),
+    "unauthorized": ErrorCode(
+        401, "No valid API key", "`SERVICE_API_KEYS` names none that the request carries (`Authorization: Bearer KEY`)."
     ),
     "empty_payload": ErrorCode(400, "Empty payload", "The body, or the part `file`, holds no bytes."),
     "malformed_multipart": ErrorCode(400, "Malformed multipart body", "The multipart body cannot be parsed."),
@@ -119,6 +123,14 @@ def problem(
     """Return the problem-details response of one error code, with further members where there are any."""
     content = problem_details(code, detail, request_id) | more
     return JSONResponse(content, content["status"], headers, MEDIA_TYPE)
+
+
+def refused(scope: Scope, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the refusal of one request, whose code the log and the metrics find in its scope."""
+    scope["error_code"] = code
+    # The Open Inference Protocol's clients look for this name.
+    more = {"error": detail} if scope["path"].startswith("/v2/") else {}
+    return problem(code, detail, scope["request_id"], headers, **more)
 
 
 def code_for_status(status: int) -> str:

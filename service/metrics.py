@@ -12,6 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 # Read by prometheus_client itself, when it is first imported.
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+OUTCOMES = ("swapped", "unchanged", "refused")
 STAGES = ("decode", "faces", "queue", "inference", "total")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _TRIES = 2
@@ -33,11 +34,14 @@ class Metrics:
             another model.
         in_flight: predictions under way.
         queue: pictures that wait for a thread or a run.
-        model: 1, labelled with name, version and SHA-256 of the loaded model, and its execution provider.
+        reloads: model files that were looked at on SIGHUP or by polling, by outcome.
+        model: 1 (0 where it no longer answers), labelled with name, version and SHA-256 of the loaded model,
+            and its execution provider.
     """
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        self._model: Gauge | None = None
         self.requests = Counter("service_requests", "HTTP answers.", ("path", "status"), registry=registry)
         self.refusals = Counter("service_refusals", "Refused requests by error code.", ("code",), registry=registry)
         self.verdicts = Counter("service_verdicts", "Verdicts by name.", ("verdict",), registry=registry)
@@ -74,6 +78,14 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.reloads = Counter(
+            "service_reloads",
+            "New model files that were looked at: swapped, unchanged or refused.",
+            ("outcome",),
+            registry=registry,
+        )
+        for outcome in OUTCOMES:
+            self.reloads.labels(outcome)
         self.model = Gauge(
             "service_model_info",
             "The loaded model.",
@@ -98,8 +110,11 @@ class Metrics:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
     def set_model(self, labels: Mapping[str, str]) -> None:
-        """Say which model answers from now on."""
-        self.model.labels(**labels).set(1)
+        """Say which model answers from now on; series of one that did before stay, at 0."""
+        if self._model is not None:
+            self._model.set(0)
+        self._model = self.model.labels(**labels)
+        self._model.set(1)
 
     def render(self) -> bytes:
         """Return every series in the Prometheus text format; of all workers, where there are several."""

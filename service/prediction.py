@@ -54,7 +54,7 @@ router.add_api_route(
     methods=["POST"],
     response_model=Prediction,
     openapi_extra=_PICTURE_BODY,
-    responses=problems(400, 408, 413, 415, 422, 429, 431, 500, 503, 504, without="malformed_tensor"),
+    responses=problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without="malformed_tensor"),
     summary="Is this face real or AI-generated?",
     route_class_override=DirectRoute,
 )

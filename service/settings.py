@@ -79,6 +79,22 @@ class Settings(BaseSettings):
         str | None,
         Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the model file must have; default: any."),
     ] = None
+    model_poll_s: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds between two looks at whether model file, signature or API keys have changed; what "
+            "has is taken up as on SIGHUP. Default: only SIGHUP makes it look.",
+        ),
+    ] = None
+    api_keys: Annotated[
+        Path | None,
+        Field(
+            description="File of the API keys that are let in, a name and a SHA-256 on each line as 'service key' "
+            "writes them; default: no key is asked for."
+        ),
+    ] = None
     model_public_key: Annotated[
         Path | None,
         Field(

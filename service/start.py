@@ -1,29 +1,24 @@
 """Start: settings to a running server, in this process or in several workers."""
 
-import functools
 import logging
-import multiprocessing
 import os
 import signal
 import socket
 import sys
 import tempfile
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
-from service import modelfile
 from service.connections import connections
-from service.contract.spec import SpecError
-from service.contract.yunet import FinderError
+from service.launch import StartError, load
 from service.logs import log_config
-from service.modelfile import ModelFileError
-from service.session import Cuda, ProviderError, may_run_on_cuda
+from service.session import may_run_on_cuda
 from service.settings import Settings
+from service.workers import Workers
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,10 +31,6 @@ _OTHER_FILES = 100  # standard streams, listeners, libraries, and connections th
 # How long a worker may be deaf before it is killed, and how long one that ended at its start may go unnoticed. Building
 # a session keeps the interpreter's lock, on CUDA for long.
 _SILENCE_S, _SILENCE_ON_CUDA_S = 5, 60
-
-
-class StartError(Exception):
-    """The service cannot start; the message says why in one line."""
 
 
 def serve(settings: Settings) -> None:
@@ -74,9 +65,7 @@ def serve_by_workers(settings: Settings) -> None:
         _listen(settings.host, settings.port).close()
         kind = SharedPort if sys.platform == "linux" else socket.socket
         listener = _listen(settings.host, settings.port, kind)
-        # Once, so that a worker that is replaced serves the model that the others do, whatever became of the file.
-        app = functools.partial(load_in_worker, *_with_model(settings))
-        workers = Multiprocess(_config(app, settings, factory=True), sockets=[listener])
+        workers = Workers(_config(load, settings, factory=True), [listener], settings, Path(folder))
         workers.run()
         if any(process.exitcode == STARTUP_FAILURE for process in workers.processes):
             load(settings)  # says what is wrong, once
@@ -125,7 +114,7 @@ def _with_open_files(settings: Settings) -> Settings:
     return settings
 
 
-def _config(app: "FastAPI | functools.partial[FastAPI]", settings: Settings, factory: bool = False) -> uvicorn.Config:
+def _config(app: "FastAPI | Callable[..., FastAPI]", settings: Settings, factory: bool = False) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=factory,
@@ -139,82 +128,6 @@ def _config(app: "FastAPI | functools.partial[FastAPI]", settings: Settings, fac
         timeout_graceful_shutdown=_CLOSING_S,
         timeout_worker_healthcheck=_SILENCE_ON_CUDA_S if may_run_on_cuda(settings.provider) else _SILENCE_S,
     )
-
-
-def _with_model(settings: Settings) -> tuple[Settings, bytes]:
-    """Return the settings of workers, and the model file that they all serve, held against digest and signature."""
-    from service.signature import check_signature
-
-    try:
-        content = modelfile.read(settings.model)
-        if settings.model_sha256:
-            modelfile.check_digest(content, settings.model_sha256)
-        if settings.model_public_key:
-            check_signature(content, settings.model, settings.model_public_key)
-    except ModelFileError as error:
-        raise StartError(str(error)) from None
-    return settings.model_copy(update={"model_sha256": None, "model_public_key": None}), content
-
-
-def load(settings: Settings, content: bytes | None = None) -> "FastAPI":
-    """Return the application around the model that the settings name.
-
-    Args:
-        settings: all of them.
-        content: of the model file, where it has been read already.
-
-    Raises:
-        StartError: it cannot be.
-    """
-    # Not needed by the process that only starts workers.
-    from service.app import create_app
-    from service.engine import Engine
-    from service.telemetry import TelemetryError
-
-    try:
-        engine = Engine.load(
-            settings.model,
-            settings.provider,
-            settings.inference_threads,
-            Cuda(settings.cuda_device, settings.cuda_memory_mib),
-            settings.max_batch,
-            settings.model_sha256,
-            settings.model_public_key,
-            content,
-        )
-        return create_app(settings, engine)
-    except (ModelFileError, ProviderError, FinderError) as error:
-        raise StartError(str(error)) from None
-    except OSError as error:
-        raise StartError(
-            f"setting --metrics-dir (SERVICE_METRICS_DIR): no room for the series: {error.strerror}"
-        ) from None
-    except TelemetryError as error:
-        raise StartError(f"setting --telemetry (SERVICE_TELEMETRY): {error}") from None
-    except SpecError as error:
-        raise StartError(
-            f"setting --faces (SERVICE_FACES): {settings.faces} does not go with the model: {error}"
-        ) from None
-
-
-def load_in_worker(settings: Settings, content: bytes) -> "FastAPI":
-    """Return the application in one of several workers; a failed start ends the first process too."""
-    logging.captureWarnings(True)
-    threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
-    try:
-        return load(settings, content)
-    except StartError as error:
-        _log.error("a worker cannot start", extra={"error": str(error)})
-    except Exception:  # a worker that ends otherwise would be started again and again
-        _log.exception("a worker cannot start")
-    sys.exit(STARTUP_FAILURE)
-
-
-def _stop_with_parent() -> None:
-    """Drain and stop once the first process is gone, even by SIGKILL: nobody else would stop this one."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class SharedPort(socket.socket):

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 
 from service import telemetry
 from service.arrivals import Arrivals
+from service.engine import Engine
 from service.errors import RequestError
+from service.keys import Keys
 from service.metrics import Metrics
 from service.scoring import Scored, Scorer
 from service.settings import Settings
@@ -18,16 +20,38 @@ class State:
         draining: accepted requests are finished, new ones refused.
         in_flight: predictions under way, those whose picture is still arriving included.
         arrivals: the pictures that are.
+        keys: the API keys that are let in; None: everybody is.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, keys: Keys | None = None) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.keys = keys
         self.scorer: Scorer | None = None
         self.draining = False
         self.in_flight = 0
         most = settings.max_buffered_mib * 1024 * 1024
         self.arrivals = Arrivals(most, max(most // 2, settings.max_request_bytes))
+
+    def serve(self, engine: Engine) -> None:
+        """Answer with this model from now on; requests that were admitted before keep theirs."""
+        settings, spec = self.settings, engine.spec
+        capacity = settings.capacity(engine.on_cuda)
+        self.scorer = Scorer(engine, settings.limits, settings.face_policy, capacity, self.metrics)
+        self.metrics.set_model(
+            {
+                "name": spec.name,
+                "version": spec.version,
+                "sha256": engine.sha256,
+                "execution_provider": engine.provider,
+            }
+        )
+
+    def stop(self) -> None:
+        """Answer no more."""
+        if (scorer := self.scorer) is not None:
+            self.scorer = None
+            scorer.close()
 
     def loaded_scorer(self) -> Scorer:
         """Return the scorer.

@@ -73,8 +73,8 @@ async def ready(request: Request) -> Ready:
     return Ready(ready=True)
 
 
-@router.get(_MODEL, response_model=ModelMetadata, responses=problems(404, 503), summary="What does it take?")
-@router.get(_VERSION, response_model=ModelMetadata, responses=problems(404, 503), summary="What does it take?")
+@router.get(_MODEL, response_model=ModelMetadata, responses=problems(401, 404, 503), summary="What does it take?")
+@router.get(_VERSION, response_model=ModelMetadata, responses=problems(401, 404, 503), summary="What does it take?")
 async def model(request: Request, name: str, version: str | None = None) -> ModelMetadata:
     """Tell inputs, of which a request holds one, and outputs."""
     scorer = _named(_state(request).loaded_scorer(), name, version)
@@ -88,8 +88,10 @@ async def model(request: Request, name: str, version: str | None = None) -> Mode
     )
 
 
-@router.get(_MODEL + "/ready", response_model=Ready, responses=problems(404, 503), summary="Can the model answer?")
-@router.get(_VERSION + "/ready", response_model=Ready, responses=problems(404, 503), summary="Can this version answer?")
+@router.get(_MODEL + "/ready", response_model=Ready, responses=problems(401, 404, 503), summary="Can the model answer?")
+@router.get(
+    _VERSION + "/ready", response_model=Ready, responses=problems(401, 404, 503), summary="Can this version answer?"
+)
 async def model_ready(request: Request, name: str, version: str | None = None) -> Ready:
     """Answer as `/readyz`."""
     scorer = _named(_state(request).ready_scorer(), name, version)
@@ -126,7 +128,7 @@ for _path in (_MODEL + "/infer", _VERSION + "/infer"):
         methods=["POST"],
         response_model=InferenceResponse,
         openapi_extra=_BODY,
-        responses=problems(400, 404, 408, 413, 415, 422, 429, 431, 500, 503, 504),
+        responses=problems(400, 401, 404, 408, 413, 415, 422, 429, 431, 500, 503, 504),
         summary="Which of these faces are AI-generated?",
         route_class_override=DirectRoute,
     )

@@ -45,11 +45,13 @@ def make_server(tiny_engine) -> Iterator[Callable[..., tuple[str, int]]]:
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def server(**settings: object) -> tuple[str, int]:
+        on_state = settings.pop("on_state", None)
         chosen = Settings(**settings)
         http = connections(chosen.max_connections, chosen.header_timeout_s)
-        config = uvicorn.Config(
-            create_app(chosen, tiny_engine), port=0, log_config=None, access_log=False, http=http, ws="none"
-        )
+        app = create_app(chosen, tiny_engine)
+        if on_state:
+            on_state(app.state.service)
+        config = uvicorn.Config(app, port=0, log_config=None, access_log=False, http=http, ws="none")
         serving = uvicorn.Server(config)
         thread = threading.Thread(target=serving.run)
         thread.start()

@@ -1,0 +1,38 @@
+"""Guard: lets nobody in without an API key, but to what probes, scrapers and readers of the documentation need."""
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.errors import refused
+from service.state import State
+
+# Everything else is guarded, whatever is added.
+_OPEN = frozenset(("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics", "/docs", "/openapi.json"))
+_OPEN_BELOW = "/static-offline-docs/"
+_SCHEME = "bearer "
+
+
+def is_open(path: str) -> bool:
+    """Return whether a path answers without a key."""
+    return path in _OPEN or path.startswith(_OPEN_BELOW)
+
+
+class Guard:
+    """Refuses requests whose ``Authorization: Bearer KEY`` names no key; before a byte of the body is read."""
+
+    def __init__(self, app: ASGIApp, state: State) -> None:
+        self._app, self._state = app, state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        keys = self._state.keys
+        if scope["type"] == "http" and keys is not None and not is_open(scope["path"]):
+            given = Request(scope).headers.get("authorization", "")
+            carried = given[: len(_SCHEME)].lower() == _SCHEME
+            scope["client_name"] = keys.holder(given[len(_SCHEME) :].strip()) if carried else None
+            if scope["client_name"] is None:
+                detail = "the API key is not known here" if carried else "send an API key: Authorization: Bearer KEY"
+                response = refused(scope, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
