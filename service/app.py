@@ -18,10 +18,11 @@ from service import __version__, logs, modelfile
 from service.contract.finder import face_finder
 from service.contract.framing import check_mode
 from service.contract.refusals import ImageError
+from service.document import complete
 from service.drain import Drain
 from service.engine import Engine, InferenceError
 from service.errors import RequestError, code_for_status, refused
-from service.guard import Guard, is_open
+from service.guard import Guard
 from service.keys import Keys
 from service.memory import give_back, resident
 from service.metrics import Metrics
@@ -73,7 +74,7 @@ def create_app(settings: Settings, engine: Engine, reread: Callable[[], bytes] |
     _add_error_handlers(app)
     if state.keys:
         app.add_middleware(Guard, state=state)
-        _document_keys(app)
+    complete(app, keys=state.keys is not None)
     app.add_middleware(RequestLog, state=state)
     return app
 
@@ -106,17 +107,6 @@ async def _give_memory_back() -> None:
         if resident() - held > _MUCH:
             await asyncio.to_thread(give_back)
             held = resident()
-
-
-def _document_keys(app: FastAPI) -> None:
-    """Say in the document which operations ask for a key."""
-    document = app.openapi()
-    document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    for path, operations in document["paths"].items():
-        if not is_open(path):
-            for operation in operations.values():
-                operation["security"] = [{"key": []}]
-    app.openapi_schema = document
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -63,6 +63,7 @@ router.add_api_route(
     "/predict/batch",
     predict_batch,
     methods=["POST"],
+    operation_id="predict_batch",
     response_model=BatchPrediction,
     openapi_extra=_PICTURES_BODY,
     responses=problems(400, 401, 408, 413, 415, 429, 431, 500, 503, without="malformed_tensor"),

@@ -52,6 +52,7 @@ router.add_api_route(
     "/predict",
     predict,
     methods=["POST"],
+    operation_id="predict",
     response_model=Prediction,
     openapi_extra=_PICTURE_BODY,
     responses=problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without="malformed_tensor"),

@@ -26,13 +26,19 @@ def _thresholds(engine: Engine) -> ThresholdValues:
     return ThresholdValues(real=engine.spec.threshold_real, fake=engine.spec.threshold_fake)
 
 
-@router.get("/healthz", response_model=Health, summary="Does the process live?")
+@router.get("/healthz", operation_id="healthz", response_model=Health, summary="Does the process live?")
 async def healthz() -> Health:
     """Answer as long as the event loop turns; says nothing of the model."""
     return Health(status="alive")
 
 
-@router.get("/readyz", response_model=Health, responses=problems(503), summary="Can it answer predictions?")
+@router.get(
+    "/readyz",
+    operation_id="readyz",
+    response_model=Health,
+    responses=problems(503),
+    summary="Can it answer predictions?",
+)
 async def readyz(request: Request) -> Health:
     """Answer 200 only while a model is loaded, warmed and able to answer."""
     if reason := await _state(request).ready_scorer().unready():
@@ -41,7 +47,11 @@ async def readyz(request: Request) -> Health:
 
 
 @router.get(
-    "/model", response_model=ModelFacts, responses=problems(503), summary="Which model, where, within what limits?"
+    "/model",
+    operation_id="model",
+    response_model=ModelFacts,
+    responses=problems(503),
+    summary="Which model, where, within what limits?",
 )
 async def model(request: Request) -> ModelFacts:
     """Tell what the model file says of itself, and how it is being run."""
@@ -84,7 +94,7 @@ async def model(request: Request) -> ModelFacts:
     )
 
 
-@router.get("/metrics", summary="Prometheus series", response_class=Response)
+@router.get("/metrics", operation_id="metrics", summary="Prometheus series", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Render every series in the Prometheus text format; of all workers, where there are several."""
     state = _state(request)

@@ -240,6 +240,6 @@ def problems(*statuses: int, without: str = "") -> dict[int | str, dict[str, Any
             for code, kind in ERROR_CODES.items()
             if kind.status == status and code != without
         ]
-        content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
+        content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         responses[status] = {"description": "\n\n".join(codes), "content": content}
     return responses

@@ -39,22 +39,19 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {
-                "schema": InferenceRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-            },
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {"$ref": "#/components/schemas/InferenceRequest"}},
         },
     }
 }
 
 
-@router.get("/v2", response_model=ServerMetadata, summary="Which server is this?")
+@router.get("/v2", operation_id="v2_server", response_model=ServerMetadata, summary="Which server is this?")
 async def server() -> ServerMetadata:
     """Tell name, version and extensions."""
     return ServerMetadata(name="face-authenticity", version=__version__, extensions=["binary_tensor_data"])
 
 
-@router.get("/v2/health/live", response_model=Live, summary="Does the process live?")
+@router.get("/v2/health/live", operation_id="v2_live", response_model=Live, summary="Does the process live?")
 async def live() -> Live:
     """Answer as `/healthz`."""
     return Live(live=True)
@@ -62,6 +59,7 @@ async def live() -> Live:
 
 @router.get(
     "/v2/health/ready",
+    operation_id="v2_ready",
     response_model=Ready,
     response_model_exclude_none=True,
     responses=problems(503),
@@ -73,12 +71,9 @@ async def ready(request: Request) -> Ready:
     return Ready(ready=True)
 
 
-@router.get(_MODEL, response_model=ModelMetadata, responses=problems(401, 404, 503), summary="What does it take?")
-@router.get(_VERSION, response_model=ModelMetadata, responses=problems(401, 404, 503), summary="What does it take?")
-async def model(request: Request, name: str, version: str | None = None) -> ModelMetadata:
+async def model(request: Request) -> ModelMetadata:
     """Tell inputs, of which a request holds one, and outputs."""
-    scorer = _named(_state(request).loaded_scorer(), name, version)
-    spec = scorer.engine.spec
+    spec = _named(request, _state(request).loaded_scorer()).engine.spec
     return ModelMetadata(
         name=spec.name,
         versions=[spec.version],
@@ -88,26 +83,23 @@ async def model(request: Request, name: str, version: str | None = None) -> Mode
     )
 
 
-@router.get(_MODEL + "/ready", response_model=Ready, responses=problems(401, 404, 503), summary="Can the model answer?")
-@router.get(
-    _VERSION + "/ready", response_model=Ready, responses=problems(401, 404, 503), summary="Can this version answer?"
-)
-async def model_ready(request: Request, name: str, version: str | None = None) -> Ready:
+async def model_ready(request: Request) -> Ready:
     """Answer as `/readyz`."""
-    scorer = _named(_state(request).ready_scorer(), name, version)
+    scorer = _named(request, _state(request).ready_scorer())
     await _ready(scorer)
-    return Ready(ready=True, name=name)
+    return Ready(ready=True, name=scorer.engine.spec.name)
 
 
 async def infer(request: Request) -> Response:
     """Score the pictures of one tensor: `image`, files as BYTES, or `pixels`, decoded ones as UINT8.
 
-    Outputs are `verdict`, `confidence`, `probabilities` (real, fake) and `prediction`, the whole answer as JSON. One
-    picture that is refused refuses the request.
+    The body is JSON, or JSON with binary data behind it (`Inference-Header-Content-Length`), which this document cannot
+    describe. Outputs are `verdict`, `confidence`, `probabilities` (real, fake) and `prediction`, the whole answer as
+    JSON. One picture that is refused refuses the request.
     """
     state = _state(request)
-    path, settings = request.path_params, state.settings
-    scorer = _named(state.ready_scorer(), path["name"], path.get("version"))
+    settings = state.settings
+    scorer = _named(request, state.ready_scorer())
     if coding := request.headers.get("content-encoding"):
         raise RequestError(
             "unsupported_media_type", f"Content-Encoding {coding[:40]!r} is not read here; send it plain"
@@ -121,14 +113,43 @@ async def infer(request: Request) -> Response:
     return _answer(asked, [_passed(number, item, request) for number, item in enumerate(scored)], scorer, state)
 
 
-for _path in (_MODEL + "/infer", _VERSION + "/infer"):
+def _parameters(*names: str) -> dict[str, Any]:
+    """Return the OpenAPI of parameters that stand in the path."""
+    return {
+        "parameters": [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+    }
+
+
+for _path, _suffix, _extra in (
+    (_MODEL, "", _parameters("name")),
+    (_VERSION, "_version", _parameters("name", "version")),
+):
     router.add_api_route(
         _path,
+        model,
+        operation_id=f"v2_model{_suffix}",
+        response_model=ModelMetadata,
+        responses=problems(401, 404, 503),
+        openapi_extra=_extra,
+        summary="What does the model take and give?",
+    )
+    router.add_api_route(
+        f"{_path}/ready",
+        model_ready,
+        operation_id=f"v2_model_ready{_suffix}",
+        response_model=Ready,
+        responses=problems(401, 404, 503),
+        openapi_extra=_extra,
+        summary="Can the model answer?",
+    )
+    router.add_api_route(
+        f"{_path}/infer",
         infer,
         methods=["POST"],
+        operation_id=f"v2_infer{_suffix}",
         response_model=InferenceResponse,
-        openapi_extra=_BODY,
         responses=problems(400, 401, 404, 408, 413, 415, 422, 429, 431, 500, 503, 504),
+        openapi_extra=_extra | _BODY,
         summary="Which of these faces are AI-generated?",
         route_class_override=DirectRoute,
     )
@@ -144,11 +165,15 @@ async def _ready(scorer: Scorer) -> None:
         raise RequestError("not_ready", reason)
 
 
-def _named(scorer: Scorer, name: str, version: str | None) -> Scorer:
+def _named(request: Request, scorer: Scorer) -> Scorer:
+    """Return the scorer if its model is the one that the path names."""
     spec = scorer.engine.spec
-    if name != spec.name or version not in (None, spec.version):
-        asked = name if version is None else f"{name} {version}"
-        raise RequestError("unknown_model", f"there is no model '{asked[:100]}', only {spec.name} {spec.version}")
+    name, version = request.path_params["name"], request.path_params.get("version", spec.version)
+    if (name, version) != (spec.name, spec.version):
+        raise RequestError(
+            "unknown_model",
+            f"there is no model {name[:80]!r}, version {version[:40]!r}, only {spec.name} {spec.version}",
+        )
     return scorer
 
 

@@ -1,6 +1,7 @@
 """Clients that others wrote, unchanged, against a real server: Triton's, KServe's, and one generated from OpenAPI."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -36,9 +37,10 @@ def timeless(prediction: dict) -> dict:
     return {name: value for name, value in prediction.items() if name != "timings_ms"}
 
 
-def told(script: str, *arguments: object) -> dict:
+def told(script: str, *arguments: object, beside: Path | None = None) -> dict:
     command = [PYTHON, "-W", "ignore", Path(__file__).with_name(script), *map(str, arguments)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    environment = os.environ | ({"PYTHONPATH": str(beside)} if beside else {})
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
     assert ended.returncode == 0, ended.stderr[-2000:]
     return json.loads(ended.stdout.splitlines()[-1])
 
@@ -70,3 +72,30 @@ def test_kserves_client_works_unchanged(server, picture, alone):
         assert [number for row in answer["probabilities"] for number in ([row] if isinstance(row, float) else row)] == (
             list(alone["probabilities"].values())
         )
+
+
+@pytest.fixture
+def generated(server, tmp_path) -> Path:
+    """The folder of a client that is generated from the document of a server."""
+    document = tmp_path / "openapi.json"
+    document.write_bytes(request(f"{server}/openapi.json")[1])
+    command = [PYTHON.with_name("openapi-python-client"), "generate", "--path", document, "--output-path", "client"]
+    command += ["--fail-on-warning"]
+    environment = os.environ | {"PATH": f"{PYTHON.parent}:{os.environ['PATH']}"}
+    ended = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120, env=environment
+    )
+    # The one thing that it does not know is a body that is the picture itself; a form does as well.
+    warnings = [line for line in ended.stdout.splitlines() if "WARNING" in line or "nsupported" in line]
+    assert [line for line in warnings if "image/*" not in line and "WARNING parsing" not in line] == []
+    assert "Endpoint will not be generated" not in ended.stdout
+    return tmp_path / "client"
+
+
+def test_a_client_generated_from_the_document_works(server, picture, alone, generated):
+    answers = told("by_generated.py", server, picture, beside=generated)
+    assert answers["ready"] == "ready"
+    assert timeless(answers["prediction"]) == alone
+    assert answers["refused"] == "unsupported_format"
+    assert answers["batch"] == [200, 415]
+    assert answers["v2"] == [alone["verdict"]]

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from collections import Counter
 
 import pytest
@@ -35,14 +34,9 @@ def inference(payload: bytes) -> dict:
     return {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": data}]}
 
 
-def binary_inference(payload: bytes) -> bytes:
-    return json.dumps(inference(payload)).encode()
-
-
 BODIES = {
     "multipart/form-data": lambda payload: {"file": payload},
     "application/json": inference,
-    "application/octet-stream": binary_inference,
 }
 
 
