@@ -4,7 +4,7 @@ import argparse
 import logging.config
 import os
 import sys
-from typing import Never
+from typing import Never, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -12,10 +12,12 @@ from pydantic_settings import SettingsError
 
 from service.launch import StartError
 from service.logs import log_config
+from service.options import ModelOptions
 from service.settings import Settings, unknown_variables
 from service.start import serve, serve_by_workers
 
 _log = logging.getLogger("service")
+Chosen = TypeVar("Chosen", bound=ModelOptions)
 
 
 def main() -> None:
@@ -45,12 +47,31 @@ def _key(arguments: list[str]) -> None:
     print(key, file=sys.stderr)  # noqa: T201
 
 
-_COMMANDS = {"key": _key}
+def _score(arguments: list[str]) -> None:
+    """Score files and folders into one file. What prevents it is one line and exit status 2; Ctrl-C is 130."""
+    from service.offline.options import ScoreOptions
+
+    options = _settings(ScoreOptions, arguments)
+    logging.config.dictConfig(log_config("error"))  # of what is no fault of a picture
+    try:
+        from service.offline.command import score
+        from service.offline.failures import ScoreError
+
+        try:
+            score(options)
+        except ScoreError as error:
+            _refuse(str(error))
+    except KeyboardInterrupt:
+        print("service: stopped; the same command with --resume goes on", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+
+
+_COMMANDS = {"key": _key, "score": _score}
 
 
 def _serve() -> None:
     """Serve until SIGTERM or Ctrl-C. What prevents a start is one line and exit status 2."""
-    settings = _settings(sys.argv[1:])
+    settings = _settings(Settings, sys.argv[1:])
     logging.config.dictConfig(log_config(settings.log_level))
     logging.captureWarnings(True)  # Pillow warns of odd files; as JSON lines like everything else
     for name in unknown_variables(os.environ):
@@ -64,9 +85,9 @@ def _serve() -> None:
         _refuse(str(error))
 
 
-def _settings(arguments: list[str]) -> Settings:
+def _settings(kind: type[Chosen], arguments: list[str]) -> Chosen:
     try:
-        return Settings(_cli_parse_args=arguments)
+        return kind(_cli_parse_args=arguments)
     except ValidationError as error:
         # A default that is computed from a setting that is broken is no fault of its own.
         broken = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
@@ -80,6 +101,10 @@ def _settings(arguments: list[str]) -> Settings:
 def _broken(error: ErrorDetails) -> str:
     name = ".".join(map(str, error["loc"]))
     flag, variable = f"--{name.replace('_', '-')}", f"SERVICE_{name.upper()}"
+    if name == "paths":
+        flag, variable = "PATH", "of a file or folder"
+    if error["type"] == "missing":
+        return f"setting {flag} ({variable}): is missing"
     return f"setting {flag} ({variable}): {error['msg']}, not {str(error['input'])[:80]!r}"
 
 

@@ -4,11 +4,11 @@ from service.contract.framing import check_mode
 from service.contract.spec import SpecError
 from service.engine import Engine
 from service.modelfile import ModelFileError
+from service.options import ModelOptions
 from service.session import Cuda
-from service.settings import Settings
 
 
-def load_engine(settings: Settings, content: bytes | None = None) -> Engine:
+def load_engine(settings: ModelOptions, content: bytes | None = None) -> Engine:
     """Return the engine, proven.
 
     Args:

@@ -3,26 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from service.contract.faces import FaceMode
-from service.contract.framing import FacePolicy
-from service.contract.refusals import Limits
+from service.options import ModelOptions
 from service.processors import processors
-
-_LIMITS = Limits()
-_FACES = FacePolicy()
-_PACKAGE = Path(__file__).resolve().parent
-
-
-def default_model() -> Path:
-    """Return the committed default model: inside an installed wheel, or beside a checkout's package."""
-    installed = _PACKAGE / "models"
-    models = installed if installed.is_dir() else _PACKAGE.parent / "models"
-    return models / (models / "DEFAULT").read_text("utf-8").strip() / "model.onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +39,17 @@ def _threads_of_a_worker(data: dict[str, Any]) -> int:
 
 
 def _bytes_of_a_request(data: dict[str, Any]) -> int:
-    buffered, one = data.get("max_buffered_mib", 256) * 1024 * 1024, data.get("max_bytes", _LIMITS.max_bytes)
+    buffered, one = data.get("max_buffered_mib", 0) * 1024 * 1024, data.get("max_bytes", 0)
     return int(max(one, buffered // 4))
 
 
-class Settings(BaseSettings):
+class Settings(ModelOptions):
     """Serve verdicts on faces over HTTP. Each flag has an environment twin: --max-bytes is SERVICE_MAX_BYTES."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SERVICE_",
-        extra="forbid",
-        frozen=True,
-        cli_prog_name="service",
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-        cli_avoid_json=True,
-        protected_namespaces=(),
-    )
+    model_config = SettingsConfigDict(cli_prog_name="service")
 
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="Port to listen on; 0 takes a free one.")] = 8000
-    model: Annotated[Path, Field(description="Model file; default: the one that comes with the package.")] = Field(
-        default_factory=default_model
-    )
-    model_sha256: Annotated[
-        str | None,
-        Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the model file must have; default: any."),
-    ] = None
     model_poll_s: Annotated[
         float | None,
         Field(
@@ -95,22 +66,6 @@ class Settings(BaseSettings):
             "writes them; default: no key is asked for."
         ),
     ] = None
-    model_public_key: Annotated[
-        Path | None,
-        Field(
-            description="Public key (PEM) that must have signed the model file, whose signature lies beside it as "
-            "NAME.sig; needs the extra 'signing'. Default: no signature is asked for."
-        ),
-    ] = None
-    provider: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        Field(description="auto (CUDA where it truly loads, else CPU), cpu, or cuda (refuses to start without it)."),
-    ] = "auto"
-    cuda_device: Annotated[int, Field(ge=0, le=1023, description="Number of the CUDA device.")] = 0
-    cuda_memory_mib: Annotated[
-        int | None,
-        Field(ge=64, description="Most device memory that ONNX Runtime's arena takes, MiB; default: no limit."),
-    ] = None
     workers: Annotated[
         int,
         Field(
@@ -119,7 +74,6 @@ class Settings(BaseSettings):
             "processors that this one may use.",
         ),
     ] = 1
-    inference_threads: Annotated[int, Field(ge=1, le=1024, description="Threads inside one model run.")] = 1
     decode_threads: Annotated[
         int,
         Field(
@@ -129,17 +83,6 @@ class Settings(BaseSettings):
             "free; default: the processors of this process, shared among the workers.",
         ),
     ] = Field(default_factory=_threads_of_a_worker)
-    batches_in_flight: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=1024,
-            description="Model runs at once; default: as many as the processors allow, 2 on CUDA.",
-        ),
-    ] = None
-    max_batch: Annotated[
-        int, Field(ge=1, le=1024, description="Most pictures, or faces, that share one model run.")
-    ] = 8
     max_queue: Annotated[
         int | None,
         Field(
@@ -181,9 +124,6 @@ class Settings(BaseSettings):
             "delayed, and those share a run that came while another was under way.",
         ),
     ] = 0.0
-    max_bytes: Annotated[
-        int, Field(ge=1024, le=1 << 30, description="Longest payload, bytes; a longer one gets 413.")
-    ] = _LIMITS.max_bytes
     max_buffered_mib: Annotated[
         int,
         Field(
@@ -205,35 +145,6 @@ class Settings(BaseSettings):
             "quarter of what may be buffered, and one picture at least.",
         ),
     ] = Field(default_factory=_bytes_of_a_request)
-    max_pixels: Annotated[
-        int, Field(ge=1024, le=1 << 30, description="Most pixels a picture may announce; more gets 422.")
-    ] = _LIMITS.max_pixels
-    min_side: Annotated[
-        int, Field(ge=1, le=4096, description="Shortest side of a picture, pixels; a shorter one gets 422.")
-    ] = _LIMITS.min_side
-    faces: Annotated[
-        FaceMode,
-        Field(
-            description="off: faces are not looked for; report: they are, and a picture without one is uncertain; "
-            "crop: each face is judged by itself."
-        ),
-    ] = _FACES.mode
-    min_face: Annotated[
-        int,
-        Field(
-            ge=1, le=4096, description="Longer side of the smallest face that is judged, pixels; else face_too_small."
-        ),
-    ] = _FACES.min_face
-    max_faces: Annotated[
-        int, Field(ge=1, le=256, description="Most faces that are reported and judged: the largest.")
-    ] = _FACES.max_faces
-    check_recompression: Annotated[
-        bool,
-        Field(
-            description="Also judge each picture saved again as JPEG 75; where the verdict differs it is uncertain: "
-            "unstable_under_recompression."
-        ),
-    ] = _FACES.check_recompression
     header_timeout_s: Annotated[
         float,
         Field(
@@ -268,19 +179,6 @@ class Settings(BaseSettings):
             description="Seconds for which it answers 503 after SIGTERM at least, so that load balancers notice.",
         ),
     ] = 0.0
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Field(description="Least severe log line that is written.")
-    ] = "info"
-
-    @property
-    def limits(self) -> Limits:
-        """What the decoder refuses."""
-        return Limits(self.max_bytes, self.max_pixels, self.min_side)
-
-    @property
-    def face_policy(self) -> FacePolicy:
-        """What is done about faces."""
-        return FacePolicy(self.faces, self.min_face, self.max_faces, self.check_recompression)
 
     def capacity(self, cuda: bool) -> Capacity:
         """Return how much one process takes on.
@@ -329,13 +227,6 @@ class Settings(BaseSettings):
         deadline_s = info.data.get("deadline_s")
         if deadline_s is not None and value >= deadline_s * 1000:
             raise ValueError(f"is not shorter than the deadline of {deadline_s:g} s (SERVICE_DEADLINE_S)")
-        return value
-
-    @field_validator("check_recompression")
-    @classmethod
-    def _has_a_place_in_the_answer(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("faces") == "off":
-            raise ValueError("needs faces 'report' or 'crop', whose answers hold reasons")
         return value
 
 

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from service.engine import Engine
+from service.options import default_model
 from service.session import ProviderError
-from service.settings import default_model
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 IN_FLIGHT = 2

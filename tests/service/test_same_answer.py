@@ -16,7 +16,8 @@ from service.contract.preparation import prepare
 from service.contract.refusals import Limits
 from service.contract.verdict import verdicts
 from service.engine import Engine
-from service.settings import Settings, default_model
+from service.options import default_model
+from service.settings import Settings
 from tests.cartoon import cartoon
 from tests.conftest import PUBLIC_DOMAIN, REPOSITORY
 from trainer.cartoons import cartoon as invented

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from service.errors import ERROR_CODES
-from service.settings import Settings, default_model
+from service.options import default_model
+from service.settings import Settings
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 

@@ -1,0 +1,105 @@
+"""Command: ``service score PATH... --output FILE``."""
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from service import __version__, modelfile
+from service.contract.finder import face_finder
+from service.contract.yunet import FinderError
+from service.engine import Engine
+from service.loading import load_engine
+from service.modelfile import ModelFileError
+from service.offline.failures import ScoreError
+from service.offline.journal import Journal
+from service.offline.listing import files_of
+from service.offline.options import ScoreOptions
+from service.offline.progress import Tally
+from service.offline.rows import Row, score_files
+from service.offline.tables import check_format, write_table
+from service.session import ProviderError
+
+JOURNAL = ".journal"
+
+
+def score(options: ScoreOptions) -> None:
+    """Score every file into the output, or go on with that.
+
+    Raises:
+        ScoreError: it cannot begin, or cannot go on.
+        KeyboardInterrupt: Ctrl-C; ``--resume`` goes on.
+    """
+    output = options.output
+    journal_path = output.with_name(output.name + JOURNAL)
+    check_format(options.format)
+    _check_output(output, journal_path, options)
+    names = files_of(options.paths, (output, journal_path))
+    if not names:
+        raise ScoreError("there is no file below " + ", ".join(f"'{path}'" for path in options.paths))
+    content, engine = _load(options)
+    journal = Journal(journal_path, _head(engine, options), options.resume)
+    try:
+        left = [name for name in names if name not in journal.done]
+        tally = Tally(len(names) - len(left), len(names))
+        for row in journal.rows(()):
+            tally.count(row)
+        with tally:
+            _score_left(left, engine, content, options, journal, tally)
+        write_table(journal.rows(names), output, options.format)
+        journal.remove()
+    finally:
+        if not journal.done:  # nothing is lost with it
+            journal.remove()
+        journal.close()
+    tally.say(f"{len(names)} files: {tally.total()}; {tally.scored} in this run, {tally.rate:.0f} a second -> {output}")
+
+
+def _check_output(output: Path, journal: Path, options: ScoreOptions) -> None:
+    if not output.parent.is_dir():
+        raise ScoreError(f"there is no folder '{output.parent}' to write '{output.name}' into")
+    if options.overwrite:
+        return
+    if output.exists():
+        raise ScoreError(f"'{output}' exists; --overwrite replaces it")
+    if journal.exists() and not options.resume:
+        raise ScoreError(f"a run that was cut off left '{journal}'; --resume goes on with it, --overwrite begins anew")
+
+
+def _load(options: ScoreOptions) -> tuple[bytes, Engine]:
+    try:
+        content = modelfile.read(options.model)
+        engine = load_engine(options, content)
+        if options.faces != "off":
+            face_finder()
+    except (ModelFileError, ProviderError, FinderError) as error:
+        raise ScoreError(str(error)) from None
+    return content, engine
+
+
+def _head(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
+    """Return what rows of one output have to have been made with."""
+    return {
+        "journal": 1,
+        "service": __version__,
+        "model": engine.sha256,
+        "limits": asdict(options.limits),
+        "faces": asdict(options.face_policy),
+    }
+
+
+def _score_left(
+    names: list[str], engine: Engine, content: bytes, options: ScoreOptions, journal: Journal, tally: Tally
+) -> None:
+    def take(row: Row) -> None:
+        if row["path"] not in journal.done:
+            journal.add(row)
+            tally.add(row)
+
+    if options.engine == "ray":
+        from service.offline.cluster import rows_of
+
+        for row in rows_of(names, content, options):
+            take(row)
+    else:
+        asyncio.run(score_files(names, engine, options, take))

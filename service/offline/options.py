@@ -1,0 +1,92 @@
+"""Options of ``service score``; those that it shares with the server have the same ``SERVICE_…`` variables."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import CliImplicitFlag, CliPositionalArg, SettingsConfigDict
+
+from service.options import ModelOptions
+from service.processors import processors
+from service.settings import Capacity
+
+Format = Literal["jsonl", "csv", "parquet"]
+# A picture waits for as long as it takes: nobody else does.
+_PATIENCE_S = 1e6
+
+
+def _threads(data: dict[str, Any]) -> int:
+    return 1 if data.get("engine") == "ray" else processors()
+
+
+class ScoreOptions(ModelOptions):
+    """Score files and folders into one file of verdicts, a row for each; what cannot be read is a row that says so."""
+
+    model_config = SettingsConfigDict(cli_prog_name="service score")
+
+    paths: Annotated[
+        CliPositionalArg[list[Path]],
+        Field(description="Files, and folders, of which every file below is taken but hidden ones."),
+    ]
+    output: Annotated[
+        Path,
+        Field(description="File to write, .jsonl, .csv or .parquet; while it grows, its rows are in NAME.journal."),
+    ]
+    resume: Annotated[
+        CliImplicitFlag[bool], Field(description="Go on with a run that was cut off; nothing is scored twice.")
+    ] = False
+    overwrite: Annotated[
+        CliImplicitFlag[bool],
+        Field(description="Replace the output, and an unfinished run's journal, if there are any."),
+    ] = False
+    engine: Annotated[
+        Literal["local", "ray"],
+        Field(description="local: this process; ray: workers of a Ray cluster, which needs the extra 'bulk'."),
+    ] = "local"
+    threads: Annotated[
+        int,
+        Field(ge=1, le=1024, description="Pictures worked on at once; with 'ray' by each worker."),
+    ] = Field(default_factory=_threads)
+    ray_address: Annotated[
+        str | None,
+        Field(
+            description="Of the cluster whose node this is: HOST:PORT of its head, or auto; default: one that is "
+            "started here, and ends."
+        ),
+    ] = None
+    ray_workers: Annotated[int, Field(ge=1, le=10_000, description="Workers, each with one processor.")] = 2
+
+    @property
+    def format(self) -> Format:
+        """As the output's name ends."""
+        return self.output.suffix.lower()[1:]  # type: ignore[return-value]
+
+    def capacity(self, cuda: bool) -> Capacity:
+        """Return how much one process takes on.
+
+        Args:
+            cuda: whether the model runs on a CUDA device, which more threads keep fed.
+        """
+        runs = self.batches_in_flight or (2 if cuda else self.threads)
+        return Capacity(self.threads, runs, self.max_batch, 0.0, 2 * self.threads, _PATIENCE_S)
+
+    @field_validator("output")
+    @classmethod
+    def _has_a_format(cls, value: Path) -> Path:
+        if value.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
+            raise ValueError("does not end with .jsonl, .csv or .parquet")
+        return value
+
+    @field_validator("overwrite")
+    @classmethod
+    def _does_not_resume(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("resume"):
+            raise ValueError("does not go with --resume")
+        return value
+
+    @field_validator("ray_address")
+    @classmethod
+    def _is_for_ray(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("engine") != "ray":
+            raise ValueError("needs --engine ray")
+        return value
