@@ -4,6 +4,7 @@ import argparse
 import logging.config
 import os
 import sys
+from collections.abc import Callable
 from typing import Never, TypeVar
 
 from pydantic import ValidationError
@@ -12,12 +13,11 @@ from pydantic_settings import SettingsError
 
 from service.launch import StartError
 from service.logs import log_config
-from service.options import ModelOptions
 from service.settings import Settings, unknown_variables
 from service.start import serve, serve_by_workers
 
 _log = logging.getLogger("service")
-Chosen = TypeVar("Chosen", bound=ModelOptions)
+Chosen = TypeVar("Chosen")
 
 
 def main() -> None:
@@ -48,22 +48,28 @@ def _key(arguments: list[str]) -> None:
 
 
 def _score(arguments: list[str]) -> None:
-    """Score files and folders into one file. What prevents it is one line and exit status 2; Ctrl-C is 130."""
-    from service.offline.options import ScoreOptions
+    """Score files and folders into one file.
 
-    options = _settings(ScoreOptions, arguments)
+    What prevents it is one line and exit status 2. Ctrl-C is 130, and 1 says that the model failed on some files.
+    """
+    from service.offline.options import from_command_line
+
+    paths, options = _settings(lambda: from_command_line(arguments))
     logging.config.dictConfig(log_config("error"))  # of what is no fault of a picture
     try:
         from service.offline.command import score
         from service.offline.failures import ScoreError
 
         try:
-            score(options)
+            failed = score(paths, options)
         except ScoreError as error:
             _refuse(str(error))
     except KeyboardInterrupt:
         print("service: stopped; the same command with --resume goes on", file=sys.stderr)  # noqa: T201
         sys.exit(130)
+    if failed:
+        print(f"service: {failed} files have no verdict for no fault of theirs", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
 
 
 _COMMANDS = {"key": _key, "score": _score}
@@ -71,7 +77,7 @@ _COMMANDS = {"key": _key, "score": _score}
 
 def _serve() -> None:
     """Serve until SIGTERM or Ctrl-C. What prevents a start is one line and exit status 2."""
-    settings = _settings(Settings, sys.argv[1:])
+    settings = _settings(lambda: Settings(_cli_parse_args=sys.argv[1:]))
     logging.config.dictConfig(log_config(settings.log_level))
     logging.captureWarnings(True)  # Pillow warns of odd files; as JSON lines like everything else
     for name in unknown_variables(os.environ):
@@ -85,9 +91,9 @@ def _serve() -> None:
         _refuse(str(error))
 
 
-def _settings(kind: type[Chosen], arguments: list[str]) -> Chosen:
+def _settings(choose: Callable[[], Chosen]) -> Chosen:
     try:
-        return kind(_cli_parse_args=arguments)
+        return choose()
     except ValidationError as error:
         # A default that is computed from a setting that is broken is no fault of its own.
         broken = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
@@ -101,8 +107,6 @@ def _settings(kind: type[Chosen], arguments: list[str]) -> Chosen:
 def _broken(error: ErrorDetails) -> str:
     name = ".".join(map(str, error["loc"]))
     flag, variable = f"--{name.replace('_', '-')}", f"SERVICE_{name.upper()}"
-    if name == "paths":
-        flag, variable = "PATH", "of a file or folder"
     if error["type"] == "missing":
         return f"setting {flag} ({variable}): is missing"
     return f"setting {flag} ({variable}): {error['msg']}, not {str(error['input'])[:80]!r}"

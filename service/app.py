@@ -89,7 +89,7 @@ async def _lifespan(
     _log.info("ready", extra={"model": spec.name, "version": spec.version, "provider": engine.provider})
     drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
     drain.install()
-    reload = Reload(state, reread or (lambda: modelfile.read(settings.model)), poll=reread is None)
+    reload = Reload(state, reread or (lambda: modelfile.read(settings.model)), alone=reread is None)
     reload.install()
     tidy = asyncio.create_task(_give_memory_back())
     yield {"metrics": state.metrics}  # for what the server refuses before there is a request

@@ -15,6 +15,7 @@ ServiceError                what the service refused; has ``code``, ``status``, 
 import asyncio
 import email.utils
 import random
+import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ _Model = TypeVar("_Model", Prediction, BatchPrediction, ModelFacts)
 # The service's own refusals of what may be asked again, and those of a proxy before it. Verdicts change nothing, so
 # that whatever may have been lost may be asked again too.
 _AGAIN: Final = frozenset((408, 429, 502, 503, 504))
+_KEY: Final = re.compile(r"[\x21-\x7e]+")
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 8.0
 
@@ -101,7 +103,7 @@ class Client:
         transport: of httpx, such as one that goes through a proxy.
 
     Raises:
-        ValueError: ``retries`` is negative.
+        ValueError: ``retries`` is negative, the URL has no scheme, or the key cannot stand in a header.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._patience = _checked(retries, max_wait_s)
-        self._http = httpx.Client(base_url=url, headers=_headers(key), timeout=timeout_s, transport=transport)
+        self._http = httpx.Client(base_url=_address(url), headers=_headers(key), timeout=timeout_s, transport=transport)
 
     def predict(self, picture: Picture) -> Prediction:
         """Return the verdict on one picture: its bytes, or the path of its file.
@@ -188,7 +190,9 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._patience = _checked(retries, max_wait_s)
-        self._http = httpx.AsyncClient(base_url=url, headers=_headers(key), timeout=timeout_s, transport=transport)
+        self._http = httpx.AsyncClient(
+            base_url=_address(url), headers=_headers(key), timeout=timeout_s, transport=transport
+        )
 
     async def predict(self, picture: Picture) -> Prediction:
         """Return the verdict on one picture; see :meth:`Client.predict`."""
@@ -244,7 +248,17 @@ def _checked(retries: int, max_wait_s: float) -> tuple[int, float]:
 
 
 def _headers(key: str | None) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"} if key else {}
+    if key is None:
+        return {}
+    if not _KEY.fullmatch(key):  # not shown, and not left to httpx, which would show it
+        raise ValueError("the key holds spaces, line ends or what is not ASCII; is it read from a file? then strip it")
+    return {"Authorization": f"Bearer {key}"}
+
+
+def _address(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"the URL {url[:80]!r} does not begin with http:// or https://")
+    return url
 
 
 def _files(pictures: Iterable[Picture]) -> list[tuple[str, tuple[str, bytes]]]:
@@ -256,7 +270,7 @@ def _named(picture: Picture) -> tuple[str, bytes]:
     if isinstance(picture, bytes):
         return "picture", picture
     path = Path(picture)
-    return path.name, path.read_bytes()
+    return path.name.encode("utf-8", "backslashreplace").decode(), path.read_bytes()
 
 
 def _parsed(kind: type[_Model], response: httpx.Response) -> _Model:
@@ -292,6 +306,6 @@ def _retry_after(response: httpx.Response) -> float | None:
         return float(given)
     try:
         at = email.utils.parsedate_to_datetime(given)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, at.timestamp() - time.time())

@@ -54,6 +54,10 @@ class Keys:
             raise KeysError(f"'{path}' holds no key: nobody would be let in")
         return cls(tuple(holders))
 
+    def text(self) -> str:
+        """Return the file that lets these keys in."""
+        return "".join(f"{name} {digest}\n" for name, digest in self.holders)
+
     def holder(self, key: str) -> str | None:
         """Return whose key this is; None where it is nobody's. It takes as long for every key."""
         given = _digest(key)

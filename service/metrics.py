@@ -10,8 +10,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-# Read by prometheus_client itself, when it is first imported.
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from service.settings import SERIES_VARIABLE
+
 OUTCOMES = ("swapped", "unchanged", "refused")
 STAGES = ("decode", "faces", "queue", "inference", "total")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -102,7 +102,7 @@ class Metrics:
         Raises:
             OSError: there is not enough.
         """
-        folder = os.environ.get(FOLDER_VARIABLE)
+        folder = os.environ.get(SERIES_VARIABLE)
         if not folder or not hasattr(os, "posix_fallocate"):
             return
         for path in Path(folder).glob(f"*_{os.getpid()}.db"):
@@ -118,7 +118,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return every series in the Prometheus text format; of all workers, where there are several."""
-        folder = os.environ.get(FOLDER_VARIABLE)
+        folder = os.environ.get(SERIES_VARIABLE)
         if not folder:
             return generate_latest(self._registry)
         for pid in _processes(Path(folder)):

@@ -29,13 +29,16 @@ _log = logging.getLogger(__name__)
 class Watch:
     """Tells when files have changed: by inode, size and time, twice the same, so that a copy in progress is not read.
 
+    The first look is a change too: what was read before may have been another.
+
     Args:
         paths: that are looked at; one that is missing is in a state like any other.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = tuple(paths)
-        self._known = self._last = self._look()
+        self._known: tuple[tuple[int, int, int] | None, ...] = ()
+        self._last = self._look()
 
     def changed(self) -> bool:
         """Return whether they are other than when this last was so, and as they were a look ago."""
@@ -76,11 +79,11 @@ class Reload:
     Args:
         state: whose scorer and keys are replaced.
         read: returns the bytes of the model file.
-        poll: whether to look by itself (``SERVICE_MODEL_POLL_S``); several workers are told by their parent.
+        alone: whether to look by itself (``SERVICE_MODEL_POLL_S``), and to count; else a parent of several does.
     """
 
-    def __init__(self, state: State, read: Callable[[], bytes], poll: bool) -> None:
-        self._state, self._read, self._poll = state, read, poll
+    def __init__(self, state: State, read: Callable[[], bytes], alone: bool) -> None:
+        self._state, self._read, self._alone = state, read, alone
         self._asked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,7 +93,7 @@ class Reload:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
         self._start(self._when_asked())
         seconds = self._state.settings.model_poll_s
-        if seconds and self._poll:
+        if seconds and self._alone:
             self._start(self._look_every(seconds))
 
     def uninstall(self) -> None:
@@ -110,7 +113,8 @@ class Reload:
             _log.warning("new model is refused, and the one that answers stays", extra={"error": str(error)})
         except Exception:  # whatever it is, the service goes on as it was
             _log.exception("new model is refused, and the one that answers stays")
-        self._state.metrics.reloads.labels(outcome).inc()
+        if self._alone:
+            self._state.metrics.reloads.labels(outcome).inc()
 
     async def _take_up_model(self) -> str:
         state, settings = self._state, self._state.settings

@@ -114,14 +114,18 @@ class Scorer:
     def _full(self) -> bool:
         return self.waiting >= self._capacity.max_queue
 
-    async def submit_when_room(self, payload: Payload) -> Ticket:
+    async def submit_when_room(self, payload: Payload, since: float) -> Ticket:
         """Queue one picture as soon as there is room, as whoever sends several in one request waits for.
 
+        Args:
+            payload: of the picture.
+            since: when the request came, by the loop's time: all of its pictures wait until its deadline.
+
         Raises:
-            RequestError: there was none within the deadline.
+            RequestError: there was none until then.
         """
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._capacity.deadline_s
+        end = since + self._capacity.deadline_s
         while self._full and loop.time() < end:
             place = loop.create_future()
             self._in_line.append(place)

@@ -11,6 +11,9 @@ from pydantic_settings import SettingsConfigDict
 from service.options import ModelOptions
 from service.processors import processors
 
+# Read by prometheus_client itself, when it is first imported.
+SERIES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
 
 @dataclass(frozen=True, slots=True)
 class Capacity:

@@ -38,14 +38,14 @@ async def score_all(
 
 
 async def _scored(scorer: Scorer, payloads: Sequence[Payload | Exception]) -> list[Scored | Exception]:
-    places = asyncio.Semaphore(scorer.decode_threads)
+    places, since = asyncio.Semaphore(scorer.decode_threads), asyncio.get_running_loop().time()
 
     async def one(payload: Payload | Exception) -> Scored | Exception:
         if isinstance(payload, Exception):
             return payload
         async with places:
             try:
-                return await scorer.score(await scorer.submit_when_room(payload))
+                return await scorer.score(await scorer.submit_when_room(payload, since))
             except Exception as error:  # each picture fails by itself
                 return error
 

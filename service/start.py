@@ -17,7 +17,7 @@ from service.connections import connections
 from service.launch import StartError, load
 from service.logs import log_config
 from service.session import may_run_on_cuda
-from service.settings import Settings
+from service.settings import SERIES_VARIABLE, Settings
 from service.workers import Workers
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def serve(settings: Settings) -> None:
         StartError: the service cannot start.
     """
     settings = _with_open_files(settings)
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # one process keeps its series in memory
+    os.environ.pop(SERIES_VARIABLE, None)  # one process keeps its series in memory
     # Before the port is bound: a service that cannot answer must not look as if it could.
     app = load(settings)
     listener = _listen(settings.host, settings.port)
@@ -56,11 +56,9 @@ def serve_by_workers(settings: Settings) -> None:
     Raises:
         StartError: the service cannot start.
     """
-    from service.metrics import FOLDER_VARIABLE
-
     settings = _with_open_files(settings)
     with _series_folder(settings.metrics_dir) as folder:
-        os.environ[FOLDER_VARIABLE] = folder
+        os.environ[SERIES_VARIABLE] = folder
         # Shared, a port that is taken would not be noticed.
         _listen(settings.host, settings.port).close()
         kind = SharedPort if sys.platform == "linux" else socket.socket

@@ -25,65 +25,100 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_STAGED = "model.onnx"
-_PROOF_S = 180.0
+_MODEL, _KEYS = "model.onnx", "keys.txt"
+_TRIAL_S = 180.0
 _log = logging.getLogger(__name__)
 
 
 class Workers(Multiprocess):
-    """Starts the workers, replaces those that die, and hands a new model file to all of them.
+    """Starts the workers, replaces those that die, and hands a new model file, and new API keys, to all of them.
+
+    A worker that takes a dead one's place gets what the others have, whatever became of the files meanwhile.
 
     Args:
         config: without an application.
         sockets: that they listen on.
         settings: all of them.
-        folder: of this run, where a new model file is laid down for them.
+        folder: of this run, where what the workers read is laid down.
 
     Raises:
-        StartError: the model file cannot be read, or is another than asked for.
+        StartError: model file or API keys cannot be used.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], settings: Settings, folder: Path) -> None:
+        from service.metrics import Metrics
         from service.reload import Watch, watched
 
-        self._settings, self._staged = settings, folder / _STAGED
-        # Once, so that a worker that is replaced serves the model that the others do, whatever became of the file.
-        self._content = self._read()
+        self._settings, self._folder = settings, folder
+        self._content = self._read_model()
+        self._lay_down_keys()
+        self._reloads = Metrics().reloads  # counted here, once for all of them
         self._watch = Watch(watched(settings))
         self._next_look = time.monotonic()
+        self._trial: Trial | None = None
         config.app = self._application()
         super().__init__(config, sockets)
 
     def handle_hup(self) -> None:
-        """Take up a new model file, if it would start; and tell the workers, who look for new API keys too."""
+        """Look at model file and API keys, and hand on what is new and good; what is not changes nothing."""
         try:
-            content = self._read()
-            if content != self._content:
-                _prove(self._settings, content)
-                self._lay_down(content)
-                self._content = content
-                self.config.app = self._application()
+            self._lay_down_keys()
         except StartError as error:
-            _log.warning("new model is refused, and the one that answers stays", extra={"error": str(error)})
-        for process in self.processes:
-            if process.pid and process.exitcode is None:
-                os.kill(process.pid, signal.SIGHUP)
+            _log.warning("new API keys are refused, and the old ones stay", extra={"error": str(error)})
+        try:
+            content = self._read_model()
+            if content == self._content:
+                self._end("unchanged")
+            else:
+                if self._trial:
+                    self._trial.end()
+                self._trial = Trial(self._checked(), content)
+        except StartError as error:
+            self._end("refused", str(error))
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that died; and look at the files, where that is set."""
+        """Replace workers that died; see how a trial went; and look at the files, where that is set."""
         super().keep_subprocess_alive()
+        if self._trial and (refusal := self._trial.refusal()) is not None:
+            content, self._trial = self._trial.content, None
+            if refusal:
+                self._end("refused", refusal)
+            else:
+                self._take_up(content)
         seconds = self._settings.model_poll_s
         if seconds and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + seconds
             if self._watch.changed():
                 self.handle_hup()
 
-    def _application(self) -> "functools.partial[FastAPI]":
-        # Digest and signature were held against the bytes; the signature lies beside the file, not beside the copy.
-        checked = self._settings.model_copy(update={"model_sha256": None, "model_public_key": None})
-        return functools.partial(load_in_worker, checked, self._content, self._staged)
+    def _take_up(self, content: bytes) -> None:
+        try:
+            _lay_down(content, self._folder / _MODEL)
+        except StartError as error:
+            self._end("refused", str(error))
+        else:
+            self._content = content
+            self.config.app = self._application()
+            self._end("swapped")
 
-    def _read(self) -> bytes:
+    def _end(self, outcome: str, refusal: str = "") -> None:
+        """Count what became of the model file, and let the workers look at what is laid down for them."""
+        if refusal:
+            _log.warning("new model is refused, and the one that answers stays", extra={"error": refusal})
+        self._reloads.labels(outcome).inc()
+        for process in self.processes:
+            if process.pid and process.exitcode is None:
+                os.kill(process.pid, signal.SIGHUP)
+
+    def _application(self) -> "functools.partial[FastAPI]":
+        return functools.partial(load_in_worker, self._checked(), self._content, self._folder / _MODEL)
+
+    def _checked(self) -> Settings:
+        """Return the settings of workers: digest and signature were held against the bytes that they are given."""
+        keys = self._folder / _KEYS if self._settings.api_keys else None
+        return self._settings.model_copy(update={"model_sha256": None, "model_public_key": None, "api_keys": keys})
+
+    def _read_model(self) -> bytes:
         """Return the model file, held against digest and signature."""
         from service.signature import check_signature
 
@@ -98,47 +133,76 @@ class Workers(Multiprocess):
             raise StartError(str(error)) from None
         return content
 
-    def _lay_down(self, content: bytes) -> None:
-        temporary = self._staged.with_suffix(".tmp")
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(self._staged)
-        except OSError as error:
-            raise StartError(f"cannot write '{self._staged}': {error.strerror}") from None
+    def _lay_down_keys(self) -> None:
+        from service.keys import Keys, KeysError
+
+        if path := self._settings.api_keys:
+            try:
+                keys = Keys.load(path)
+            except KeysError as error:
+                raise StartError(f"setting --api-keys (SERVICE_API_KEYS): {error}") from None
+            _lay_down(keys.text().encode(), self._folder / _KEYS)
 
 
-def _prove(settings: Settings, content: bytes) -> None:
-    """Load a model file in a process of its own, so that nothing of it stays in this one.
+class Trial:
+    """A new model file, loaded in a process of its own, so that nothing of it stays in this one, and nobody waits.
 
     Raises:
-        StartError: it does not load.
+        StartError: there is no process for it.
     """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_load_once, args=(settings, content, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        refusal = ours.recv() if ours.poll(_PROOF_S) else f"it did not load within {_PROOF_S:g} s"
-    except EOFError:
-        refusal = "the process that loaded it died"
-    process.kill()
-    process.join()
-    if refusal:
-        raise StartError(refusal)
+
+    def __init__(self, settings: Settings, content: bytes) -> None:
+        self.content = content
+        context = multiprocessing.get_context("spawn")
+        try:
+            self._answer, theirs = context.Pipe(duplex=False)
+            self._process = context.Process(target=_try, args=(settings, content, theirs), daemon=True)
+            self._process.start()
+            theirs.close()
+        except OSError as error:
+            raise StartError(f"cannot be tried: {error.strerror}") from None
+        self._end = time.monotonic() + _TRIAL_S
+
+    def refusal(self) -> str | None:
+        """Return why it is refused, empty where it is not; None while that is not known."""
+        if not self._answer.poll():
+            if time.monotonic() < self._end:
+                return None
+            found = f"it did not load within {_TRIAL_S:g} s"
+        else:
+            try:
+                found = str(self._answer.recv())
+            except EOFError:
+                found = "the process that loaded it died"
+        self.end()
+        return found
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.join()
+        self._answer.close()
 
 
-def _load_once(settings: Settings, content: bytes, answer: Connection) -> None:
+def _try(settings: Settings, content: bytes, answer: Connection) -> None:
     from service.loading import load_engine
     from service.session import ProviderError
 
     try:
-        checked = settings.model_copy(update={"model_sha256": None, "model_public_key": None})
-        load_engine(checked, content)
+        load_engine(settings, content)
     except (ModelFileError, ProviderError) as error:
         answer.send(str(error))
     else:
         answer.send("")
+
+
+def _lay_down(content: bytes, path: Path) -> None:
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise StartError(f"cannot write '{path}': {error.strerror}") from None
 
 
 def load_in_worker(settings: Settings, content: bytes, staged: Path) -> "FastAPI":

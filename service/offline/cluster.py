@@ -102,16 +102,20 @@ def _connect(ray: Any, options: ScoreOptions) -> None:
     address = options.ray_address
     quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     if address is None:
-        ray.init(num_cpus=options.ray_workers, include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-        return
-    _check_answers(address)
-    # So that the machines of the cluster need what this package needs, and not this version of it.
-    package = str(Path(service.__file__).parent)
+        # Of its own, whatever RAY_ADDRESS says.
+        here = {"num_cpus": options.ray_workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        what, chosen = "a cluster cannot be started here", {"address": "local", **here}
+    else:
+        _check_answers(address)
+        # So that the machines of the cluster need what this package needs, and not this version of it.
+        package = str(Path(service.__file__).parent)
+        what = f"setting --ray-address: '{address}' is no Ray cluster that can be used"
+        chosen = {"address": address, "runtime_env": {"py_modules": [package]}}
     try:
-        ray.init(address, runtime_env={"py_modules": [package]}, **quiet)
+        ray.init(**chosen, **quiet)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise ScoreError(f"setting --ray-address: '{address}' is no Ray cluster that can be used: {reason}") from None
+        raise ScoreError(f"{what}: {reason}") from None
 
 
 def _check_answers(address: str) -> None:

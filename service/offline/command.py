@@ -12,7 +12,7 @@ from service.engine import Engine
 from service.loading import load_engine
 from service.modelfile import ModelFileError
 from service.offline.failures import ScoreError
-from service.offline.journal import Journal
+from service.offline.journal import FAILURES, Journal
 from service.offline.listing import files_of
 from service.offline.options import ScoreOptions
 from service.offline.progress import Tally
@@ -21,10 +21,14 @@ from service.offline.tables import check_format, write_table
 from service.session import ProviderError
 
 JOURNAL = ".journal"
+_MOST_IN_A_ROW = 20
 
 
-def score(options: ScoreOptions) -> None:
+def score(paths: list[Path], options: ScoreOptions) -> int:
     """Score every file into the output, or go on with that.
+
+    Returns:
+        how many files have no verdict for a reason that may pass, such as a model that failed.
 
     Raises:
         ScoreError: it cannot begin, or cannot go on.
@@ -34,9 +38,9 @@ def score(options: ScoreOptions) -> None:
     journal_path = output.with_name(output.name + JOURNAL)
     check_format(options.format)
     _check_output(output, journal_path, options)
-    names = files_of(options.paths, (output, journal_path))
+    names = files_of(paths, (output, journal_path))
     if not names:
-        raise ScoreError("there is no file below " + ", ".join(f"'{path}'" for path in options.paths))
+        raise ScoreError("there is no file below " + ", ".join(f"'{path}'" for path in paths))
     content, engine = _load(options)
     journal = Journal(journal_path, _head(engine, options), options.resume)
     try:
@@ -53,9 +57,14 @@ def score(options: ScoreOptions) -> None:
             journal.remove()
         journal.close()
     tally.say(f"{len(names)} files: {tally.total()}; {tally.scored} in this run, {tally.rate:.0f} a second -> {output}")
+    return sum(tally.errors[code] for code in FAILURES)
 
 
 def _check_output(output: Path, journal: Path, options: ScoreOptions) -> None:
+    try:
+        output.exists(), journal.exists()
+    except OSError as error:
+        raise ScoreError(f"cannot write '{output}': {error.strerror}") from None
     if not output.parent.is_dir():
         raise ScoreError(f"there is no folder '{output.parent}' to write '{output.name}' into")
     if options.overwrite:
@@ -91,10 +100,20 @@ def _head(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
 def _score_left(
     names: list[str], engine: Engine, content: bytes, options: ScoreOptions, journal: Journal, tally: Tally
 ) -> None:
+    in_a_row = 0
+
     def take(row: Row) -> None:
+        nonlocal in_a_row
         if row["path"] not in journal.done:
             journal.add(row)
             tally.add(row)
+            failed = row.get("error", {}).get("code") in FAILURES
+            in_a_row = in_a_row + 1 if failed else 0
+            if in_a_row == _MOST_IN_A_ROW:
+                raise ScoreError(
+                    f"{in_a_row} files in a row failed for no fault of theirs ({row['error']['detail']}); "
+                    "--resume tries them again"
+                )
 
     if options.engine == "ray":
         from service.offline.cluster import rows_of

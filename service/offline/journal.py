@@ -16,6 +16,10 @@ from service.offline.failures import ScoreError
 from service.offline.rows import Row
 
 _SYNC_S = 2.0
+_BEGINS = b'{"journal":'
+# Of what is no fault of the file; and what may be otherwise the next time.
+FAILURES = frozenset(("inference_failed", "internal_error"))
+_PASSING = FAILURES | {"unreadable"}
 
 
 class Journal:
@@ -33,13 +37,14 @@ class Journal:
     def __init__(self, path: Path, head: dict[str, Any], resume: bool) -> None:
         self._path = path
         self.done: dict[str, int] = {}
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:
             self._file = open(os.open(path, flags, 0o644), "r+b", buffering=0)  # noqa: PTH123, SIM115
         except OSError as error:
             raise ScoreError(f"cannot write '{path}': {error.strerror}") from None
         try:
             self._lock()
+            self._check_own()
             self._begin(head, resume)
         except BaseException as error:
             self._file.close()
@@ -82,8 +87,20 @@ class Journal:
 
     def remove(self) -> None:
         """Remove it, once the output is there."""
+        if os.name == "nt":  # where an open file cannot be removed; elsewhere it is held until it is gone
+            self.close()
         self._path.unlink(missing_ok=True)
         self.close()
+
+    def _check_own(self) -> None:
+        """Refuse a file that is no journal, rather than overwrite it; and one that another run has just removed."""
+        found, there = os.fstat(self._file.fileno()), self._path.stat()
+        if (found.st_ino, found.st_dev) != (there.st_ino, there.st_dev):
+            raise ScoreError(f"another run has just ended with '{self._path}'")
+        begins = self._file.read(len(_BEGINS))
+        if begins and not _BEGINS.startswith(begins):
+            raise ScoreError(f"'{self._path}' is no journal of a run; it is left as it is")
+        self._file.seek(0)
 
     def _begin(self, head: dict[str, Any], resume: bool) -> None:
         if resume and (end := self._read(head)):
@@ -111,8 +128,8 @@ class Journal:
             if not first.endswith(b"\n"):
                 return 0
             found = _parsed(first)
-            if not isinstance(found, dict) or "journal" not in found:
-                raise ScoreError(f"'{self._path}' is no journal of a run")
+            if not isinstance(found, dict):
+                raise ScoreError(f"'{self._path}' is no journal of a run; it is left as it is")
             for key, value in head.items():
                 if found.get(key) != value:
                     raise ScoreError(
@@ -126,7 +143,8 @@ class Journal:
                 row = _parsed(line)
                 if not isinstance(row, dict) or not isinstance(row.get("path"), str):
                     raise ScoreError(f"'{self._path}' is damaged at byte {place}; --overwrite begins anew")
-                self.done[row["path"]] = place
+                if row.get("error", {}).get("code") not in _PASSING:
+                    self.done[row["path"]] = place
                 place += len(line)
         return place
 

@@ -1,6 +1,7 @@
 """Listing: the files that paths stand for."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from service.offline.failures import ScoreError
 
 
 def files_of(paths: Iterable[Path], without: Iterable[Path]) -> list[str]:
-    """Return every file once: those named, and those below folders, in the order of their names.
+    """Return every file once by each name: those named, and those below folders, in the order of their names.
 
     Hidden files and folders below a folder are passed over, and so are links to folders (which may lead round in
     circles); links to files are followed.
@@ -20,15 +21,17 @@ def files_of(paths: Iterable[Path], without: Iterable[Path]) -> list[str]:
     Raises:
         ScoreError: a path does not exist, or a folder cannot be read.
     """
-    own = {path.resolve() for path in without}
+    own = {os.path.realpath(path) for path in without}
     found: dict[str, None] = {}
     for path in paths:
-        if path.is_dir():
-            found.update((name, None) for name in _below(path) if Path(name).resolve() not in own)
-        elif path.exists() or path.is_symlink():
-            found[str(path)] = None
-        else:
-            raise ScoreError(f"'{path}' does not exist")
+        try:
+            state = path.stat() if path.exists() else path.lstat()
+        except FileNotFoundError:
+            raise ScoreError(f"'{path}' does not exist") from None
+        except OSError as error:
+            raise ScoreError(f"'{path}' cannot be looked at: {error.strerror}") from None
+        names = _below(path) if stat.S_ISDIR(state.st_mode) else (str(path),)
+        found.update((name, None) for name in names if os.path.realpath(name) not in own)
     return list(found)
 
 

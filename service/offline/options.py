@@ -1,10 +1,11 @@
 """Options of ``service score``; those that it shares with the server have the same ``SERVICE_…`` variables."""
 
+import argparse
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import CliImplicitFlag, CliPositionalArg, SettingsConfigDict
+from pydantic_settings import CliImplicitFlag, CliSettingsSource, SettingsConfigDict
 
 from service.options import ModelOptions
 from service.processors import processors
@@ -24,10 +25,6 @@ class ScoreOptions(ModelOptions):
 
     model_config = SettingsConfigDict(cli_prog_name="service score")
 
-    paths: Annotated[
-        CliPositionalArg[list[Path]],
-        Field(description="Files, and folders, of which every file below is taken but hidden ones."),
-    ]
     output: Annotated[
         Path,
         Field(description="File to write, .jsonl, .csv or .parquet; while it grows, its rows are in NAME.journal."),
@@ -90,3 +87,28 @@ class ScoreOptions(ModelOptions):
         if value is not None and info.data.get("engine") != "ray":
             raise ValueError("needs --engine ray")
         return value
+
+
+def from_command_line(arguments: list[str]) -> tuple[list[Path], ScoreOptions]:
+    """Return the files and folders that are named, and the options.
+
+    Paths are taken as they are: pydantic-settings would take a name with a comma for a list.
+
+    Raises:
+        ValidationError, SettingsError: as for any settings.
+        SystemExit: ``--help``, no path, or an unknown flag.
+    """
+    parser = argparse.ArgumentParser(prog="service score", description=ScoreOptions.__doc__)
+    parser.add_argument(
+        "PATHS", nargs="+", type=_path, help="Files, and folders, of which every file below is taken but hidden ones."
+    )
+    source = CliSettingsSource(ScoreOptions, root_parser=parser)  # type: ignore[var-annotated]
+    parsed = vars(parser.parse_args(arguments))
+    paths: list[Path] = parsed.pop("PATHS")
+    return paths, ScoreOptions(_cli_settings_source=source(parsed_args=parsed))
+
+
+def _path(name: str) -> Path:
+    if not name:
+        raise argparse.ArgumentTypeError("is empty")
+    return Path(name)

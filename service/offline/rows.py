@@ -61,7 +61,8 @@ async def _taken(
 async def _row(name: str, scorer: Scorer, max_bytes: int) -> Row:
     try:
         payload = await asyncio.to_thread(_read, name, max_bytes)
-        scored = await scorer.score(await scorer.submit_when_room(payload))
+        now = asyncio.get_running_loop().time()
+        scored = await scorer.score(await scorer.submit_when_room(payload, now))
     except OSError as error:
         return {"path": name, "error": {"code": "unreadable", "detail": error.strerror or type(error).__name__}}
     except Exception as error:  # each file fails by itself

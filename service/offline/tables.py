@@ -80,15 +80,14 @@ def flat(row: Row) -> dict[str, Any]:
 
 def _jsonl(rows: Iterable[Row], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(row, separators=(",", ":"), allow_nan=False) + "\n" for row in rows)
+        file.writelines(json.dumps(_in_unicode(row), separators=(",", ":"), allow_nan=False) + "\n" for row in rows)
 
 
 def _csv(rows: Iterable[Row], path: Path) -> None:
-    # A name that is not UTF-8 is written as the bytes that it is.
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(map(flat, rows))
+        writer.writerows(_as_text(flat(_in_unicode(row))) for row in rows)
 
 
 def _parquet(rows: Iterable[Row], path: Path) -> None:
@@ -99,11 +98,16 @@ def _parquet(rows: Iterable[Row], path: Path) -> None:
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     with pq.ParquetWriter(path, schema) as writer:
         for some in _batched(rows):
-            writer.write_table(pa.Table.from_pylist([_in_unicode(flat(row)) for row in some], schema))
+            writer.write_table(pa.Table.from_pylist([flat(_in_unicode(row)) for row in some], schema))
 
 
-def _in_unicode(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the row with the bytes of a path that is not UTF-8 spelt out, for Parquet's strings have to be."""
+def _as_text(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row with a path that a spreadsheet would not take for a formula."""
+    return row | {"path": f"./{row['path']}"} if row["path"].startswith(("=", "+", "-", "@")) else row
+
+
+def _in_unicode(row: Row) -> Row:
+    """Return the row with the bytes of a path that is not UTF-8 spelt out, for who reads a table expects that."""
     return row | {"path": row["path"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")}
 
 

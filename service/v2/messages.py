@@ -1,5 +1,6 @@
 """Messages: the JSON of the Open Inference Protocol v2, as it is read and written here."""
 
+import reprlib
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -110,5 +111,7 @@ def in_words(errors: Any) -> str:
     """Return what pydantic found wrong, in one line: where, what, and a bit of what was there."""
     first = errors[0]
     place = ".".join(map(str, first["loc"])) or "the request"
-    given = one_line(repr(first.get("input")))[:60]
-    return f"{place}: {first['msg']}, not {given}"
+    if first["type"] == "json_invalid":
+        return one_line(first["msg"])[:200]
+    # Of what may be megabytes no more is looked at than is shown.
+    return f"{place}: {first['msg']}, not {one_line(reprlib.repr(first.get('input')))[:60]}"

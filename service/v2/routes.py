@@ -32,6 +32,7 @@ from service.v2.tensors import FILES, OUTPUTS, PIXELS, encoded, malformed, pictu
 
 router = APIRouter()
 _LENGTH = "Inference-Header-Content-Length"
+_LONGEST_LENGTH = 20
 # A JSON of more values than this would keep the interpreter from everything else for too long.
 _MOST_VALUES = 1_000_000
 _MODEL, _VERSION = "/v2/models/{name}", "/v2/models/{name}/versions/{version}"
@@ -181,7 +182,7 @@ def _read(body: bytes, length: str | None, settings: Settings) -> tuple[Inferenc
     """Return the request, and its pictures."""
     if length is None:
         text, binary = body, b""
-    elif not length.isdecimal() or int(length) > len(body):
+    elif not length.isdecimal() or len(length) > _LONGEST_LENGTH or int(length) > len(body):
         raise malformed(f"{_LENGTH} is {length[:20]!r}, and the body has {len(body)} bytes")
     else:
         text, binary = body[: int(length)], body[int(length) :]

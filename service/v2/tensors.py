@@ -6,6 +6,7 @@ BYTES is its length, uint32, little-endian, and as many bytes.
 
 import base64
 import binascii
+import itertools
 import json
 import struct
 from collections.abc import Iterator, Sequence
@@ -64,9 +65,11 @@ def pictures(tensor: Input, binary: bytes, most: int) -> list[Payload]:
     if (size is None) == (tensor.data is None):
         raise malformed(f"input {tensor.name!r} has to have either data or binary_data_size")
     if expected is FILES:
-        files = list(_elements(binary) if tensor.data is None else _decoded(_flat(tensor.data)))
+        found = _elements(binary) if tensor.data is None else _decoded(_flat(tensor.data))
+        files = list(itertools.islice(found, count + 1))
         if len(files) != count:
-            raise malformed(f"input {tensor.name!r} has shape {tensor.shape} and {len(files)} elements")
+            holds = f"{len(files)} elements" if len(files) < count else "more elements"
+            raise malformed(f"input {tensor.name!r} has shape {tensor.shape} and {holds}")
         return list(files)
     return list(_pixels(tensor, binary))
 
@@ -85,7 +88,7 @@ def _count(tensor: Input, expected: TensorFacts, most: int) -> int:
 def _flat(data: Sequence[Any]) -> Iterator[Any]:
     for item in data:
         if isinstance(item, list):
-            yield from item
+            yield from _flat(item)
         else:
             yield item
 
@@ -112,19 +115,20 @@ def _pixels(tensor: Input, binary: bytes) -> NDArray[np.uint8]:
     if tensor.data is None:
         flat = np.frombuffer(binary, np.uint8)
     else:
-        try:
-            numbers = np.array(tensor.data)
-        except ValueError:  # ragged
-            numbers = np.array(None)
-        if numbers.dtype.kind not in "iu" or (numbers.size and not (numbers.min() >= 0 and numbers.max() <= 255)):
-            raise malformed("input 'pixels' has to hold whole numbers from 0 to 255")
-        flat = numbers.astype(np.uint8).ravel()
+        # One by one: an array of whatever the JSON holds may be far larger than the JSON.
+        flat = np.fromiter(map(_number, _flat(tensor.data)), np.uint8)
     expected = int(np.prod([float(size) for size in tensor.shape]))
     if flat.size != expected:
         raise malformed(
             f"input 'pixels' has shape {tensor.shape}, which is {expected} numbers, and {flat.size} of them"
         )
     return flat.reshape(tensor.shape)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= 255:
+        raise malformed("input 'pixels' has to hold whole numbers from 0 to 255")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import os
 import subprocess
 import sys
 import threading
@@ -31,7 +32,11 @@ class Blocking:
         async def opened() -> AsyncClient:
             return await AsyncClient(*self._arguments, **self._options).__aenter__()
 
-        self._client = self._runner.run(opened())
+        try:
+            self._client = self._runner.run(opened())
+        except BaseException:
+            self._runner.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -133,7 +138,10 @@ def in_a_date(seconds: float) -> str:
     return email.utils.format_datetime(email.utils.localtime() + timedelta(seconds=seconds))
 
 
-@pytest.mark.parametrize(("retry_after", "least"), [("1", 1.0), ("0", 0.0), (None, 0.125), ("soon", 0.125)])
+@pytest.mark.parametrize(
+    ("retry_after", "least"),
+    [("1", 1.0), ("0", 0.0), (None, 0.125), ("soon", 0.125), ("Wed, 21 Oct 999999999999 00:00:00 GMT", 0.125)],
+)
 @pytest.mark.parametrize("status", [429, 503])
 def test_it_waits_as_long_as_the_service_says(kind, scripted, url, status, retry_after, least):
     address, answers, asked = scripted
@@ -216,3 +224,21 @@ def test_importing_it_brings_no_machinery():
 def test_negative_retries_are_refused(kind):
     with pytest.raises(ValueError, match="retries is -1"):
         kind("http://x", retries=-1).__enter__()
+
+
+@pytest.mark.parametrize("key", ["fa_secret\n", "fa secret", "fa_s\u00e9cret", ""])
+def test_a_key_that_cannot_stand_in_a_header_is_refused_without_showing_it(kind, key):
+    with pytest.raises(ValueError, match="then strip it") as refused:
+        kind("http://x", key).__enter__()
+    assert "secret" not in str(refused.value)
+
+
+def test_a_url_without_a_scheme_is_refused(kind):
+    with pytest.raises(ValueError, match="'localhost:8000' does not begin with http"):
+        kind("localhost:8000").__enter__()
+
+
+def test_a_name_that_is_not_utf8_is_sent_all_the_same(kind, url, face):
+    odd = face.rename(Path(os.fsdecode(os.fsencode(face.parent) + b"/\xff.jpg")))
+    with kind(url) as client:
+        assert client.predict(odd).verdict

@@ -14,7 +14,7 @@ from service.schemas import Prediction
 from tests.conftest import REPOSITORY
 from tests.serving import free_port, request, serving
 
-README = (REPOSITORY / "README.md").read_text("utf-8")
+METRICS = (REPOSITORY / "docs" / "metrics.md").read_text("utf-8")
 DASHBOARD = json.loads((REPOSITORY / "deploy" / "grafana-dashboard.json").read_text("utf-8"))
 SERIES = sorted(metric.name for metric in Metrics()._registry.collect())
 
@@ -71,8 +71,13 @@ def test_every_stage_verdict_batch_and_score_is_counted(client, jpeg):
 
 
 @pytest.mark.parametrize("name", SERIES)
-def test_every_series_stands_in_the_readme(name):
-    assert f"| `{name}" in README  # counters have _total behind it
+def test_every_series_is_documented(name):
+    assert f"| `{name}" in METRICS  # counters have _total behind it
+
+
+def test_the_documents_name_no_series_that_there_is_not():
+    documented = {name.removesuffix("_total") for name in re.findall(r"^\| `(service_\w+)`", METRICS, re.M)}
+    assert documented == set(SERIES)
 
 
 def test_the_dashboard_asks_for_nothing_that_there_is_not_and_leaves_no_series_out(client, jpeg):

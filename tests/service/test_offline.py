@@ -199,6 +199,8 @@ def test_an_output_that_exists_is_kept_unless_told_otherwise(archive, model, tmp
     ("arguments", "words"),
     [
         (["absent", "--output", "x.csv"], "'absent' does not exist"),
+        (["a" * 300, "--output", "x.csv"], f"'{'a' * 300}' cannot be looked at: File name too long"),
+        (["README.md", "--output", "x" * 250 + ".csv"], "cannot write "),
         (
             ["README.md", "--output", "x.txt"],
             "setting --output (SERVICE_OUTPUT): Value error, does not end with .jsonl",
@@ -297,7 +299,8 @@ def test_a_journal_is_held_by_one_run(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"something else\n", "is no journal of a run"),
+        (b"something else\n", "is no journal of a run; it is left as it is"),
+        (b"x", "is no journal of a run; it is left as it is"),
         (b'{"journal":1,"a":2}\n', "was begun with a 2, and this run has 1; --overwrite begins anew"),
         (b'{"journal":1,"a":1}\n{"path":"x"}\n\x00\x00\n{"path":"y"}\n', "is damaged at byte 33"),
         (b'{"journal":1,"a":1}\n{"no":"path"}\n', "is damaged at byte 20"),
@@ -370,8 +373,9 @@ def test_the_listing_follows_no_folder_in_circles_and_takes_a_file_once(archive)
     (archive / "deep" / "loop").symlink_to(archive)
     (archive / "link.jpg").symlink_to(archive / "0.jpg")
     (archive / "gone.jpg").symlink_to(archive / "nowhere")
-    names = files_of([archive, archive / "0.jpg"], [archive / "1.jpg"])
-    assert len(names) == len(set(names)) == 11
+    (archive / "round.jpg").symlink_to(archive / "round.jpg")
+    names = files_of([archive, archive / "0.jpg", archive / "1.jpg"], [archive / "1.jpg"])
+    assert len(names) == len(set(names)) == 12
     assert str(archive / "1.jpg") not in names
     assert str(archive / "link.jpg") in names
 
@@ -381,11 +385,9 @@ def test_what_is_no_regular_file_or_cannot_be_read_is_a_row(archive, model, tiny
     (archive / "gone.jpg").symlink_to(archive / "nowhere")
     os.link(archive / "0.jpg", os.fsencode(archive) + b"/\xff\n.jpg")
     (archive / "long.jpg").write_bytes(b"\xff\xd8\xff" + bytes(2000))
-    options = ScoreOptions(
-        paths=[archive], output=tmp_path / "o.csv", model=model, max_bytes=1500, faces="off", _cli_parse_args=False
-    )
+    options = ScoreOptions(output=tmp_path / "o.csv", model=model, max_bytes=1500, faces="off")
     rows: dict[str, dict] = {}
-    names = files_of(options.paths, ())
+    names = files_of([archive], ())
     asyncio.run(score_files(names, tiny_engine, options, lambda row: rows.__setitem__(row["path"], row)))
     errors = {Path(path).name: row["error"] for path, row in rows.items() if "error" in row}
     assert errors["pipe.jpg"] == {"code": "unreadable", "detail": "is not a regular file"}
@@ -394,8 +396,10 @@ def test_what_is_no_regular_file_or_cannot_be_read_is_a_row(archive, model, tiny
     odd = next(path for path in rows if "\n" in path)
     for kind in ("jsonl", "csv", "parquet"):
         write_table([rows[odd]], tmp_path / f"t.{kind}", kind)
-    assert b"\xff\n.jpg" in (tmp_path / "t.csv").read_bytes()
-    assert json.loads((tmp_path / "t.jsonl").read_text())["path"] == odd
+    spelt = str(archive) + "/\\xff\n.jpg"
+    assert json.loads((tmp_path / "t.jsonl").read_text())["path"] == spelt
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        assert next(csv.DictReader(file))["path"] == spelt
 
 
 def test_a_bar_shows_rate_and_time_left_on_a_terminal(archive, model, tmp_path):
@@ -424,3 +428,70 @@ def test_a_bar_shows_rate_and_time_left_on_a_terminal(archive, model, tmp_path):
     assert "10/10" in text
     assert "a second" in text
     assert "0:00:0" in text
+
+
+def test_names_are_taken_as_they_are(astronaut, model, tmp_path):
+    """Commas, brackets, braces, quotes, spaces, dashes and formulas are names like any other."""
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    names = ["Doe, John.jpg", "[x].jpg", "{a}.jpg", 'a"b.jpg', " lead.jpg", "=1+1.jpg", "null", "-dash.jpg"]
+    for name in names:
+        astronaut.resize((40, 40)).save(folder / name, "JPEG")
+    output = tmp_path / "out.csv"
+    ended = subprocess.run(
+        command("--output", output, "--model", model, "--faces", "off", "--", *names),
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    with output.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [f"./{name}" if name[0] in "=-" else name for name in names]
+    assert [row["error_code"] for row in rows] == [""] * len(names)
+    assert "is empty" in run("", "--output", output, status=2)
+
+
+def test_a_foreign_file_of_the_journals_name_is_never_overwritten(archive, model, tmp_path):
+    output, journal = tmp_path / "x.csv", tmp_path / "x.csv.journal"
+    journal.write_text("keep me")
+    for flag in ("--overwrite", "--resume"):
+        assert "is no journal of a run; it is left as it is" in run(
+            archive, "--output", output, "--model", model, flag, status=2
+        )
+    assert journal.read_text() == "keep me"
+
+
+def test_what_failed_for_a_reason_that_may_pass_is_tried_again_on_resume(tmp_path):
+    journal = Journal(tmp_path / "j", {"journal": 1}, resume=False)
+    for name, code in (("a", "inference_failed"), ("b", "unreadable"), ("c", "corrupt_image"), ("d", "internal_error")):
+        journal.add({"path": name, "error": {"code": code, "detail": ""}})
+    journal.close()
+    again = Journal(tmp_path / "j", {"journal": 1}, resume=True)
+    assert list(again.done) == ["c"]
+    again.add({"path": "a", "verdict": "real"})
+    again.add({"path": "b", "error": {"code": "unreadable", "detail": "still"}})
+    rows = list(again.rows("abc"))
+    assert [row.get("verdict", row.get("error", {}).get("detail")) for row in rows] == ["real", "still", ""]
+    again.close()
+
+
+def test_a_model_that_fails_again_and_again_stops_the_run(many, tmp_path, make_model, monkeypatch):
+    from service.engine import Engine, InferenceError
+    from service.offline import command as offline
+
+    def fail(*_: object) -> None:
+        raise InferenceError("the device is gone")
+
+    (tmp_path / "m.onnx").write_bytes(make_model())
+    options = ScoreOptions(output=tmp_path / "o.csv", model=tmp_path / "m.onnx", faces="off")
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "logits", fail)
+        patched.setattr(Engine, "prove", lambda *_: None)
+        with pytest.raises(ScoreError, match="20 files in a row failed for no fault of theirs"):
+            offline.score([many], options)
+    assert offline.score([many], options.model_copy(update={"resume": True})) == 0
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 401
+    (tmp_path / "o.csv").unlink()

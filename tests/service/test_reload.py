@@ -109,10 +109,12 @@ def test_a_new_file_that_is_truncated_hostile_or_another_kind_is_refused_and_the
     nan = make_model(make_spec(version="3"), weights=np.full((3, 2), float("nan")))
     arguments = ("--model", str(path), "--faces", "off", "--workers", workers, "--log-level", "warning")
     with serving(tmp_path, REPOSITORY, *arguments) as (address, process):
-        for content in (*bad, nan):
+        for counted, content in enumerate((*bad, nan), 1):
             put(path, content)
             process.send_signal(signal.SIGHUP)
             next_refusal(process)
+            line = f'service_reloads_total{{outcome="refused"}} {counted}.0'
+            until(lambda line=line: line in request(f"{address}/metrics")[1].decode())
             assert json.loads(request(f"{address}/predict", jpeg)[1])["model"]["version"] == "1"
         path.unlink()
         process.send_signal(signal.SIGHUP)
@@ -223,7 +225,7 @@ def test_a_request_that_began_before_the_swap_is_answered_by_the_model_that_it_b
 def test_a_watch_tells_of_a_change_once_it_has_settled(tmp_path):
     path = tmp_path / "file"
     watch = Watch([path])
-    assert not watch.changed()
+    assert [watch.changed(), watch.changed()] == [True, False]  # of what was read before nobody knows when
     path.write_bytes(b"1")
     assert [watch.changed(), watch.changed(), watch.changed()] == [False, True, False]
     path.write_bytes(b"22")
@@ -232,3 +234,21 @@ def test_a_watch_tells_of_a_change_once_it_has_settled(tmp_path):
     assert [watch.changed(), watch.changed(), watch.changed()] == [False, True, False]
     path.unlink()
     assert [watch.changed(), watch.changed(), watch.changed()] == [False, True, False]
+
+
+def test_a_worker_that_dies_while_the_keys_are_broken_is_replaced_with_the_keys_that_the_others_have(models, tmp_path):
+    path, *_ = models
+    keys, (key, line) = tmp_path / "keys", new_key("alice")
+    keys.write_text(line)
+    arguments = ("--model", str(path), "--faces", "off", "--workers", "2", "--api-keys", str(keys))
+    with serving(tmp_path, REPOSITORY, *arguments, "--log-level", "warning") as (address, process):
+        keys.write_text("broken")
+        process.send_signal(signal.SIGHUP)
+        assert json.loads(process.stderr.readline())["message"] == "new API keys are refused, and the old ones stay"
+        until(lambda: len(children(process.pid)) == 2)
+        (victim, *_) = children(process.pid)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(children(process.pid) - {victim}) == 2)
+        for _ in range(20):
+            until(lambda: ask(address, key) == 200)
+        assert process.poll() is None

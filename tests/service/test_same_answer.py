@@ -167,7 +167,7 @@ def test_cartoons_get_no_sure_verdict(default, file_format):
 @pytest.mark.parametrize("technique", sorted({*TECHNIQUES} - {pencilled}, key=lambda each: each.__name__))
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
 def test_most_photos_made_into_drawings_get_no_sure_verdict(default, astronaut, technique, file_format):
-    """Not all: a faint one is nearly a photo, as pencil over colour mostly is; README.md says how many."""
+    """Not all: a faint one is nearly a photo, as pencil over colour mostly is; docs/faces.md says how many."""
     photo = astronaut.crop((130, 0, 330, 230))
     drawn = (technique(photo, np.random.default_rng(seed)) for seed in range(10))
     answers = [ask(default, saved(image, file_format)) for image in drawn]

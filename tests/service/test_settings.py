@@ -1,15 +1,21 @@
 """Settings: environment and flags are twins, and every one is documented."""
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from service.errors import ERROR_CODES
-from service.options import default_model
+from service.offline.options import ScoreOptions
+from service.offline.tables import COLUMNS
+from service.options import ModelOptions, default_model
 from service.settings import Settings
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+SETTINGS = (DOCS / "settings.md").read_text("utf-8")
+ERRORS = (DOCS / "errors.md").read_text("utf-8")
+SCORING = (DOCS / "scoring.md").read_text("utf-8")
 
 
 def test_an_environment_variable_sets_its_field(monkeypatch):
@@ -45,13 +51,38 @@ def test_every_setting_says_what_it_does():
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_stands_in_the_readme(name):
-    assert f"`SERVICE_{name.upper()}`" in README
+def test_every_setting_is_documented_with_flag_and_variable(name):
+    assert f"| `SERVICE_{name.upper()}` | `--{name.replace('_', '-')}` | " in SETTINGS
+
+
+@pytest.mark.parametrize("name", ScoreOptions.model_fields)
+def test_every_option_of_score_is_documented(name):
+    if name in ModelOptions.model_fields:
+        assert f"`--{name.replace('_', '-')}`" in SCORING
+    else:
+        assert f"| `{'PATHS' if name == 'paths' else '--' + name.replace('_', '-')}` | " in SCORING
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_column_of_a_table_is_documented(column):
+    assert f"`{column}`" in SCORING
+
+
+def test_the_documents_name_no_setting_that_there_is_not():
+    named = set()
+    for path in (*DOCS.glob("*.md"), DOCS.parent / "README.md"):
+        named |= set(re.findall(r"`SERVICE_([A-Z0-9_]+[A-Z0-9])(?:=[^`]*)?`", path.read_text("utf-8")))
+    assert named <= {name.upper() for name in Settings.model_fields}
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)
-def test_every_error_code_stands_in_the_readme_with_its_status(code):
-    assert f"| `{code}` | {ERROR_CODES[code].status} |" in README
+def test_every_error_code_is_documented_with_its_status_and_meaning(code):
+    kind = ERROR_CODES[code]
+    assert f"| `{code}` | {kind.status} | {kind.meaning} |" in ERRORS
+
+
+def test_the_documents_name_no_error_code_that_there_is_not():
+    assert set(re.findall(r"^\| `([a-z_]+)` \| \d{3} \|", ERRORS, re.M)) == set(ERROR_CODES)
 
 
 def test_the_default_model_is_there():

@@ -144,7 +144,7 @@ ONE = base64.b64encode(b"\xff\xd8\xff").decode()
         (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, 256]), "whole numbers from 0 to 255"),
         (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, -1]), "whole numbers from 0 to 255"),
         (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, 0.5]), "whole numbers from 0 to 255"),
-        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, [1], 2]), "whole numbers from 0 to 255"),
+        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, "1", 2]), "whole numbers from 0 to 255"),
         (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[10**30, 1, 2]), "whole numbers from 0 to 255"),
         (in_json(b"\xff\xd8\xff", outputs=[{"name": "logits"}]), "there is no output 'logits', only verdict, conf"),
         (
@@ -165,7 +165,7 @@ def test_a_body_that_is_no_request_is_400(client, body):
     assert (response.status_code, response.json()["code"]) == (400, "malformed_tensor")
 
 
-@pytest.mark.parametrize("length", ["1000000", "-1", "x", "2"])
+@pytest.mark.parametrize("length", ["1000000", "-1", "x", "2", "0" * 5000])
 def test_a_header_length_that_lies_is_400(client, length):
     response = client.post(INFER, content=json.dumps(in_json(b"x")), headers={LENGTH: length})
     assert (response.status_code, response.json()["code"]) == (400, "malformed_tensor")
@@ -199,3 +199,24 @@ def test_json_of_too_many_values_is_refused_before_it_is_parsed(client):
 def test_a_compressed_body_is_refused(client):
     response = client.post(INFER, content=b"x", headers={"Content-Encoding": "gzip"})
     assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_what_is_wrong_is_told_without_looking_at_all_of_it(client):
+    """An array of these strings would take 1.5 GB, and their repr seconds."""
+    import tracemalloc
+
+    strings = tensor("pixels", [1, 160, 160, 3], "UINT8", data=["a" * 5000, *[""] * 75_000])
+    for body in (json.dumps(strings).encode(), b"\xff" * 8_000_000, b'{"inputs": "' + b"x" * 8_000_000 + b'"}'):
+        tracemalloc.start()
+        response = client.post(INFER, content=body)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (response.status_code, response.json()["code"]) == (400, "malformed_tensor")
+        assert len(response.content) < 1000
+        assert peak < 8 * len(body) + 30_000_000
+
+
+def test_more_elements_than_the_shape_says_are_not_even_counted(client):
+    binary = bytes(4_000_000)
+    response = client.post(INFER, **behind(tensor("image", [2], "BYTES", binary), binary))
+    assert response.json()["detail"] == "input 'image' has shape [2] and more elements"

@@ -107,7 +107,7 @@ def publish(
     ] = 100,
     check: Annotated[bool, typer.Option("--check", help="Measure and print the gates; publish nothing.")] = False,
 ) -> None:
-    """Publish a run's model as the default, if every release gate is open; see the README for their limits.
+    """Publish a run's model as the default, if every release gate is open; see docs/training.md for their limits.
 
     It is measured on the run's test part (AUC, tiers, calibration error, flips, drawings, real faces called fake) and
     on the data folders of --elsewhere, and so is the published one, unless that may have learned from the test part:

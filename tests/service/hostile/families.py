@@ -1,4 +1,4 @@
-"""Families of hostile pictures, and what is to become of each: the policy that README.md states.
+"""Families of hostile pictures, and what is to become of each: the policy that docs/api.md states.
 
 Everything is made from one picture and a seed; nothing here is meant to be opened without limits.
 """
