@@ -109,7 +109,7 @@ async def infer(request: Request) -> Response:
         body = await read_body(request, settings.max_request_bytes, settings.body_timeout_s, state.arrivals)
         with state.arrivals.keep(len(body)):
             length = request.headers.get(_LENGTH.lower())
-            asked, payloads = await asyncio.to_thread(_read, body, length, settings)
+            asked, payloads = await asyncio.to_thread(read_request, body, length, settings)
             scored = await score_all(request, scorer, payloads)
     return _answer(asked, [_passed(number, item, request) for number, item in enumerate(scored)], scorer, state)
 
@@ -178,8 +178,19 @@ def _named(request: Request, scorer: Scorer) -> Scorer:
     return scorer
 
 
-def _read(body: bytes, length: str | None, settings: Settings) -> tuple[InferenceRequest, list[Payload | Exception]]:
-    """Return the request, and its pictures."""
+def read_request(
+    body: bytes, length: str | None, settings: Settings
+) -> tuple[InferenceRequest, list[Payload | Exception]]:
+    """Return an inference request, and its pictures.
+
+    Args:
+        body: JSON, and what stands behind it.
+        length: of the JSON, as the header has it; None: all of it.
+        settings: with the limits.
+
+    Raises:
+        RequestError: it is malformed, or a picture by its first bytes is none.
+    """
     if length is None:
         text, binary = body, b""
     elif not length.isdecimal() or len(length) > _LONGEST_LENGTH or int(length) > len(body):

@@ -8,6 +8,7 @@ from tests.bench import (
     models_cost,
     pipeline_rate,
     request_cost,
+    score_rate,
     train_step,
 )
 from tests.bench.serving import memory, side_by_side
@@ -17,6 +18,7 @@ if __name__ == "__main__":
     request_cost.main()
     side_by_side.main([])
     memory.main()
+    score_rate.main()
     cuda_rate.main()
     faces_cost.main()
     finder_rates.main([])

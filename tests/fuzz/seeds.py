@@ -1,7 +1,9 @@
 """Seeds: the corpus that a search begins with. ``python -m tests.fuzz.seeds`` writes it anew."""
 
+import base64
 import hashlib
 import io
+import json
 
 from PIL import Image
 
@@ -49,7 +51,26 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "options": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
         "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     }
-    return {"pictures": found, "forms": bodies, "requests": wire}
+    encoded = base64.b64encode(jpeg).decode()
+    element = len(jpeg).to_bytes(4, "little") + jpeg
+    inference = {
+        "file": _tensor("image", [1], "BYTES", [encoded]),
+        "files": _tensor("image", [2, 1], "BYTES", [[encoded], [encoded]]),
+        "numbers": _tensor("pixels", [1, 2, 2, 3], "UINT8", [[[[1, 2, 3]] * 2] * 2]),
+        "binary file": _tensor("image", [1], "BYTES", None, element),
+        "binary pixels": _tensor("pixels", [1, 2, 2, 3], "UINT8", None, bytes(12)),
+        "wrong type": _tensor("pixels", [1, 2, 2, 3], "FP32", [0.5]),
+        "wrong size": _tensor("pixels", [1, 9, 9, 3], "UINT8", None, bytes(12)),
+    }
+    return {"pictures": found, "forms": bodies, "requests": wire, "tensors": inference}
+
+
+def _tensor(name: str, shape: list[int], datatype: str, data: object, binary: bytes = b"") -> bytes:
+    tensor: dict[str, object] = {"name": name, "shape": shape, "datatype": datatype}
+    tensor |= {"data": data} if data is not None else {"parameters": {"binary_data_size": len(binary)}}
+    outputs = [{"name": "verdict", "parameters": {"binary_data": True}}, {"name": "prediction"}]
+    text = json.dumps({"id": "x", "inputs": [tensor], "outputs": outputs}).encode()
+    return b"%d\n%b%b" % (len(text), text, binary)
 
 
 def write_corpus() -> None:

@@ -16,7 +16,8 @@ from service.connections import connections
 from service.contract.image import decode
 from service.contract.refusals import ImageError, Limits
 from service.errors import ERROR_CODES, RequestError
-from service.intake import read_picture
+from service.intake import read_picture, read_pictures
+from service.v2.routes import read_request
 
 CORPUS = Path(__file__).parent / "corpus"
 _FAILED: list[dict[str, Any]] = []
@@ -42,21 +43,49 @@ def forms(data: bytes) -> None:
     """
     head, _, rest = data.partition(b"\n")
     size, body = (rest[0] or 256, rest[1:]) if rest else (256, b"")
-    pieces = [body[start : start + size] for start in range(0, len(body), size)] or [b""]
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+    def request() -> Request:
+        pieces = [body[start : start + size] for start in range(0, len(body), size)] or [b""]
 
-    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", head)], "path": "/", "query_string": b""}
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+        scope = {"type": "http", "method": "POST", "headers": [(b"content-type", head)], "path": "/"}
+        return Request(scope | {"query_string": b""}, receive)
+
     arrivals = Arrivals(1 << 20)
+    one = read_picture(request(), 1 << 16, 10, arrivals)
+    several = read_pictures(request(), 3, 1 << 16, 10, arrivals)
+    for reading in (one, several):
+        try:
+            found = asyncio.run(reading)
+        except RequestError as refused:
+            _check_code(refused.code)
+            continue
+        for payload in [found] if isinstance(found, bytes) else [upload.payload for upload in found]:
+            assert len(payload) <= 1 << 17
+            assert payload in body or size < len(body)
+    assert len(arrivals) == 0
+
+
+def tensors(data: bytes) -> None:
+    """Any inference request is pictures of the size that it says, or refused. The first line is the header's length."""
+    length, _, body = data.partition(b"\n")
     try:
-        found = asyncio.run(read_picture(Request(scope, receive), 1 << 16, 10, arrivals))
+        _, found = read_request(body, length.decode("latin-1") or None, _settings())
     except RequestError as refused:
         _check_code(refused.code)
-    else:
-        assert 0 < len(found) <= 1 << 16
-        assert found in body or size < len(body)
-    assert len(arrivals) == 0
+        return
+    assert 1 <= len(found) <= 3
+    for payload in found:
+        assert isinstance(payload, bytes) or (payload.dtype == "uint8" and payload.ndim == 3)
+
+
+@functools.cache
+def _settings() -> Any:
+    from service.settings import Settings
+
+    return Settings(max_files=3)
 
 
 def _check_code(code: str) -> None:
@@ -152,4 +181,9 @@ def _check_answers(written: bytes) -> None:
             assert json.loads(body)["code"] in ERROR_CODES
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"pictures": pictures, "forms": forms, "requests": requests}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "pictures": pictures,
+    "forms": forms,
+    "requests": requests,
+    "tensors": tensors,
+}
