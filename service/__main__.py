@@ -7,14 +7,17 @@ import sys
 from collections.abc import Callable
 from typing import Never, TypeVar
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
-from pydantic_settings import SettingsError
+try:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+    from pydantic_settings import SettingsError
 
-from service.launch import StartError
-from service.logs import log_config
-from service.settings import Settings, unknown_variables
-from service.start import serve, serve_by_workers
+    from service.launch import StartError
+    from service.logs import log_config
+    from service.settings import Settings, unknown_variables
+    from service.start import serve, serve_by_workers
+except ModuleNotFoundError as missing:
+    sys.exit(f"service: {missing.name} is not installed here; `make serve` makes an environment, or pip install '.'")
 
 _log = logging.getLogger("service")
 Chosen = TypeVar("Chosen")
@@ -109,7 +112,9 @@ def _broken(error: ErrorDetails) -> str:
     flag, variable = f"--{name.replace('_', '-')}", f"SERVICE_{name.upper()}"
     if error["type"] == "missing":
         return f"setting {flag} ({variable}): is missing"
-    return f"setting {flag} ({variable}): {error['msg']}, not {str(error['input'])[:80]!r}"
+    return (
+        f"setting {flag} ({variable}): {error['msg'].removeprefix('Value error, ')}, not {str(error['input'])[:80]!r}"
+    )
 
 
 def _refuse(message: str) -> Never:

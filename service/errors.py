@@ -49,7 +49,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
         "Body too slow",
         "The body took over `SERVICE_BODY_TIMEOUT_S`, or gave way to others (`SERVICE_MAX_BUFFERED_MIB`).",
     ),
-    "header_timeout": ErrorCode(408, "Headers too slow", "They did not end within `SERVICE_HEADER_TIMEOUT_S`."),
+    "header_timeout": ErrorCode(408, "Headers too slow", "The headers did not end within `SERVICE_HEADER_TIMEOUT_S`."),
     "headers_too_large": ErrorCode(431, "Headers too large", "Request line and headers have over 64 KiB."),
     "payload_too_large": ErrorCode(
         413,

@@ -134,6 +134,7 @@ class Reload:
         if path := self._state.settings.api_keys:
             try:
                 self._state.keys = Keys.load(path)
+                _log.info("API keys are taken up", extra={"keys": len(self._state.keys.holders)})
             except KeysError as error:
                 _log.warning("new API keys are refused, and the old ones stay", extra={"error": str(error)})
 

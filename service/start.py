@@ -44,6 +44,7 @@ def serve(settings: Settings) -> None:
     # Before the port is bound: a service that cannot answer must not look as if it could.
     app = load(settings)
     listener = _listen(settings.host, settings.port)
+    _say(listener)
     # uvicorn drains, then raises the signal that stopped it once more; a clean stop is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
@@ -63,6 +64,7 @@ def serve_by_workers(settings: Settings) -> None:
         _listen(settings.host, settings.port).close()
         kind = SharedPort if sys.platform == "linux" else socket.socket
         listener = _listen(settings.host, settings.port, kind)
+        _say(listener)
         workers = Workers(_config(load, settings, factory=True), [listener], settings, Path(folder))
         workers.run()
         if any(process.exitcode == STARTUP_FAILURE for process in workers.processes):
@@ -126,6 +128,11 @@ def _config(app: "FastAPI | Callable[..., FastAPI]", settings: Settings, factory
         timeout_graceful_shutdown=_CLOSING_S,
         timeout_worker_healthcheck=_SILENCE_ON_CUDA_S if may_run_on_cuda(settings.provider) else _SILENCE_S,
     )
+
+
+def _say(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    _log.info("listening", extra={"host": host, "port": port})
 
 
 class SharedPort(socket.socket):

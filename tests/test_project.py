@@ -87,6 +87,22 @@ def test_the_trainer_without_its_extra_is_one_clear_line():
     assert ended.stderr.startswith("trainer: typer is not installed; the extra 'trainer' has it")
 
 
+def test_the_service_without_its_packages_is_one_clear_line():
+    program = "import sys; sys.modules['pydantic_settings'] = None; import service.__main__"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "service: pydantic_settings is not installed here; `make serve` makes an environment"
+    )
+
+
+def test_the_log_says_where_it_listens(tmp_path):
+    with serving(tmp_path, REPOSITORY) as (address, process):
+        first = json.loads(process.stderr.readline())
+    assert first["message"] == "listening"
+    assert f"http://{first['host']}:{first['port']}" == address
+
+
 def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, encode, tmp_path):
     with serving(tmp_path, REPOSITORY) as (address, process):
         status, body = request(f"{address}/predict", encode(astronaut))
@@ -116,11 +132,11 @@ def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, 
         (["--max-queue", "0"], "service: setting --max-queue (SERVICE_MAX_QUEUE): "),
         (
             ["--deadline-s", "1", "--batch-window-ms", "1000"],
-            "service: setting --batch-window-ms (SERVICE_BATCH_WINDOW_MS): Value error, is not shorter than the dead",
+            "service: setting --batch-window-ms (SERVICE_BATCH_WINDOW_MS): is not shorter than the dead",
         ),
         (
             ["--workers", "5000"],
-            "service: setting --workers (SERVICE_WORKERS): Value error, is more than the ",
+            "service: setting --workers (SERVICE_WORKERS): is more than the ",
         ),
         (
             ["--workers", "2", "--metrics-dir", "README.md/series"],

@@ -66,7 +66,7 @@ def run(block: Block, folder: Path, address: str) -> str:
         commands(block).replace(ADDRESS, address).replace("--port 8010", f"--port {port}").replace(":8010", f":{port}")
     )
     if block.kind == "python":
-        foreign = re.search(r"import (tritonclient|.*\n?from kserve)|^from kserve", text, re.M)
+        foreign = re.search(r"^(import tritonclient|from kserve|from face_authenticity_client)", text, re.M)
         if foreign and not CLIENTS.exists():
             pytest.skip("needs the environment of the clients: make .venv-clients/installed")
         if foreign:
@@ -116,6 +116,8 @@ def test_the_readmes_answer_is_one_of_this_service_and_its_default_model(address
     assert list(answer) == list(found)
     assert answer["model"] == found["model"]
     assert answer["thresholds"] == found["thresholds"]
+    bounds = "P(fake) ≥ {fake:.3f}, `real` is P(fake) ≤ {real:.3f},".format(**answer["thresholds"])
+    assert bounds.replace("0.", ".") in DOCUMENTS[0].read_text("utf-8")
 
 
 def test_the_readmes_first_screen_is_as_agreed():

@@ -203,7 +203,7 @@ def test_an_output_that_exists_is_kept_unless_told_otherwise(archive, model, tmp
         (["README.md", "--output", "x" * 250 + ".csv"], "cannot write "),
         (
             ["README.md", "--output", "x.txt"],
-            "setting --output (SERVICE_OUTPUT): Value error, does not end with .jsonl",
+            "setting --output (SERVICE_OUTPUT): does not end with .jsonl",
         ),
         (["README.md", "--output", "absent/x.csv"], "there is no folder 'absent' to write 'x.csv' into"),
         (["README.md"], "setting --output (SERVICE_OUTPUT): is missing"),
@@ -214,9 +214,9 @@ def test_an_output_that_exists_is_kept_unless_told_otherwise(archive, model, tmp
         (["README.md", "--output", "x.csv", "--model", "absent.onnx"], "model file 'absent.onnx' cannot be read"),
         (
             ["README.md", "--output", "x.csv", "--resume", "--overwrite"],
-            "setting --overwrite (SERVICE_OVERWRITE): Valu",
+            "setting --overwrite (SERVICE_OVERWRITE): does",
         ),
-        (["README.md", "--output", "x.csv", "--ray-address", "a:1"], "setting --ray-address (SERVICE_RAY_ADDRESS): Va"),
+        (["README.md", "--output", "x.csv", "--ray-address", "a:1"], "setting --ray-address (SERVICE_RAY_ADDRESS): ne"),
         (
             ["README.md", "--output", "x.csv", "--engine", "ray", "--ray-address", "nonsense"],
             "setting --ray-address: 'n",
