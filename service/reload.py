@@ -7,6 +7,7 @@ that were admitted before finish with the model that they began with. What is re
 import asyncio
 import hashlib
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ from service.scoring import Scorer
 from service.session import ProviderError
 from service.settings import Settings
 from service.state import State
+from service.terminal import Terminal
 
 _TICK_S = 0.05
 _log = logging.getLogger(__name__)
@@ -84,13 +86,13 @@ class Reload:
 
     def __init__(self, state: State, read: Callable[[], bytes], alone: bool) -> None:
         self._state, self._read, self._alone = state, read, alone
-        self._asked = asyncio.Event()
+        self._asked, self._terminal = asyncio.Event(), Terminal()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def install(self) -> None:
         """Begin, on the event loop. Signals reach the main thread alone: elsewhere there are none."""
         if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._asked.set)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_signal)
         self._start(self._when_asked())
         seconds = self._state.settings.model_poll_s
         if seconds and self._alone:
@@ -102,6 +104,12 @@ class Reload:
             asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         for task in list(self._tasks):
             task.cancel()
+
+    def _on_signal(self) -> None:
+        if self._alone and self._terminal.is_closed():
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            self._asked.set()
 
     async def now(self) -> None:
         """Take up what is new; what cannot be is logged, and changes nothing."""

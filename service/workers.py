@@ -21,6 +21,7 @@ from service import modelfile
 from service.launch import StartError, load
 from service.modelfile import ModelFileError
 from service.settings import Settings
+from service.terminal import Terminal
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -56,11 +57,18 @@ class Workers(Multiprocess):
         self._watch = Watch(watched(settings))
         self._next_look = time.monotonic()
         self._trial: Trial | None = None
+        self._terminal = Terminal()
         config.app = self._application()
         super().__init__(config, sockets)
 
     def handle_hup(self) -> None:
-        """Look at model file and API keys, and hand on what is new and good; what is not changes nothing."""
+        """Look at model file and API keys, and hand on what is new and good; what is not changes nothing.
+
+        Where it means that the terminal was closed, stop.
+        """
+        if self._terminal.is_closed():
+            self.handle_term()
+            return
         try:
             self._lay_down_keys()
         except StartError as error:

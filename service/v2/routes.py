@@ -110,6 +110,7 @@ async def infer(request: Request) -> Response:
         with state.arrivals.keep(len(body)):
             length = request.headers.get(_LENGTH.lower())
             asked, payloads = await asyncio.to_thread(read_request, body, length, settings)
+            del body  # the pictures are all that is needed of it
             scored = await score_all(request, scorer, payloads)
     return _answer(asked, [_passed(number, item, request) for number, item in enumerate(scored)], scorer, state)
 
