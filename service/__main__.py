@@ -68,7 +68,7 @@ def _score(arguments: list[str]) -> None:
         except ScoreError as error:
             _refuse(str(error))
     except KeyboardInterrupt:
-        print("service: stopped; the same command with --resume goes on", file=sys.stderr)  # noqa: T201
+        print("service: stopped; the same command with --resume (in place of --overwrite) goes on", file=sys.stderr)  # noqa: T201
         sys.exit(130)
     if failed:
         print(f"service: {failed} files have no verdict for no fault of theirs", file=sys.stderr)  # noqa: T201

@@ -31,16 +31,16 @@ _log = logging.getLogger(__name__)
 class Watch:
     """Tells when files have changed: by inode, size and time, twice the same, so that a copy in progress is not read.
 
-    The first look is a change too: what was read before may have been another.
-
     Args:
         paths: that are looked at; one that is missing is in a state like any other.
+        fresh: whether they will be read after this; else the first look is a change too, for what was read before may
+            have been another.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], fresh: bool = False) -> None:
         self._paths = tuple(paths)
-        self._known: tuple[tuple[int, int, int] | None, ...] = ()
         self._last = self._look()
+        self._known = self._last if fresh else ()
 
     def changed(self) -> bool:
         """Return whether they are other than when this last was so, and as they were a look ago."""
@@ -93,6 +93,7 @@ class Reload:
         """Begin, on the event loop. Signals reach the main thread alone: elsewhere there are none."""
         if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_signal)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one that came while a worker started
         self._start(self._when_asked())
         seconds = self._state.settings.model_poll_s
         if seconds and self._alone:
@@ -123,6 +124,8 @@ class Reload:
             _log.exception("new model is refused, and the one that answers stays")
         if self._alone:
             self._state.metrics.reloads.labels(outcome).inc()
+        elif outcome == "refused":  # what the others have taken up; who takes this one's place begins with it
+            os.kill(os.getpid(), signal.SIGTERM)
 
     async def _take_up_model(self) -> str:
         state, settings = self._state, self._state.settings

@@ -166,8 +166,8 @@ class Settings(ModelOptions):
     metrics_dir: Annotated[
         Path | None,
         Field(
-            description="Folder in which several workers keep their metrics, in one of their own; default: the "
-            "system's for temporary files."
+            description="Folder in which several workers keep metrics, model file and hashes of API keys, in one of "
+            "their own; default: the system's for temporary files."
         ),
     ] = None
     telemetry: Annotated[

@@ -1,15 +1,20 @@
 """Terminal: whether SIGHUP means that it was closed, as it did before it came to mean "look at your files"."""
 
 import os
+import signal
 
 _CONTROLLING = "/dev/tty"
 
 
 class Terminal:
-    """The terminal that this process was started from, if any."""
+    """The terminal that this process was started from, if any; made before SIGHUP has a handler.
+
+    Of one that was started by ``nohup`` nobody expects that it ends with it.
+    """
 
     def __init__(self) -> None:
-        self._was_there = _is_there()
+        ignored = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self._was_there = _is_there() and not ignored
 
     def is_closed(self) -> bool:
         """Return whether there was one, and is no more."""

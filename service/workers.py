@@ -9,6 +9,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +28,8 @@ from service.terminal import Terminal
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_MODEL, _KEYS = "model.onnx", "keys.txt"
+_MODEL, _CANDIDATE, _KEYS = "model.onnx", "candidate.onnx", "keys.txt"
+_DIED = 1
 _TRIAL_S = 180.0
 _log = logging.getLogger(__name__)
 
@@ -51,42 +54,51 @@ class Workers(Multiprocess):
         from service.reload import Watch, watched
 
         self._settings, self._folder = settings, folder
-        self._content = self._read_model()
-        self._lay_down_keys()
-        self._reloads = Metrics().reloads  # counted here, once for all of them
-        self._watch = Watch(watched(settings))
+        self._watch = Watch(watched(settings), fresh=True)
         self._next_look = time.monotonic()
+        self._content, self._keys = self._read_model(), self._read_keys()
+        self._lay_down()
+        try:
+            self._reloads = Metrics().reloads  # counted here, once for all of them
+        except OSError as error:
+            raise StartError(f"cannot write to '{folder}': {error.strerror}") from None
         self._trial: Trial | None = None
         self._terminal = Terminal()
+        self._settled = False
         config.app = self._application()
         super().__init__(config, sockets)
 
-    def handle_hup(self) -> None:
-        """Look at model file and API keys, and hand on what is new and good; what is not changes nothing.
+    def init_processes(self) -> None:
+        """Start the workers.
 
-        Where it means that the terminal was closed, stop.
+        Raises:
+            StartError: the system has no process for one.
         """
+        try:
+            with _sighup_waits():
+                super().init_processes()
+        except OSError as error:
+            self.terminate_all()
+            raise StartError(f"cannot start a worker: {error.strerror}") from None
+
+    def handle_hup(self) -> None:
+        """Look at the files; or, where it means that the terminal was closed, stop."""
         if self._terminal.is_closed():
             self.handle_term()
-            return
-        try:
-            self._lay_down_keys()
-        except StartError as error:
-            _log.warning("new API keys are refused, and the old ones stay", extra={"error": str(error)})
-        try:
-            content = self._read_model()
-            if content == self._content:
-                self._end("unchanged")
-            else:
-                if self._trial:
-                    self._trial.end()
-                self._trial = Trial(self._checked(), content)
-        except StartError as error:
-            self._end("refused", str(error))
+        else:
+            self._look_at_files()
 
     def keep_subprocess_alive(self) -> None:
         """Replace workers that died; see how a trial went; and look at the files, where that is set."""
-        super().keep_subprocess_alive()
+        try:
+            self._restore()
+            with _sighup_waits():
+                super().keep_subprocess_alive()
+        except (OSError, StartError) as error:  # the next look tries again
+            _log.error("a worker cannot be replaced", extra={"error": str(error)})
+        if not self._settled and all(process.is_ready(1) for process in self.processes):
+            self._settled = True
+            self.config.app = self._application()
         if self._trial and (refusal := self._trial.refusal()) is not None:
             content, self._trial = self._trial.content, None
             if refusal:
@@ -97,7 +109,26 @@ class Workers(Multiprocess):
         if seconds and time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + seconds
             if self._watch.changed():
-                self.handle_hup()
+                self._look_at_files()
+
+    def _look_at_files(self) -> None:
+        """Look at model file and API keys, and hand on what is new and good; what is not changes nothing."""
+        if self._trial:  # of a file that may have been taken back
+            self._trial.end()
+            self._trial = None
+        try:
+            self._keys = self._read_keys()
+            _lay_down(self._keys, self._folder / _KEYS)
+        except StartError as error:
+            _log.warning("new API keys are refused, and the old ones stay", extra={"error": str(error)})
+        try:
+            content = self._read_model()
+            if content == self._content:
+                self._end("unchanged")
+            else:
+                self._trial = Trial(self._checked(), content, self._folder)
+        except StartError as error:
+            self._end("refused", str(error))
 
     def _take_up(self, content: bytes) -> None:
         try:
@@ -106,7 +137,6 @@ class Workers(Multiprocess):
             self._end("refused", str(error))
         else:
             self._content = content
-            self.config.app = self._application()
             self._end("swapped")
 
     def _end(self, outcome: str, refusal: str = "") -> None:
@@ -119,12 +149,22 @@ class Workers(Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
     def _application(self) -> "functools.partial[FastAPI]":
-        return functools.partial(load_in_worker, self._checked(), self._content, self._folder / _MODEL)
+        # By paths: of a worker that dies while much is being sent to it this process would never learn.
+        return functools.partial(load_in_worker, self._checked(), self._folder / _MODEL, not self._settled)
 
     def _checked(self) -> Settings:
-        """Return the settings of workers: digest and signature were held against the bytes that they are given."""
+        """Return the settings of workers: digest and signature were held against the bytes that are laid down."""
         keys = self._folder / _KEYS if self._settings.api_keys else None
         return self._settings.model_copy(update={"model_sha256": None, "model_public_key": None, "api_keys": keys})
+
+    def _lay_down(self) -> None:
+        _lay_down(self._content, self._folder / _MODEL)
+        _lay_down(self._keys, self._folder / _KEYS)
+
+    def _restore(self) -> None:
+        """Lay down anew what somebody has tidied away, before a worker needs it."""
+        if not ((self._folder / _MODEL).exists() and (self._folder / _KEYS).exists()):
+            self._lay_down()
 
     def _read_model(self) -> bytes:
         """Return the model file, held against digest and signature."""
@@ -141,30 +181,36 @@ class Workers(Multiprocess):
             raise StartError(str(error)) from None
         return content
 
-    def _lay_down_keys(self) -> None:
+    def _read_keys(self) -> bytes:
         from service.keys import Keys, KeysError
 
-        if path := self._settings.api_keys:
-            try:
-                keys = Keys.load(path)
-            except KeysError as error:
-                raise StartError(f"setting --api-keys (SERVICE_API_KEYS): {error}") from None
-            _lay_down(keys.text().encode(), self._folder / _KEYS)
+        if self._settings.api_keys is None:
+            return b""
+        try:
+            return Keys.load(self._settings.api_keys).text().encode()
+        except KeysError as error:
+            raise StartError(f"setting --api-keys (SERVICE_API_KEYS): {error}") from None
 
 
 class Trial:
     """A new model file, loaded in a process of its own, so that nothing of it stays in this one, and nobody waits.
 
+    Args:
+        settings: of workers.
+        content: of the file.
+        folder: where it is laid down for that process.
+
     Raises:
-        StartError: there is no process for it.
+        StartError: there is no process, or no room, for it.
     """
 
-    def __init__(self, settings: Settings, content: bytes) -> None:
-        self.content = content
+    def __init__(self, settings: Settings, content: bytes, folder: Path) -> None:
+        self.content, self._path = content, folder / _CANDIDATE
+        _lay_down(content, self._path)
         context = multiprocessing.get_context("spawn")
         try:
             self._answer, theirs = context.Pipe(duplex=False)
-            self._process = context.Process(target=_try, args=(settings, content, theirs), daemon=True)
+            self._process = context.Process(target=_try, args=(settings, self._path, theirs), daemon=True)
             self._process.start()
             theirs.close()
         except OSError as error:
@@ -190,14 +236,15 @@ class Trial:
         self._process.kill()
         self._process.join()
         self._answer.close()
+        self._path.unlink(missing_ok=True)
 
 
-def _try(settings: Settings, content: bytes, answer: Connection) -> None:
+def _try(settings: Settings, path: Path, answer: Connection) -> None:
     from service.loading import load_engine
     from service.session import ProviderError
 
     try:
-        load_engine(settings, content)
+        load_engine(settings, modelfile.read(path))
     except (ModelFileError, ProviderError) as error:
         answer.send(str(error))
     else:
@@ -213,27 +260,36 @@ def _lay_down(content: bytes, path: Path) -> None:
         raise StartError(f"cannot write '{path}': {error.strerror}") from None
 
 
-def load_in_worker(settings: Settings, content: bytes, staged: Path) -> "FastAPI":
-    """Return the application in one of several workers; a failed start ends the first process too.
+@contextmanager
+def _sighup_waits() -> Iterator[None]:
+    """Let SIGHUP wait in processes that are started meanwhile, until they have a handler: by default it kills."""
+    if not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def load_in_worker(settings: Settings, model: Path, fatal: bool) -> "FastAPI":
+    """Return the application in one of several workers.
 
     Args:
         settings: all of them.
-        content: of the model file.
-        staged: where a new one will lie when this worker is told.
+        model: where its file is laid down, and a new one will be.
+        fatal: whether a failed start ends the first process too; else it tries again.
     """
     logging.captureWarnings(True)
     threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
-
-    def reread() -> bytes:
-        return modelfile.read(staged) if staged.exists() else content
-
     try:
-        return load(settings, content, reread)
-    except StartError as error:
+        return load(settings, modelfile.read(model), lambda: modelfile.read(model))
+    except (StartError, ModelFileError) as error:
         _log.error("a worker cannot start", extra={"error": str(error)})
     except Exception:  # a worker that ends otherwise would be started again and again
         _log.exception("a worker cannot start")
-    sys.exit(STARTUP_FAILURE)
+    sys.exit(STARTUP_FAILURE if fatal else _DIED)
 
 
 def _stop_with_parent() -> None:

@@ -69,7 +69,7 @@ def _check_output(output: Path, journal: Path, options: ScoreOptions) -> None:
         raise ScoreError(f"there is no folder '{output.parent}' to write '{output.name}' into")
     if options.overwrite:
         return
-    if output.exists():
+    if output.exists() and not (options.resume and journal.exists()):
         raise ScoreError(f"'{output}' exists; --overwrite replaces it")
     if journal.exists() and not options.resume:
         raise ScoreError(f"a run that was cut off left '{journal}'; --resume goes on with it, --overwrite begins anew")
@@ -100,6 +100,8 @@ def _head(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
 def _score_left(
     names: list[str], engine: Engine, content: bytes, options: ScoreOptions, journal: Journal, tally: Tally
 ) -> None:
+    if not names:
+        return
     in_a_row = 0
 
     def take(row: Row) -> None:

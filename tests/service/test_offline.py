@@ -172,7 +172,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(many, model, tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.strip() == "service: stopped; the same command with --resume goes on"
+    assert said.strip() == "service: stopped; the same command with --resume (in place of --overwrite) goes on"
     assert not output.exists()
     left = run(*arguments, status=2)
     assert "a run that was cut off left" in left
@@ -495,3 +495,36 @@ def test_a_model_that_fails_again_and_again_stops_the_run(many, tmp_path, make_m
     assert offline.score([many], options.model_copy(update={"resume": True})) == 0
     assert len((tmp_path / "o.csv").read_text().splitlines()) == 401
     (tmp_path / "o.csv").unlink()
+
+
+def test_a_run_that_was_to_overwrite_can_be_resumed(many, model, tmp_path):
+    output, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
+    output.write_text("before")
+    arguments = (many, "--output", output, "--model", model)
+    process = subprocess.Popen(command(*arguments, "--overwrite"), cwd=REPOSITORY, stderr=subprocess.PIPE)
+    until(lambda: lines(journal) > 20)
+    process.kill()
+    process.communicate()
+    assert output.read_text() == "before"
+    run(*arguments, "--resume")
+    assert len(rows_of(output)) == 400
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_a_run_that_was_cut_off_before_its_table_is_finished_by_either_engine(
+    archive, model, tmp_path, engine, monkeypatch
+):
+    from service.offline import command as offline
+
+    def fail(*_: object) -> None:
+        raise ScoreError("no room")
+
+    output = tmp_path / "out.jsonl"
+    with monkeypatch.context() as patched:
+        patched.setattr(offline, "write_table", fail)
+        with pytest.raises(ScoreError, match="no room"):
+            offline.score([archive], ScoreOptions(output=output, model=model))
+    assert lines(tmp_path / "out.jsonl.journal") == 11
+    said = run(archive, "--output", output, "--model", model, "--resume", "--engine", engine)
+    assert "0 in this run" in said
+    assert len(rows_of(output)) == 10

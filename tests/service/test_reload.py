@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -277,3 +278,59 @@ def test_a_closed_terminal_still_ends_the_service(models, workers):
         os.kill(pid, signal.SIGKILL)
         raise
     until(lambda: request(f"{address}/readyz")[0] == 0)
+
+
+def test_a_model_that_was_taken_back_while_it_was_tried_is_not_served(models, tmp_path):
+    path, first, second = models
+    arguments = ("--model", str(path), "--faces", "off", "--workers", "2", "--log-level", "error")
+    with serving(tmp_path, REPOSITORY, *arguments) as (address, process):
+        put(path, second)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.7)  # the trial has begun
+        put(path, first)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: outcome(address, "unchanged"))
+        time.sleep(2)
+        assert not outcome(address, "swapped")
+        assert {version(address) for _ in range(10)} == {"1"}
+
+
+def test_what_was_laid_down_for_workers_and_tidied_away_is_laid_down_anew(models, tmp_path):
+    path, *_ = models
+    keys, (key, line) = tmp_path / "keys", new_key("alice")
+    keys.write_text(line)
+    series = tmp_path / "series"
+    arguments = ("--model", str(path), "--faces", "off", "--workers", "2", "--api-keys", str(keys))
+    arguments += ("--metrics-dir", str(series), "--log-level", "error")
+    with serving(tmp_path, REPOSITORY, *arguments) as (address, process):
+        (folder,) = series.iterdir()
+        assert folder.stat().st_mode & 0o077 == 0
+        time.sleep(3)  # both have started
+        for name in ("model.onnx", "keys.txt"):
+            (folder / name).unlink()
+        (victim, *_) = children(process.pid)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(children(process.pid) - {victim}) == 2)
+        for _ in range(20):
+            until(lambda: ask(address, key) == 200)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert list(series.iterdir()) == []
+
+
+def test_a_worker_that_is_told_while_it_starts_is_not_killed_by_it(models, tmp_path):
+    """Polled at every look, from the first on."""
+    path, *_ = models
+    arguments = ("--model", str(path), "--faces", "off", "--workers", "2")
+    with serving(tmp_path, REPOSITORY, *arguments) as (address, process):
+        for _ in range(3):
+            before = children(process.pid)
+            victim = min(before)
+            os.kill(victim, signal.SIGKILL)
+            until(lambda before=before: children(process.pid) - before)
+            process.send_signal(signal.SIGHUP)  # which reaches the new one while it imports
+            (new,) = children(process.pid) - before
+            time.sleep(2)
+            assert new in children(process.pid)
+            assert request(f"{address}/readyz")[0] == 200
