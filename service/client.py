@@ -22,7 +22,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("service.client needs httpx: pip install 'face-authenticity[client]'") from None
 from pydantic import ValidationError
 
 from service.schemas import BatchPrediction, BatchResult, ModelFacts, Prediction, Problem

@@ -221,6 +221,12 @@ def test_importing_it_brings_no_machinery():
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_without_httpx_it_says_what_to_install():
+    program = "import sys; sys.modules['httpx'] = None; import service.client"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "service.client needs httpx: pip install 'face-authenticity[client]'" in ended.stderr.splitlines()[-1]
+
+
 def test_negative_retries_are_refused(kind):
     with pytest.raises(ValueError, match="retries is -1"):
         kind("http://x", retries=-1).__enter__()
