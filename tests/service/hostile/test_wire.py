@@ -207,7 +207,8 @@ def test_a_flood_of_pipelined_requests_is_cut_off(make_server, jpeg):
     with connect(server) as connection:
         for _ in range(50):
             send(connection, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * _MOST_PIPELINED)
-        connection.shutdown(socket.SHUT_WR) if connection.fileno() > 0 else None
+        with suppress(OSError):  # it may be cut off already
+            connection.shutdown(socket.SHUT_WR)
         assert closed_within(connection, 10)
     assert predict(server, jpeg) == 200
 
