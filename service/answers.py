@@ -5,6 +5,7 @@ from typing import Any
 from service.contract.framing import FacePolicy
 from service.contract.judgement import Judgement, answer
 from service.engine import Engine
+from service.scoring import Scored, Scorer
 from service.tickets import ImageFacts
 
 
@@ -28,3 +29,9 @@ def prediction(judgement: Judgement, image: ImageFacts, engine: Engine, policy: 
         "image": {"format": image.format, "width": image.width, "height": image.height, "sha256": image.sha256},
         "model": {"name": spec.name, "version": spec.version, "sha256": engine.sha256},
     }
+
+
+def scored_prediction(scored: Scored, scorer: Scorer) -> dict[str, Any]:
+    """Return what is answered over HTTP: the prediction with its ``timings_ms``."""
+    found = prediction(scored.judgement, scored.image, scorer.engine, scorer.policy)
+    return found | {"timings_ms": scored.timings_ms}

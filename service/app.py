@@ -21,7 +21,7 @@ from service.contract.refusals import ImageError
 from service.document import complete
 from service.drain import Drain
 from service.engine import Engine, InferenceError
-from service.errors import RequestError, code_for_status, refused
+from service.errors import RequestError, code_for_status, refuse
 from service.guard import Guard
 from service.keys import Keys
 from service.memory import give_back, resident
@@ -114,23 +114,21 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestError)
     async def on_request_error(request: Request, error: RequestError) -> JSONResponse:
-        return refused(request.scope, error.code, error.detail, error.headers)
+        return refuse(request.scope, error.code, error.detail, error.headers)
 
     @app.exception_handler(ImageError)
     async def on_image_error(request: Request, error: ImageError) -> JSONResponse:
-        return refused(request.scope, error.code, str(error))
+        return refuse(request.scope, error.code, str(error))
 
     @app.exception_handler(InferenceError)
     async def on_inference_error(request: Request, error: InferenceError) -> JSONResponse:
         _log.error("inference failed", extra={"request_id": request.scope["request_id"], "error": str(error)})
-        return refused(
-            request.scope, "inference_failed", "the model gave no usable answer; the picture is not at fault"
-        )
+        return refuse(request.scope, "inference_failed", "the model gave no usable answer; the picture is not at fault")
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else None
-        return refused(request.scope, code_for_status(error.status_code), str(error.detail), headers)
+        return refuse(request.scope, code_for_status(error.status_code), str(error.detail), headers)
 
 
 class RequestLog:
@@ -167,12 +165,12 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
             if not status:
-                response = refused(scope, "not_ready", "the service stopped before this request was done")
+                response = refuse(scope, "not_ready", "the service stopped before this request was done")
                 await response(scope, receive, send_with_id)
         except Exception:
             _log.exception("defect", extra={"request_id": request_id})
             if not status:
-                response = refused(scope, "internal_error", "a defect of the service; see its log")
+                response = refuse(scope, "internal_error", "a defect of the service; see its log")
                 await response(scope, receive, send_with_id)
         finally:
             self._record(scope, status, time.perf_counter() - start)

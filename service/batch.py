@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from service.answers import prediction
+from service.answers import scored_prediction
 from service.direct import DirectRoute
 from service.errors import RequestError, problem_details
 from service.form import FIELD
@@ -14,7 +14,7 @@ from service.refused import refusal
 from service.schemas import BatchPrediction, problems
 from service.scoring import Scored, Scorer
 from service.several import score_all
-from service.state import State
+from service.state import State, state_of
 from service.tickets import Payload
 
 router = APIRouter()
@@ -42,7 +42,7 @@ async def predict_batch(request: Request) -> Response:
     The answer holds a result for each part, in order: `status` 200 with a `prediction`, or the status that `/predict`
     would have refused it with, and the `problem`.
     """
-    state: State = request.app.state.service
+    state = state_of(request)
     scorer, settings = state.ready_scorer(), state.settings
     with state.permit(scorer):
         uploads = await read_pictures(
@@ -86,9 +86,8 @@ def _result(
     found: dict[str, Any] = {"index": number, "filename": upload.filename}
     if isinstance(item, Scored):
         state.record(item)
-        body = prediction(item.judgement, item.image, scorer.engine, scorer.policy)
-        return found | {"status": 200, "prediction": body | {"timings_ms": item.timings_ms}}
-    code, detail = refusal(item, request_id)
+        return found | {"status": 200, "prediction": scored_prediction(item, scorer)}
+    code, detail = refusal(item, request_id=request_id)
     state.metrics.refusals.labels(code).inc()
     body = problem_details(code, detail, request_id)
     return found | {"status": body["status"], "problem": body}

@@ -125,7 +125,7 @@ def problem(
     return JSONResponse(content, content["status"], headers, MEDIA_TYPE)
 
 
-def refused(scope: Scope, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def refuse(scope: Scope, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """Return the refusal of one request, whose code the log and the metrics find in its scope."""
     scope["error_code"] = code
     # The Open Inference Protocol's clients look for this name.

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.errors import refused
+from service.errors import refuse
 from service.state import State
 
 # Everything else is guarded, whatever is added.
@@ -32,7 +32,7 @@ class Guard:
             scope["client_name"] = keys.holder(given[len(_SCHEME) :].strip()) if carried else None
             if scope["client_name"] is None:
                 detail = "the API key is not known here" if carried else "send an API key: Authorization: Bearer KEY"
-                response = refused(scope, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+                response = refuse(scope, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)

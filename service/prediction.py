@@ -5,14 +5,14 @@ import json
 
 from fastapi import APIRouter, Request, Response
 
-from service.answers import prediction
+from service.answers import scored_prediction
 from service.direct import DirectRoute
 from service.errors import RequestError
 from service.form import FIELD
 from service.intake import read_picture
 from service.schemas import Prediction, problems
 from service.scoring import Scored
-from service.state import State
+from service.state import State, state_of
 from service.tickets import Ticket
 
 router = APIRouter()
@@ -31,7 +31,7 @@ _PICTURE_BODY = {
 
 async def predict(request: Request) -> Response:
     """Score one JPEG, PNG or WebP, sent as multipart part `file` or as a raw `image/*` body."""
-    state: State = request.app.state.service
+    state = state_of(request)
     scorer = state.ready_scorer()
     with state.permit(scorer):
         # Not by a name of its own, which would keep the bytes until the answer is written.
@@ -43,8 +43,7 @@ async def predict(request: Request) -> Response:
         finally:
             departure.cancel()
     state.record(scored)
-    found = prediction(scored.judgement, scored.image, scorer.engine, scorer.policy)
-    body = json.dumps(found | {"timings_ms": scored.timings_ms}, separators=(",", ":"), allow_nan=False)
+    body = json.dumps(scored_prediction(scored, scorer), separators=(",", ":"), allow_nan=False)
     return Response(body, headers={"Server-Timing": _server_timing(scored)}, media_type="application/json")
 
 

@@ -9,14 +9,19 @@ from service.errors import RequestError
 _log = logging.getLogger(__name__)
 
 
-def refusal(error: Exception, request_id: str) -> tuple[str, str]:
-    """Return code and detail of what one picture failed with; the log has what is no fault of the picture."""
+def refusal(error: Exception, **of: str) -> tuple[str, str]:
+    """Return code and detail of what one picture failed with; the log has what is no fault of the picture.
+
+    Args:
+        error: that scoring it raised.
+        of: what the log is to name it by, such as ``request_id``.
+    """
     if isinstance(error, RequestError):
         return error.code, error.detail
     if isinstance(error, ImageError):
         return error.code, str(error)
     if isinstance(error, InferenceError):
-        _log.error("inference failed", extra={"request_id": request_id, "error": str(error)})
+        _log.error("inference failed", extra={**of, "error": str(error)})
         return "inference_failed", "the model gave no usable answer; the picture is not at fault"
-    _log.error("defect", exc_info=error, extra={"request_id": request_id})
+    _log.error("defect", exc_info=error, extra=of)
     return "internal_error", "a defect of the service; see its log"

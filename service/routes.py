@@ -10,16 +10,11 @@ from service.contract.faces import FINDER
 from service.engine import Engine
 from service.errors import RequestError
 from service.schemas import FaceFacts, Health, InputFacts, LimitValues, ModelFacts, Threads, ThresholdValues, problems
-from service.state import State
+from service.state import state_of
 from service.v2 import routes as v2
 
 router = APIRouter()
 router.routes += prediction.router.routes + batch.router.routes + v2.router.routes
-
-
-def _state(request: Request) -> State:
-    state: State = request.app.state.service
-    return state
 
 
 def _thresholds(engine: Engine) -> ThresholdValues:
@@ -41,7 +36,7 @@ async def healthz() -> Health:
 )
 async def readyz(request: Request) -> Health:
     """Answer 200 only while a model is loaded, warmed and able to answer."""
-    if reason := await _state(request).ready_scorer().unready():
+    if reason := await state_of(request).ready_scorer().unready():
         raise RequestError("not_ready", reason)
     return Health(status="ready")
 
@@ -55,7 +50,7 @@ async def readyz(request: Request) -> Health:
 )
 async def model(request: Request) -> ModelFacts:
     """Tell what the model file says of itself, and how it is being run."""
-    state = _state(request)
+    state = state_of(request)
     engine, settings = state.loaded_scorer().engine, state.settings
     spec, capacity = engine.spec, settings.capacity(engine.on_cuda)
     return ModelFacts(
@@ -97,7 +92,7 @@ async def model(request: Request) -> ModelFacts:
 @router.get("/metrics", operation_id="metrics", summary="Prometheus series", response_class=Response)
 async def metrics(request: Request) -> Response:
     """Render every series in the Prometheus text format; of all workers, where there are several."""
-    state = _state(request)
+    state = state_of(request)
     if state.scorer is not None:
         state.count_queue(state.scorer)
     return Response(state.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from starlette.requests import Request
+
 from service import telemetry
 from service.arrivals import Arrivals
 from service.engine import Engine
@@ -116,3 +118,9 @@ class State:
     def count_queue(self, scorer: Scorer) -> None:
         """Tell the metrics how many pictures wait."""
         self.metrics.queue.set(scorer.waiting)
+
+
+def state_of(request: Request) -> State:
+    """Return what the application of a request shares."""
+    state: State = request.app.state.service
+    return state

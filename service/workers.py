@@ -40,7 +40,7 @@ class Workers(Multiprocess):
     A worker that takes a dead one's place gets what the others have, whatever became of the files meanwhile.
 
     Args:
-        config: without an application.
+        config: with any application: each worker gets one that is made of what is laid down for it.
         sockets: that they listen on.
         settings: all of them.
         folder: of this run, where what the workers read is laid down.
@@ -287,7 +287,7 @@ def load_in_worker(settings: Settings, model: Path, fatal: bool) -> "FastAPI":
         return load(settings, modelfile.read(model), lambda: modelfile.read(model))
     except (StartError, ModelFileError) as error:
         _log.error("a worker cannot start", extra={"error": str(error)})
-    except Exception:  # a worker that ends otherwise would be started again and again
+    except Exception:  # whatever it is, it is said once, and the status tells the first process what to do
         _log.exception("a worker cannot start")
     sys.exit(STARTUP_FAILURE if fatal else _DIED)
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.image import decode
+from service.contract.payload import read_bounded
 from service.contract.refusals import ImageError, Limits
 from trainer.errors import TrainerError
 from trainer.facts import Facts, facts_of_file
-from trainer.files import read_bounded
 from trainer.folders import printable, walk
 from trainer.progress import track
 

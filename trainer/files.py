@@ -6,13 +6,11 @@ import json
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from service.contract.refusals import TooManyBytes
 from trainer.errors import TrainerError
 
 try:
@@ -152,29 +150,6 @@ def held(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise TrainerError(f"'{folder}' is being written by another process") from None
         yield
-
-
-def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """Return a file's bytes, refusing a long one before any of it is read.
-
-    Raises:
-        TooManyBytes: the file is longer than ``max_bytes``.
-        OSError: it cannot be read.
-    """
-    # A pipe would be waited for, and a device or a file of /proc has no end.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - from a descriptor
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        try:
-            content = file.read(max_bytes + 1) if state.st_size else b""
-        except OSError as error:
-            error.filename = str(path)
-            raise
-    if len(content) > max_bytes:
-        raise TooManyBytes(f"{max(state.st_size, len(content))} bytes are over the limit of {max_bytes}")
-    return content
 
 
 def remove_partial(folder: Path, pattern: str = "**/.partial-*") -> None:

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from service.contract.image import decode
+from service.contract.payload import read_bounded
 from trainer.dataset import SCAN_LIMITS, Sample
-from trainer.files import atomic_path, read_bounded
+from trainer.files import atomic_path
 
 _THUMBNAIL = 112
 _THREADS = 4

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from service.contract.framing import FacePolicy, check_mode
-from service.contract.judgement import answer
+from service.contract.image import decode
+from service.contract.judgement import answer, judge
+from service.contract.payload import read_bounded
+from service.contract.preparation import prepare
 from service.contract.refusals import ImageError, Limits
 from service.engine import Engine
-from service.single import judged
 from trainer.errors import TrainerError
-from trainer.files import read_bounded
 
 
 def predict_file(engine: Engine, path: Path, policy: FacePolicy | None = None) -> dict[str, Any]:
@@ -30,9 +31,11 @@ def predict_file(engine: Engine, path: Path, policy: FacePolicy | None = None) -
         raise TrainerError("--check-recompression needs --faces report or crop, whose answers hold reasons")
     check_mode(engine.spec, policy.mode)
     try:
-        judgement, _ = judged(read_bounded(path, limits.max_bytes), engine, limits, policy)
+        image = decode(read_bounded(path, limits.max_bytes), limits, engine.spec.exif_policy)
     except ImageError as error:
         return {"path": str(path), "error": {"code": error.code, "detail": str(error)}}
     except OSError as error:
         return {"path": str(path), "error": {"code": "unreadable", "detail": error.strerror}}
+    prepared = prepare(image, engine.spec.preprocessing, policy)
+    judgement = judge(engine.logits_in_parts(prepared.tensors), prepared, engine.spec, policy)
     return {"path": str(path), **answer(judgement, policy)}

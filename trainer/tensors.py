@@ -18,11 +18,12 @@ from service.contract import detector, exif, faces, finder, framing, image, jpeg
 from service.contract.faces import Face
 from service.contract.framing import frame
 from service.contract.image import decode, to_tensor
+from service.contract.payload import read_bounded
 from service.contract.refusals import ImageError
 from service.contract.spec import Preprocessing
 from trainer.dataset import SCAN_LIMITS, Sample, sample_bytes
 from trainer.errors import TrainerError
-from trainer.files import atomic_path, read_bounded, remove_partial
+from trainer.files import atomic_path, remove_partial
 from trainer.mapped import release
 from trainer.progress import track
 

@@ -15,9 +15,10 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, JpegImagePlugin
 
 from service.contract.image import decode
+from service.contract.payload import read_bounded
 from trainer.dataset import SCAN_LIMITS, Dataset, Label, Sample
 from trainer.errors import TrainerError
-from trainer.files import new_folder, read_bounded
+from trainer.files import new_folder
 from trainer.progress import track
 
 # Nobody knows how the others were shrunk, so no one kernel may come with one class.

@@ -124,7 +124,7 @@ def _check_answers(address: str) -> None:
         return
     host, _, port = address.rpartition(":")
     # (Ray Data does not run through ray://, Ray's client.)
-    if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65_536:
+    if not host or "/" in host or not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65_536:
         raise ScoreError(f"setting --ray-address: '{address}' is not HOST:PORT of the cluster's head, or auto")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S) as connection:

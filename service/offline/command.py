@@ -28,7 +28,7 @@ def score(paths: list[Path], options: ScoreOptions) -> int:
     """Score every file into the output, or go on with that.
 
     Returns:
-        how many files have no verdict for a reason that may pass, such as a model that failed.
+        how many files have no verdict because model or service failed, and not the file.
 
     Raises:
         ScoreError: it cannot begin, or cannot go on.

@@ -141,7 +141,7 @@ class Journal:
                 if not line.endswith(b"\n"):
                     break
                 row = _parsed(line)
-                if not isinstance(row, dict) or not isinstance(row.get("path"), str):
+                if not _is_row(row):
                     raise ScoreError(f"'{self._path}' is damaged at byte {place}; --overwrite begins anew")
                 if row.get("error", {}).get("code") not in _PASSING:
                     self.done[row["path"]] = place
@@ -152,6 +152,10 @@ class Journal:
         left = memoryview(line)
         while left:
             left = left[self._file.write(left) :]
+
+
+def _is_row(found: Any) -> bool:
+    return isinstance(found, dict) and isinstance(found.get("path"), str) and isinstance(found.get("error", {}), dict)
 
 
 def _parsed(line: bytes) -> Any:

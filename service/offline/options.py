@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import CliImplicitFlag, CliSettingsSource, SettingsConfigDict
+from pydantic_settings import CliImplicitFlag, CliSettingsSource
 
 from service.options import ModelOptions
 from service.processors import processors
@@ -22,8 +22,6 @@ def _threads(data: dict[str, Any]) -> int:
 
 class ScoreOptions(ModelOptions):
     """Score files and folders into one file of verdicts, a row for each; what cannot be read is a row that says so."""
-
-    model_config = SettingsConfigDict(cli_prog_name="service score")
 
     output: Annotated[
         Path,

@@ -1,14 +1,13 @@
 """Rows: what is written of one file; and many of them, scored side by side by what serves over HTTP."""
 
 import asyncio
-import os
-import stat
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from service.answers import prediction
+from service.contract.payload import read_bounded
 from service.engine import Engine
-from service.errors import RequestError
 from service.intake import check_payload
 from service.metrics import Metrics
 from service.offline.options import ScoreOptions
@@ -18,9 +17,7 @@ from service.scoring import Scorer
 Row = dict[str, Any]
 
 
-async def score_files(
-    names: Iterable[str], engine: Engine, options: ScoreOptions, take: Callable[[Row], Awaitable[None] | None]
-) -> None:
+async def score_files(names: Iterable[str], engine: Engine, options: ScoreOptions, take: Callable[[Row], None]) -> None:
     """Score files, twice as many at once as there are threads.
 
     Args:
@@ -47,40 +44,25 @@ async def score_files(
 
 
 async def _taken(
-    under_way: "set[asyncio.Task[Row]]", take: Callable[[Row], Awaitable[None] | None], until: str
+    under_way: "set[asyncio.Task[Row]]", take: Callable[[Row], None], until: str
 ) -> "set[asyncio.Task[Row]]":
     if not under_way:
         return set()
     done, left = await asyncio.wait(under_way, return_when=until)
     for task in done:
-        if (waited := take(task.result())) is not None:
-            await waited
+        take(task.result())
     return left
 
 
 async def _row(name: str, scorer: Scorer, max_bytes: int) -> Row:
     try:
-        payload = await asyncio.to_thread(_read, name, max_bytes)
+        payload = await asyncio.to_thread(read_bounded, Path(name), max_bytes)
+        check_payload(payload, max_bytes)
         now = asyncio.get_running_loop().time()
         scored = await scorer.score(await scorer.submit_when_room(payload, now))
     except OSError as error:
         return {"path": name, "error": {"code": "unreadable", "detail": error.strerror or type(error).__name__}}
     except Exception as error:  # each file fails by itself
-        code, detail = refusal(error, request_id=name)
+        code, detail = refusal(error, path=name)
         return {"path": name, "error": {"code": code, "detail": detail}}
     return {"path": name, **prediction(scored.judgement, scored.image, scorer.engine, scorer.policy)}
-
-
-def _read(name: str, max_bytes: int) -> bytes:
-    """Return a file's bytes, at most as many as a picture may have."""
-    # A pipe would be waited for, and a device has no end.
-    descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - from a descriptor
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise RequestError("unreadable", "is not a regular file")
-        payload = file.read(max_bytes + 1)
-    if len(payload) > max_bytes:
-        raise RequestError("payload_too_large", f"{max(state.st_size, len(payload))} bytes are over {max_bytes}")
-    check_payload(payload, max_bytes)
-    return payload

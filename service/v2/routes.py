@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from service import __version__
-from service.answers import prediction
+from service.answers import scored_prediction
 from service.direct import DirectRoute
 from service.errors import RequestError
 from service.intake import check_payload, read_body
@@ -17,7 +17,7 @@ from service.schemas import problems
 from service.scoring import Scored, Scorer
 from service.settings import Settings
 from service.several import score_all
-from service.state import State
+from service.state import State, state_of
 from service.tickets import Payload
 from service.v2.messages import (
     InferenceRequest,
@@ -68,13 +68,13 @@ async def live() -> Live:
 )
 async def ready(request: Request) -> Ready:
     """Answer as `/readyz`."""
-    await _ready(_state(request).ready_scorer())
+    await _ready(state_of(request).ready_scorer())
     return Ready(ready=True)
 
 
 async def model(request: Request) -> ModelMetadata:
     """Tell inputs, of which a request holds one, and outputs."""
-    spec = _named(request, _state(request).loaded_scorer()).engine.spec
+    spec = _named(request, state_of(request).loaded_scorer()).engine.spec
     return ModelMetadata(
         name=spec.name,
         versions=[spec.version],
@@ -86,7 +86,7 @@ async def model(request: Request) -> ModelMetadata:
 
 async def model_ready(request: Request) -> Ready:
     """Answer as `/readyz`."""
-    scorer = _named(request, _state(request).ready_scorer())
+    scorer = _named(request, state_of(request).ready_scorer())
     await _ready(scorer)
     return Ready(ready=True, name=scorer.engine.spec.name)
 
@@ -98,7 +98,7 @@ async def infer(request: Request) -> Response:
     describe. Outputs are `verdict`, `confidence`, `probabilities` (real, fake) and `prediction`, the whole answer as
     JSON. One picture that is refused refuses the request.
     """
-    state = _state(request)
+    state = state_of(request)
     settings = state.settings
     scorer = _named(request, state.ready_scorer())
     if coding := request.headers.get("content-encoding"):
@@ -155,11 +155,6 @@ for _path, _suffix, _extra in (
         summary="Which of these faces are AI-generated?",
         route_class_override=DirectRoute,
     )
-
-
-def _state(request: Request) -> State:
-    state: State = request.app.state.service
-    return state
 
 
 async def _ready(scorer: Scorer) -> None:
@@ -227,15 +222,13 @@ def _of_element(number: int, code: str, detail: str) -> RequestError:
 def _passed(number: int, item: Scored | Exception, request: Request) -> Scored:
     if isinstance(item, Scored):
         return item
-    raise _of_element(number, *refusal(item, request.scope["request_id"]))
+    raise _of_element(number, *refusal(item, request_id=request.scope["request_id"]))
 
 
 def _answer(asked: InferenceRequest, scored: list[Scored], scorer: Scorer, state: State) -> Response:
-    predictions = []
     for item in scored:
         state.record(item)
-        found = prediction(item.judgement, item.image, scorer.engine, scorer.policy)
-        predictions.append(found | {"timings_ms": item.timings_ms})
+    predictions = [scored_prediction(item, scorer) for item in scored]
     by_default = asked.parameters.get("binary_data_output") is True
     wanted = dict.fromkeys(OUTPUTS, by_default)
     if asked.outputs:

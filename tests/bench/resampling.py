@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from service.contract.image import DecodedImage, decode, to_tensor
+from service.contract.payload import read_bounded
 from service.engine import Engine
 from tests.conftest import FACES
 from trainer.dataset import SCAN_LIMITS
 from trainer.evaluate import calibrated
-from trainer.files import read_bounded
 
 SIDE = 128
 FILTERS = {"nearest": Image.Resampling.NEAREST, "antialiased (Lanczos)": Image.Resampling.LANCZOS}

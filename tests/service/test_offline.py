@@ -304,6 +304,7 @@ def test_a_journal_is_held_by_one_run(tmp_path):
         (b'{"journal":1,"a":2}\n', "was begun with a 2, and this run has 1; --overwrite begins anew"),
         (b'{"journal":1,"a":1}\n{"path":"x"}\n\x00\x00\n{"path":"y"}\n', "is damaged at byte 33"),
         (b'{"journal":1,"a":1}\n{"no":"path"}\n', "is damaged at byte 20"),
+        (b'{"journal":1,"a":1}\n{"path":"x","error":"y"}\n', "is damaged at byte 20"),
     ],
 )
 def test_a_journal_that_is_none_or_of_another_run_is_refused_and_kept(tmp_path, content, words):
@@ -390,7 +391,7 @@ def test_what_is_no_regular_file_or_cannot_be_read_is_a_row(archive, model, tiny
     names = files_of([archive], ())
     asyncio.run(score_files(names, tiny_engine, options, lambda row: rows.__setitem__(row["path"], row)))
     errors = {Path(path).name: row["error"] for path, row in rows.items() if "error" in row}
-    assert errors["pipe.jpg"] == {"code": "unreadable", "detail": "is not a regular file"}
+    assert errors["pipe.jpg"] == {"code": "unreadable", "detail": "not a regular file"}
     assert errors["gone.jpg"] == {"code": "unreadable", "detail": "No such file or directory"}
     assert errors["long.jpg"]["code"] == "payload_too_large"
     odd = next(path for path in rows if "\n" in path)

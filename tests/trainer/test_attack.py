@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.contract.payload import read_bounded
 from trainer.checkpoints import RunState, load_network
 from trainer.dataset import scan
 from trainer.errors import TrainerError
-from trainer.files import atomic_path, held, new_folder, read_bounded, remove_partial
+from trainer.files import atomic_path, held, new_folder, remove_partial
 from trainer.folders import printable
 from trainer.groups import grouped
 from trainer.recipes import RECIPES

@@ -1,0 +1,31 @@
+"""Payload: the bytes of one picture, out of a file."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from service.contract.refusals import TooManyBytes
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return a file's bytes, refusing a long one before any of it is read.
+
+    Raises:
+        TooManyBytes: the file is longer than ``max_bytes``.
+        OSError: it cannot be read.
+    """
+    # A pipe would be waited for, and a device or a file of /proc has no end.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - from a descriptor
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        try:
+            content = file.read(max_bytes + 1) if state.st_size else b""
+        except OSError as error:
+            error.filename = str(path)
+            raise
+    if len(content) > max_bytes:
+        raise TooManyBytes(f"{max(state.st_size, len(content))} bytes are over the limit of {max_bytes}")
+    return content
