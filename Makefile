@@ -48,6 +48,7 @@ lock: .venv/installed  ## Resolve the dependencies again into *.lock.
 	@$(call WITHOUT,opencv-python-headless)
 	@$(UV_COMPILE) $(UPGRADE) --override .lock-overrides -o service.lock
 	@$(UV_COMPILE) $(UPGRADE) --extra trainer --override .lock-overrides -o trainer.lock
+	@$(UV_COMPILE) $(UPGRADE) --extra video --extra provenance --override .lock-overrides -o service-media.lock
 	@$(call WITHOUT,opencv-python-headless onnxruntime)
 	@$(UV_COMPILE) $(UPGRADE) --extra gpu --override .lock-overrides -o service-gpu.lock
 	@rm .lock-overrides

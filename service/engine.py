@@ -3,11 +3,10 @@
 import bisect
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from service import modelfile
 from service.contract.framing import check_finder
 from service.contract.spec import ModelSpec, SpecError
+from service.graph import EVIDENCE, IMAGE, LOGITS, check_graph
 from service.memory import at_most
 from service.modelfile import ModelFileError
 from service.processors import processors
@@ -26,6 +26,8 @@ _MOST_AT_ONCE = 8
 # What building a session and running its largest batch may take; the largest model of this project takes .5 GiB.
 _MOST_MEMORY = 4 * 1024**3
 _WARM_UP_S = 30.0
+# Of a mean of float32 in another order, as a share of the largest number in it.
+_MAX_DIFFERENCE = 1e-3
 
 
 class InferenceError(Exception):
@@ -48,6 +50,8 @@ class Engine:
             ``CUDAExecutionProvider``.
         threads: threads inside one run.
         shapes: batch sizes that runs are padded to, ascending; empty: they are not padded.
+        evidence_size: rows and columns of the map that the logits are the mean of; None where the graph does not
+            give it.
     """
 
     spec: ModelSpec
@@ -56,6 +60,7 @@ class Engine:
     threads: int
     _session: ort.InferenceSession
     shapes: tuple[int, ...] = ()
+    evidence_size: tuple[int, int] | None = None
 
     @property
     def on_cuda(self) -> bool:
@@ -141,12 +146,12 @@ class Engine:
         try:
             spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
             check_finder(spec)
-            _check_graph(session, spec)
+            evidence_size = check_graph(session, spec)
         except SpecError as error:
             raise ModelFileError(str(error)) from None
         active = session.get_providers()[0]
         shapes = batch_shapes(max_batch) if active == CUDA else ()
-        engine = cls(spec, hashlib.sha256(content).hexdigest(), active, threads, session, shapes)
+        engine = cls(spec, hashlib.sha256(content).hexdigest(), active, threads, session, shapes, evidence_size)
         try:
             engine.prove(max_batch)
         except InferenceError as error:
@@ -165,20 +170,42 @@ class Engine:
         Raises:
             InferenceError: the run failed, or its output is not finite ``[N, 2]``.
         """
-        return self._run(images)
+        (logits,) = self._run(images, [LOGITS])
+        return logits
 
-    def _run(self, images: NDArray[np.uint8], options: ort.RunOptions | None = None) -> NDArray[np.float32]:
-        padded = self._padded(images)
+    def evidence(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the model for the map that the logits are the mean of; only where :attr:`evidence_size` is known.
+
+        Args:
+            images: as for :meth:`logits`.
+
+        Returns:
+            float32 ``[N, h, w, 2]``, finite, at each place what it says for either class.
+
+        Raises:
+            InferenceError: as :meth:`logits`, or the logits are not its mean.
+        """
+        logits, evidence = self._run(images, [LOGITS, EVIDENCE])
+        difference = float(np.abs(evidence.mean(axis=(1, 2)) - logits).max())
+        if difference > _MAX_DIFFERENCE * (1 + float(np.abs(evidence).max())):
+            raise InferenceError(f"the logits are not the mean of the evidence, but differ by {difference:.3g}")
+        return evidence
+
+    def _run(
+        self, images: NDArray[np.uint8], names: Sequence[str], options: ort.RunOptions | None = None
+    ) -> list[NDArray[np.float32]]:
+        padded, classes = self._padded(images), len(self.spec.class_names)
         try:
-            (output,) = self._session.run(["logits"], {"image": padded}, run_options=options)
+            outputs = self._session.run(list(names), {IMAGE: padded}, run_options=options)
         except Exception as error:  # onnxruntime raises a different class for each status code
             raise InferenceError(f"inference failed: {error}") from error
-        if output.shape != (len(padded), len(self.spec.class_names)):
-            raise InferenceError(f"output of shape {output.shape} for {len(padded)} images")
-        logits: NDArray[np.float32] = output[: len(images)]
-        if not np.isfinite(logits).all():
-            raise InferenceError("output holds NaN or infinity")
-        return logits
+        for name, output in zip(names, outputs, strict=True):
+            expected = (len(padded), *((self.evidence_size or ()) if name == EVIDENCE else ()), classes)
+            if output.shape != expected:
+                raise InferenceError(f"output of shape {output.shape} for {len(padded)} images")
+            if not np.isfinite(output[: len(images)]).all():
+                raise InferenceError("output holds NaN or infinity")
+        return [output[: len(images)] for output in outputs]
 
     def logits_in_parts(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the model on few images at a time, so that a picture of many faces takes no more memory than one of 8.
@@ -203,6 +230,8 @@ class Engine:
     def prove(self, max_batch: int) -> None:
         """Warm up, then run black, white and noise, alone and in the largest batch: what a model may fail at.
 
+        Of a model that gives it, the evidence is held against the logits.
+
         Raises:
             InferenceError: as :meth:`logits`, or it takes over 30 seconds, as seen after each operator.
         """
@@ -212,12 +241,14 @@ class Engine:
         timer.start()
         try:
             for count in self.shapes or (1,):
-                self._run(self._blank(count), options)
+                self._run(self._blank(count), [LOGITS], options)
             draw = np.random.default_rng(0)
             for count in sorted({1, max_batch}):
                 noise = draw.integers(0, 256, (count, *self._blank(1).shape[1:]), np.uint8)
                 noise[0] = 255
-                self._run(noise, options)
+                self._run(noise, [LOGITS], options)
+            if self.evidence_size:
+                self.evidence(noise[:1])
         finally:
             timer.cancel()
 
@@ -238,29 +269,3 @@ def batch_shapes(max_batch: int) -> tuple[int, ...]:
     return tuple(
         sorted({1 << power for power in range(max_batch.bit_length()) if 1 << power < max_batch} | {max_batch})
     )
-
-
-def _check_graph(session: ort.InferenceSession, spec: ModelSpec) -> None:
-    _check_tensor(
-        session.get_inputs(),
-        "image",
-        "tensor(uint8)",
-        {1: ("input_height", spec.input_height), 2: ("input_width", spec.input_width), 3: ("input channels", 3)},
-    )
-    _check_tensor(session.get_outputs(), "logits", "tensor(float)", {1: ("class_names", len(spec.class_names))})
-
-
-def _check_tensor(found: Any, name: str, kind: str, expected: Mapping[int, tuple[str, int]]) -> None:
-    """Hold one graph input or output against the spec; the batch axis must be free."""
-    tensor = next((item for item in found if item.name == name), None)
-    if tensor is None:
-        raise ModelFileError(f"the graph has no tensor '{name}', only {', '.join(item.name for item in found)}")
-    if tensor.type != kind:
-        raise ModelFileError(f"the graph's '{name}' is {tensor.type}, not {kind}")
-    if len(tensor.shape) != max(expected) + 1 or isinstance(tensor.shape[0], int):
-        raise ModelFileError(
-            f"the graph's '{name}' has shape {tensor.shape}, not a free batch of rank {max(expected) + 1}"
-        )
-    for axis, (key, value) in expected.items():
-        if tensor.shape[axis] != value:
-            raise SpecError(key, f"says {value}, but the graph's '{name}' has {tensor.shape[axis]} on axis {axis}")

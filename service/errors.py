@@ -32,6 +32,9 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "malformed_tensor": ErrorCode(
         400, "Not what the model takes", "The `/v2` request, or its tensor, is malformed or of a wrong type or shape."
     ),
+    "invalid_parameter": ErrorCode(
+        400, "Invalid parameter", "A parameter in the address has a value that it cannot have."
+    ),
     "unauthorized": ErrorCode(
         401, "No valid API key", "`SERVICE_API_KEYS` names none that the request carries (`Authorization: Bearer KEY`)."
     ),

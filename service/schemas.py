@@ -125,6 +125,37 @@ class Prediction(BaseModel):
     timings_ms: TimingsMs
 
 
+class EvidenceBox(BaseModel):
+    """The part of the picture that was looked at, pixels as shown, not rounded."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+class EvidenceMap(BaseModel):
+    """What each part of that box said.
+
+    By `map` the mean of the values is the log-odds of P(fake), log(P(fake) / P(real)), so that each value is what its
+    part adds; by `occlusion` each value is by how much the log-odds fall once its part is covered.
+    """
+
+    method: Literal["map", "occlusion"]
+    box: EvidenceBox
+    rows: Annotated[int, Field(ge=1)]
+    columns: Annotated[int, Field(ge=1)]
+    values: Annotated[
+        list[list[float]], Field(description="Rows from the top, columns from the left; above 0 speaks for fake.")
+    ]
+
+
+class Explanation(Prediction):
+    """The answer to one picture, and what each part of it said."""
+
+    evidence: EvidenceMap
+
+
 class Health(BaseModel):
     """The process lives, or is ready."""
 

@@ -165,20 +165,39 @@ class Scorer:
             InferenceError: the model failed; the service stays up and readiness checks again.
             RequestError: the deadline passed, or the ticket was refused otherwise.
         """
-        deadline_s = self._capacity.deadline_s
-        late = RequestError("deadline_exceeded", f"no verdict within the limit of {deadline_s:g} s")
-        timer = asyncio.get_running_loop().call_later(deadline_s, ticket.refuse, late)
-        try:
-            logits = await ticket.logits()
-        finally:
-            timer.cancel()
-            self._open -= 1
-            self._call_next()
+        logits = await self._settled(ticket)
         judgement = judge(logits, ticket.prepared, self.engine.spec, self.policy)
         timings_ms = ticket.timings_ms()
         work_s = sum(spent for stage, spent in timings_ms.items() if stage not in ("queue", "total")) / 1000
         self._mean_work_s += _NEWEST * (work_s - self._mean_work_s) if self._mean_work_s else work_s
         return Scored(judgement, ticket.facts, timings_ms, ticket.stages)
+
+    async def logits(self, ticket: Ticket, tensors: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the model on more tensors of a picture that has been scored, as others' pictures let it.
+
+        Args:
+            ticket: of the picture; they count as one that waits.
+            tensors: uint8 ``[n, H, W, 3]`` RGB.
+
+        Raises:
+            InferenceError, RequestError: as :meth:`score`.
+        """
+        self.check_room()
+        more = ticket.again(tensors)
+        self._open += 1
+        self._queue.put(more)
+        return await self._settled(more)
+
+    async def _settled(self, ticket: Ticket) -> NDArray[np.float32]:
+        deadline_s = self._capacity.deadline_s
+        late = RequestError("deadline_exceeded", f"no verdict within the limit of {deadline_s:g} s")
+        timer = asyncio.get_running_loop().call_later(deadline_s, ticket.refuse, late)
+        try:
+            return await ticket.logits()
+        finally:
+            timer.cancel()
+            self._open -= 1
+            self._call_next()
 
     async def unready(self) -> str | None:
         """Return why the model cannot answer, within a second and beside the queue; None where it can.
@@ -213,7 +232,8 @@ class Scorer:
         while (ticket := self._queue.get()) is not None:
             try:
                 if not ticket.unwanted:
-                    self._prepare(ticket)
+                    if not ticket.is_prepared:
+                        self._prepare(ticket)
                     self._batcher.submit(ticket.parts(self._capacity.max_batch))
             except Exception as error:  # whatever it is, the client must learn of it, and the thread go on
                 if isinstance(error, InferenceError):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 import numpy as np
@@ -88,6 +88,17 @@ class Ticket:
             return await self._answer
         finally:
             self.unwanted = True  # also where the request itself was cancelled
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether there are tensors for the model."""
+        return hasattr(self, "prepared")
+
+    def again(self, tensors: NDArray[np.uint8]) -> "Ticket":
+        """Return a ticket of the same picture with other tensors, uint8 ``[n, H, W, 3]``; on the event loop."""
+        ticket = Ticket(b"", self._loop)
+        ticket.prepared = replace(self.prepared, tensors=tensors)
+        return ticket
 
     def refuse(self, error: Exception) -> None:
         """Settle the ticket with an error, if it is not settled; on the event loop."""

@@ -88,6 +88,7 @@ def make_model(make_spec) -> Callable[..., bytes]:
         output: str = "logits",
         batch: int | str = "batch",
         metadata: dict[str, str] | None = None,
+        evidence: bool = False,
     ) -> bytes:
         spec = spec or make_spec()
         kernel = np.array([[-0.02, 0.02]] * 3) if weights is None else weights
@@ -97,6 +98,16 @@ def make_model(make_spec) -> Callable[..., bytes]:
             onnx.helper.make_node("Sub", ["mean", "middle"], ["centred"]),
             onnx.helper.make_node("MatMul", ["centred", "kernel"], [output]),
         ]
+        if evidence:  # the same, of each 8 x 8 pixels before their mean is taken
+            nodes = [
+                nodes[0],
+                onnx.helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+                onnx.helper.make_node("AveragePool", ["planes"], ["pooled"], kernel_shape=[8, 8], strides=[8, 8]),
+                onnx.helper.make_node("Transpose", ["pooled"], ["cells"], perm=[0, 2, 3, 1]),
+                onnx.helper.make_node("Sub", ["cells", "middle"], ["centred"]),
+                onnx.helper.make_node("MatMul", ["centred", "kernel"], ["evidence"]),
+                onnx.helper.make_node("ReduceMean", ["evidence", "axes"], [output], keepdims=0),
+            ]
         values = {
             "axes": np.array([1, 2], np.int64),
             "middle": np.array(127, np.float32),
@@ -107,7 +118,10 @@ def make_model(make_spec) -> Callable[..., bytes]:
             nodes,
             "tiny",
             [value("image", onnx.TensorProto.UINT8, [batch, side, side, 3])],
-            [value(output, onnx.TensorProto.FLOAT, [batch, 2])],
+            [
+                value(output, onnx.TensorProto.FLOAT, [batch, 2]),
+                *([value("evidence", onnx.TensorProto.FLOAT, [batch, side // 8, side // 8, 2])] if evidence else []),
+            ],
             [onnx.numpy_helper.from_array(array, name) for name, array in values.items()],
         )
         proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)

@@ -48,11 +48,14 @@ def test_the_promised_extras_and_scripts_exist():
         "client",
         "gpu",
         "otel",
+        "provenance",
         "signing",
+        "tensorboard",
         "trainer",
         "trainer-gpu",
         "trainer-jax",
         "dev",
+        "video",
     }
     assert set(project["scripts"]) == {"service", "trainer"}
 

@@ -11,6 +11,7 @@ import onnx
 from service.contract.spec import ModelSpec, Precision, SpecError, check_field
 from service.engine import Engine
 from trainer.calibrate import Calibration
+from trainer.evidence import with_evidence
 from trainer.files import atomic_path
 from trainer.splits import outlier_counts, split_seed
 from trainer.verify import Parity, check_parity
@@ -56,10 +57,11 @@ def _preprocessing(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_metadata(graph: onnx.ModelProto, spec: ModelSpec) -> bytes:
-    """Return the bytes of a model file: the graph with exactly this spec's metadata."""
-    del graph.metadata_props[:]
-    onnx.helper.set_model_props(graph, spec.to_metadata())
-    return graph.SerializeToString()
+    """Return the bytes of a model file: a graph, its evidence map if it has one, and exactly this spec's metadata."""
+    whole = with_evidence(graph, spec)
+    del whole.metadata_props[:]
+    onnx.helper.set_model_props(whole, spec.to_metadata())
+    return whole.SerializeToString()
 
 
 def write_verified(

@@ -16,6 +16,7 @@ from trainer.pretrained import imagenet_weights
 from trainer.recipes import Recipe
 
 LOGITS = "logits"
+EVIDENCE = "evidence"
 
 
 def build_network(recipe: Recipe) -> keras.Model:
@@ -162,7 +163,7 @@ def _evidence_head(recipe: Recipe, inputs: keras.KerasTensor, x: keras.KerasTens
     2016, arXiv:1512.04150).
     """
     x = layers.Dropout(0.2)(x)
-    evidence = layers.Conv2D(2, 1, name="evidence", dtype="float32")(x)
+    evidence = layers.Conv2D(2, 1, name=EVIDENCE, dtype="float32")(x)
     return _model(recipe, inputs, layers.GlobalAveragePooling2D(name=LOGITS, dtype="float32")(evidence))
 
 

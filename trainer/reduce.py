@@ -10,6 +10,7 @@ from service.engine import Engine
 from trainer.cost import costs
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits
+from trainer.evidence import without_evidence
 from trainer.export import with_metadata
 from trainer.files import atomic_path, held, write_json
 from trainer.precision import to_float16, to_int8
@@ -67,7 +68,7 @@ def _reduce(run: Run, precision: Reduced) -> Reduction:
     if not run.metrics.exists() or not run.onnx_model.exists():
         raise TrainerError(f"'{run.folder}' has not finished: '{precision}' is made from its model.onnx")
     content = run.onnx_model.read_bytes()
-    full, graph = Engine.from_bytes(content, "cpu"), onnx.load_from_string(content)
+    full, graph = Engine.from_bytes(content, "cpu"), without_evidence(onnx.load_from_string(content))
     small = to_int8(graph, _faces(full, parts, config["seed"])) if precision == "int8" else to_float16(graph)
     scored = score(small, config, parts, precision)
     reduced = with_metadata(small, scored.spec)

@@ -38,11 +38,13 @@ class Judgement:
         reasons: what made it ``uncertain``, what other faces were not judged for, and what should be
             known beside it.
         faces: largest first.
+        look: which of the prepared looks it is of.
     """
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
     faces: tuple[FaceJudgement, ...]
+    look: int = 0
 
 
 def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, policy: FacePolicy) -> Judgement:
@@ -64,8 +66,9 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
     pairs = zip(every[:count], every[-count:], prepared.looks, strict=True)
     judged = [_judge(plain, again, look, policy) for plain, again, look in pairs]
     # A face that is not judged does not decide while another can, but the picture says that it is there.
-    able = [item for item, look in zip(judged, prepared.looks, strict=True) if not _forbids(look, policy)] or judged
-    verdict, reasons = max(able, key=lambda item: (item[0].verdict == "fake", item[0].p_fake))
+    able = [index for index, look in enumerate(prepared.looks) if not _forbids(look, policy)] or range(count)
+    decisive = max(able, key=lambda index: (judged[index][0].verdict == "fake", judged[index][0].p_fake))
+    verdict, reasons = judged[decisive]
     if len(prepared.faces) > 1:
         skipped = [reason for look in prepared.looks for reason in _forbids(look, policy)]
         reasons = _ordered((*reasons, *skipped, "several_faces"))
@@ -73,7 +76,7 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
         each = [FaceJudgement(face, *item) for face, item in zip(prepared.faces, judged, strict=True)]
     else:
         each = [FaceJudgement(face, None, ()) for face in prepared.faces]
-    return Judgement(verdict, reasons, tuple(each))
+    return Judgement(verdict, reasons, tuple(each), decisive)
 
 
 def answer(judgement: Judgement, policy: FacePolicy) -> dict[str, Any]:

@@ -33,11 +33,7 @@ class Verdict:
 def fake_probability(
     logits: NDArray[np.floating], output_kind: OutputKind, fake_index: int, temperature: float = 1.0
 ) -> NDArray[np.float64]:
-    """Return the calibrated P(fake) of each row, computed in float64 without overflow.
-
-    A sigmoid pair scores each class on its own, so the two are normalised to sum to 1; the larger
-    stays the larger, as in the published argmax. Temperature scaling: Guo et al. 2017,
-    arXiv:1706.04599.
+    """Return the calibrated P(fake) of each row, computed in float64 without overflow: of :func:`log_odds`.
 
     Args:
         logits: ``[N, 2]``, any real values.
@@ -51,6 +47,28 @@ def fake_probability(
     Raises:
         ValueError: the shape is not ``[N, 2]``, or a logit is NaN or infinite.
     """
+    margin = log_odds(logits, output_kind, fake_index, temperature)
+    return np.asarray(np.exp(-np.logaddexp(0.0, -margin)), dtype=np.float64)
+
+
+def log_odds(
+    logits: NDArray[np.floating], output_kind: OutputKind, fake_index: int, temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """Return log(P(fake) / P(real)) of each row, calibrated, float64.
+
+    A sigmoid pair scores each class on its own, so the two are normalised to sum to 1; the larger
+    stays the larger, as in the published argmax. Temperature scaling: Guo et al. 2017,
+    arXiv:1706.04599.
+
+    Args:
+        logits: ``[N, 2]``, any real values.
+        output_kind: ``softmax`` or ``sigmoid``.
+        fake_index: column of the fake class, 0 or 1.
+        temperature: above 0; 1 leaves the logits as they are.
+
+    Raises:
+        ValueError: the shape is not ``[N, 2]``, or a logit is NaN or infinite.
+    """
     scaled = np.asarray(logits, dtype=np.float64)
     if scaled.ndim != 2 or scaled.shape[1] != 2:
         raise ValueError(f"logits have shape {scaled.shape}, not [N, 2]")
@@ -59,8 +77,7 @@ def fake_probability(
     scaled = scaled / temperature
     if output_kind == "sigmoid":
         scaled = -np.logaddexp(0.0, -scaled)  # log of the sigmoid; its softmax normalises the pair
-    margin = scaled[:, fake_index] - scaled[:, 1 - fake_index]
-    return np.asarray(np.exp(-np.logaddexp(0.0, -margin)), dtype=np.float64)
+    return np.asarray(scaled[:, fake_index] - scaled[:, 1 - fake_index], dtype=np.float64)
 
 
 def decide(p_fake: float, threshold_real: float, threshold_fake: float) -> Verdict:

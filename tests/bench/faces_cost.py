@@ -18,7 +18,7 @@ from tests.serving import free_port, request
 
 MODES = ("off", "report", "crop")
 # It takes pictures whole, so that every mode serves it; the default is only served cut-out faces.
-MODEL = "models/residual-cnn/0.1.2/model.onnx"
+MODEL = "models/residual-cnn/0.1.3/model.onnx"
 SIDES = (300, 1024)
 ROUNDS = 7
 SECONDS = 3.0

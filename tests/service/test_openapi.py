@@ -83,6 +83,7 @@ def test_every_operation_answers_as_its_document_says(document, mode):
         "/predict/batch",
         "/healthz",
         "/readyz",
+        "/explain",
         "/model",
         "/metrics",
     }

@@ -13,8 +13,8 @@ from tests.conftest import REPOSITORY
 PEERS = Path(__file__).with_name("peers")
 ENVIRONMENTS = REPOSITORY / ".venv-bench"
 # It takes pictures whole, so that the service can answer without looking for faces, as the others do.
-MODEL = REPOSITORY / "models" / "residual-cnn" / "0.1.2" / "model.onnx"
-DEFAULT_MODEL = REPOSITORY / "models" / "efficientnet-lite" / "0.2.0" / "model.onnx"
+MODEL = REPOSITORY / "models" / "residual-cnn" / "0.1.3" / "model.onnx"
+DEFAULT_MODEL = REPOSITORY / "models" / "efficientnet-lite" / "0.2.1" / "model.onnx"
 _HERE = "tests.bench.serving.peers"
 
 

@@ -19,7 +19,7 @@ from tests.service.hostile.storm import Outcome, storm
 from tests.serving import children, free_port, once_ready, request, serving, until
 
 QUIET = ("--log-level", "warning")
-MODEL = REPOSITORY / "models" / "residual-cnn" / "0.1.2" / "model.onnx"
+MODEL = REPOSITORY / "models" / "residual-cnn" / "0.1.3" / "model.onnx"
 
 
 def port_of(address: str) -> int:

@@ -335,7 +335,7 @@ print(*counts)
 
 
 def test_flipped_bits_and_cut_files_neither_crash_nor_pass_unnoticed():
-    model = REPOSITORY / "models" / "residual-cnn" / "0.1.2" / "model.onnx"
+    model = REPOSITORY / "models" / "residual-cnn" / "0.1.3" / "model.onnx"
     done = subprocess.run(
         [sys.executable, "-c", FLIPS, str(model)],
         cwd=REPOSITORY,

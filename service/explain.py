@@ -1,0 +1,94 @@
+"""``POST /explain``: a picture in, its verdict out, and which parts of it spoke for that."""
+
+import asyncio
+import json
+from typing import Any, Literal, get_args
+
+from fastapi import APIRouter, Request, Response
+
+from service.answers import scored_prediction
+from service.contract.evidence import Evidence, from_map, from_occlusion, occluded
+from service.direct import DirectRoute
+from service.errors import RequestError
+from service.overlay import overlay
+from service.schemas import Explanation, problems
+from service.scoring import Scored, Scorer
+from service.single import PICTURE_BODY, read_payload, scored_for
+from service.state import state_of
+from service.tickets import Ticket
+
+router = APIRouter()
+Shape = Literal["json", "png"]
+_PARAMETER = {
+    "name": "format",
+    "in": "query",
+    "required": False,
+    "description": "`json`: the numbers; `png`: the picture with them drawn over it, at most 1024 pixels a side.",
+    "schema": {"type": "string", "enum": list(get_args(Shape)), "default": "json"},
+}
+
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+async def explain(request: Request) -> Response:
+    """Score one picture as `/predict` does, and tell what each part of it said for fake or for real."""
+    state = state_of(request)
+    scorer, shape = state.ready_scorer(), _shape(request)
+    with state.permit(scorer):
+        payload = await read_payload(request, state)
+        with state.arrivals.keep(len(payload)):
+            ticket, scored = await scored_for(request, state, scorer, payload)
+            evidence = await _evidence(scorer, ticket, scored)
+            if shape == "png":
+                spec, limits = scorer.engine.spec, state.settings.limits
+                picture = await asyncio.to_thread(overlay, payload, limits, spec.exif_policy, evidence)
+                return Response(picture, media_type="image/png")
+    answer = scored_prediction(scored, scorer) | {"evidence": evidence_fields(evidence)}
+    return Response(json.dumps(answer, separators=(",", ":"), allow_nan=False), media_type="application/json")
+
+
+router.add_api_route(
+    "/explain",
+    explain,
+    methods=["POST"],
+    operation_id="explain",
+    response_model=Explanation,
+    openapi_extra=PICTURE_BODY | {"parameters": [_PARAMETER]},
+    responses=_ANSWERS | problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without="malformed_tensor"),
+    summary="Which parts of this face speak for real, and which for AI-generated?",
+    route_class_override=DirectRoute,
+)
+
+
+def evidence_fields(evidence: Evidence) -> dict[str, Any]:
+    """Return evidence as :class:`service.schemas.EvidenceMap` describes it."""
+    left, top, right, bottom = evidence.box
+    rows, columns = evidence.values.shape
+    return {
+        "method": evidence.method,
+        "box": {"left": left, "top": top, "width": right - left, "height": bottom - top},
+        "rows": rows,
+        "columns": columns,
+        "values": evidence.values.round(4).tolist(),
+    }
+
+
+async def _evidence(scorer: Scorer, ticket: Ticket, scored: Scored) -> Evidence:
+    """Look once more at what decided the verdict."""
+    engine, index = scorer.engine, scored.judgement.look
+    tensor, box = ticket.prepared.tensors[index], ticket.prepared.looks[index].box
+    if engine.evidence_size:
+        (values,) = await asyncio.to_thread(engine.evidence, tensor[None])
+        return from_map(values, engine.spec, box)
+    variants = await asyncio.to_thread(occluded, tensor)
+    return from_occlusion(await scorer.logits(ticket, variants), engine.spec, box)
+
+
+def _shape(request: Request) -> Shape:
+    given = request.query_params.get("format", "json")
+    if given not in get_args(Shape):
+        raise RequestError("invalid_parameter", f"format is {given[:40]!r}, not {' or '.join(get_args(Shape))}")
+    return "png" if given == "png" else "json"

@@ -1,0 +1,58 @@
+"""Single: the one picture that a request carries, from its body to its score."""
+
+import asyncio
+
+from starlette.requests import Request
+
+from service.errors import RequestError
+from service.form import FIELD
+from service.intake import read_picture
+from service.scoring import Scored, Scorer
+from service.state import State
+from service.tickets import Ticket
+
+_BINARY = {"type": "string", "format": "binary"}
+PICTURE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}}},
+            "image/*": {"schema": _BINARY},
+        },
+    }
+}
+
+
+async def scored_for(request: Request, state: State, scorer: Scorer, payload: bytes) -> tuple[Ticket, Scored]:
+    """Score the one picture of a request, as long as its client waits, and count it.
+
+    Raises:
+        ImageError, InferenceError, RequestError: as :meth:`service.scoring.Scorer.score`.
+    """
+    ticket = scorer.submit(payload)
+    del payload
+    state.count_queue(scorer)
+    departure = asyncio.create_task(_refuse_on_departure(request, ticket))
+    try:
+        scored = await scorer.score(ticket)
+    finally:
+        departure.cancel()
+    state.record(scored)
+    return ticket, scored
+
+
+async def read_payload(request: Request, state: State) -> bytes:
+    """Return the bytes of the one picture that a request carries.
+
+    Raises:
+        RequestError: as :func:`service.intake.read_picture`.
+    """
+    settings = state.settings
+    return await read_picture(request, settings.max_bytes, settings.body_timeout_s, state.arrivals)
+
+
+async def _refuse_on_departure(request: Request, ticket: Ticket) -> None:
+    """Wait for the client to close the connection, and let nobody work for it any more."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    ticket.refuse(RequestError("client_disconnected", "the client left before its answer"))
