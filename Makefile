@@ -1,4 +1,4 @@
-# Three environments: .venv-service has the service alone, .venv has everything, .venv-clients nothing of it: only what
+# Environments: .venv-service has the service alone, .venv-media video and Content Credentials too, .venv has everything, .venv-clients nothing of it: only what
 # others talk to it with.
 PYTHON ?= python3
 SERVICE := .venv-service/bin/python
@@ -8,13 +8,16 @@ SECONDS ?= 120
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint licences fuzz format bench lock clean
+.PHONY: help serve media test lint licences fuzz format bench lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv-service/installed  ## Serve the committed default model on 127.0.0.1:8000.
 	@exec $(SERVICE) -m service $(ARGS)
+
+media: .venv-media/installed  ## The same with video and Content Credentials (FFmpeg, partly GPL).
+	@exec .venv-media/bin/python -m service $(ARGS)
 
 test: .venv/installed .venv-clients/installed  ## Install everything and run all tests.
 	@$(DEV) -m pytest $(ARGS)
@@ -57,12 +60,18 @@ lock: .venv/installed  ## Resolve the dependencies again into *.lock.
 	@echo "now: make licences"
 
 clean:  ## Remove every environment and cache.
-	rm -rf .venv .venv-service .venv-clients .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-service .venv-media .venv-clients .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv-service/installed: service.lock
 	@echo "installing the service into .venv-service"
 	@$(PYTHON) -m venv .venv-service
 	@$(SERVICE) -m pip install $(PIP_FLAGS) -r service.lock
+	@touch $@
+
+.venv-media/installed: service-media.lock
+	@echo "installing the service with video and Content Credentials into .venv-media"
+	@$(PYTHON) -m venv .venv-media
+	@.venv-media/bin/python -m pip install $(PIP_FLAGS) -r service-media.lock
 	@touch $@
 
 .venv/installed: dev.lock

@@ -57,15 +57,31 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "payload_too_large": ErrorCode(
         413,
         "Payload too large",
-        "A picture has more than `SERVICE_MAX_BYTES` bytes, or several together more than `SERVICE_MAX_REQUEST_BYTES`.",
+        "A picture has more than `SERVICE_MAX_BYTES` bytes, a video more than `SERVICE_MAX_VIDEO_BYTES`, or several "
+        "pictures together more than `SERVICE_MAX_REQUEST_BYTES`.",
     ),
     "unsupported_media_type": ErrorCode(
-        415, "Unsupported media type", "The request is neither `multipart/form-data` nor `image/*`."
+        415,
+        "Unsupported media type",
+        "The request is neither `multipart/form-data` nor `image/*` (for a video `video/*`).",
     ),
     "unsupported_format": ErrorCode(
         415, "Unsupported picture format", "The content is not JPEG, PNG or WebP, whatever its name says."
     ),
-    "too_many_pixels": ErrorCode(422, "Too many pixels", "The header announces more than `SERVICE_MAX_PIXELS`."),
+    "too_many_pixels": ErrorCode(
+        422,
+        "Too many pixels",
+        "The header announces more than `SERVICE_MAX_PIXELS`; of a video's frames, than `SERVICE_MAX_VIDEO_PIXELS`.",
+    ),
+    "unsupported_video": ErrorCode(
+        415, "Unsupported video", "The file is not MP4, MOV, WebM or Matroska, or its codec is none that is read."
+    ),
+    "video_too_long": ErrorCode(
+        422, "Video too long", "It lasts over `SERVICE_MAX_VIDEO_S`, or has over `SERVICE_MAX_VIDEO_FRAMES` frames."
+    ),
+    "no_frames": ErrorCode(422, "No video in it", "The file holds no frames: sound alone, or nothing."),
+    "corrupt_video": ErrorCode(422, "Corrupt video", "No frame of it can be decoded."),
+    "video_unavailable": ErrorCode(501, "Videos are not read here", "The extra `video` is not installed."),
     "image_too_small": ErrorCode(422, "Picture too small", "A side is shorter than `SERVICE_MIN_SIDE`."),
     "animated_image": ErrorCode(
         422,
@@ -88,7 +104,8 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "deadline_exceeded": ErrorCode(
         504,
         "Deadline exceeded",
-        "There was no verdict within `SERVICE_DEADLINE_S`; what is left of the work is dropped.",
+        "There was no verdict within `SERVICE_DEADLINE_S` (for a video `SERVICE_VIDEO_DEADLINE_S`); the rest of the "
+        "work is dropped.",
     ),
     "not_found": ErrorCode(404, "Not found", "No such path."),
     "unknown_model": ErrorCode(404, "No such model", "Another model, or another version, is served."),

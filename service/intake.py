@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
@@ -40,6 +41,26 @@ async def read_picture(request: Request, max_bytes: int, timeout_s: float, arriv
     Raises:
         RequestError: no picture, several, too large, too slow, or not a known format.
     """
+    payload = await read_file(request, "image", max_bytes, timeout_s, arrivals)
+    check_payload(payload, max_bytes)
+    return payload
+
+
+async def read_file(
+    request: Request, kind: Literal["image", "video"], max_bytes: int, timeout_s: float, arrivals: Arrivals
+) -> bytes:
+    """Return the one file that a request carries, whatever it is.
+
+    Args:
+        request: its headers have been read.
+        kind: of the media type that a raw body has.
+        max_bytes: longest file, bytes.
+        timeout_s: for the body to arrive, seconds.
+        arrivals: all that are under way.
+
+    Raises:
+        RequestError: no file, several, too large, or too slow.
+    """
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type == b"multipart/form-data":
         form = _form(options, _MAX_PARTS, _ONE_FILE)
@@ -47,13 +68,10 @@ async def read_picture(request: Request, max_bytes: int, timeout_s: float, arriv
         parts = form.files()
         if len(parts) > 1:
             raise RequestError("too_many_files", f"{len(parts)} parts are named '{FIELD}'; send {_ONE_FILE}")
-        payload = bytes(parts[0].data)
-    elif media_type.startswith(b"image/"):
-        payload = await read_body(request, max_bytes, timeout_s, arrivals)
-    else:
-        raise _unsupported(media_type, f"multipart/form-data with a part '{FIELD}', or image/*")
-    check_payload(payload, max_bytes)
-    return payload
+        return bytes(parts[0].data)
+    if media_type.startswith(f"{kind}/".encode()):
+        return await read_body(request, max_bytes, timeout_s, arrivals)
+    raise _unsupported(media_type, f"multipart/form-data with a part '{FIELD}', or {kind}/*")
 
 
 async def read_pictures(

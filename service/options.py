@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.contract.faces import FaceMode
 from service.contract.framing import FacePolicy
 from service.contract.refusals import Limits
+from service.video.limits import VideoLimits
 
 _LIMITS = Limits()
 _FACES = FacePolicy()
@@ -102,6 +103,28 @@ class ModelOptions(BaseSettings):
             "unstable_under_recompression."
         ),
     ] = _FACES.check_recompression
+    max_video_s: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="Longest video, seconds by its frames' times; a longer one gets 422."),
+    ] = 300.0
+    max_video_frames: Annotated[
+        int, Field(ge=1, le=10_000_000, description="Most frames in a video; more get 422.")
+    ] = 20_000
+    max_video_pixels: Annotated[
+        int,
+        Field(
+            ge=1024,
+            le=1 << 27,
+            description="Most pixels in a frame of a video; more get 422.",
+        ),
+    ] = 4096 * 2304
+    video_samples: Annotated[
+        int, Field(ge=1, le=1000, description="Frames of a video that are looked at, spread evenly.")
+    ] = 32
+    video_deadline_s: Annotated[
+        float,
+        Field(gt=0, le=86_400, description="Seconds from a video's last byte to its verdict; a later one is 504."),
+    ] = 60.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log line that is written.")
     ] = "info"
@@ -115,6 +138,21 @@ class ModelOptions(BaseSettings):
     def face_policy(self) -> FacePolicy:
         """What is done about faces."""
         return FacePolicy(self.faces, self.min_face, self.max_faces, self.check_recompression)
+
+    def video_limits(self, max_bytes: int) -> VideoLimits:
+        """Return which videos are read, and how far.
+
+        Args:
+            max_bytes: of a file.
+        """
+        return VideoLimits(
+            max_bytes,
+            self.max_video_s,
+            self.max_video_frames,
+            self.max_video_pixels,
+            self.video_samples,
+            self.video_deadline_s,
+        )
 
     @field_validator("check_recompression")
     @classmethod

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service import batch, explain, prediction
+from service import batch, explain, footage, prediction
 from service.contract.faces import FINDER
 from service.engine import Engine
 from service.errors import RequestError
@@ -14,7 +14,9 @@ from service.state import state_of
 from service.v2 import routes as v2
 
 router = APIRouter()
-router.routes += prediction.router.routes + batch.router.routes + explain.router.routes + v2.router.routes
+router.routes += (
+    prediction.router.routes + batch.router.routes + explain.router.routes + footage.router.routes + v2.router.routes
+)
 
 
 def _thresholds(engine: Engine) -> ThresholdValues:

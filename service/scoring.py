@@ -114,12 +114,13 @@ class Scorer:
     def _full(self) -> bool:
         return self.waiting >= self._capacity.max_queue
 
-    async def submit_when_room(self, payload: Payload, since: float) -> Ticket:
+    async def submit_when_room(self, payload: Payload, since: float, policy: FacePolicy | None = None) -> Ticket:
         """Queue one picture as soon as there is room, as whoever sends several in one request waits for.
 
         Args:
             payload: of the picture.
             since: when the request came, by the loop's time: all of its pictures wait until its deadline.
+            policy: as for :meth:`submit`.
 
         Raises:
             RequestError: there was none until then.
@@ -137,7 +138,7 @@ class Scorer:
                 if place.done() and not place.cancelled():
                     self._call_next()  # who was called and is gone must not keep the others waiting
                 raise
-        return self.submit(payload)
+        return self.submit(payload, policy)
 
     def _call_next(self) -> None:
         while self._in_line:
@@ -145,14 +146,18 @@ class Scorer:
                 place.set_result(None)
                 return
 
-    def submit(self, payload: Payload) -> Ticket:
+    def submit(self, payload: Payload, policy: FacePolicy | None = None) -> Ticket:
         """Queue one picture; on the event loop. Whoever submits awaits :meth:`score`.
+
+        Args:
+            payload: of the picture.
+            policy: what is done about faces; default: :attr:`policy`.
 
         Raises:
             RequestError: the queue is full.
         """
         self.check_room()
-        ticket = Ticket(payload, asyncio.get_running_loop())
+        ticket = Ticket(payload, asyncio.get_running_loop(), policy or self.policy)
         self._open += 1
         self._queue.put(ticket)
         return ticket
@@ -166,7 +171,7 @@ class Scorer:
             RequestError: the deadline passed, or the ticket was refused otherwise.
         """
         logits = await self._settled(ticket)
-        judgement = judge(logits, ticket.prepared, self.engine.spec, self.policy)
+        judgement = judge(logits, ticket.prepared, self.engine.spec, ticket.policy)
         timings_ms = ticket.timings_ms()
         work_s = sum(spent for stage, spent in timings_ms.items() if stage not in ("queue", "total")) / 1000
         self._mean_work_s += _NEWEST * (work_s - self._mean_work_s) if self._mean_work_s else work_s
@@ -264,11 +269,11 @@ class Scorer:
             image = as_decoded(payload, self._limits)
         decoded = time.perf_counter()
         try:
-            faces = find_faces(image, self.policy)
+            faces = find_faces(image, ticket.policy)
         except FinderError as error:
             raise InferenceError(str(error)) from error
         found = time.perf_counter()
-        ticket.prepared = prepare(image, spec.preprocessing, self.policy, faces)
+        ticket.prepared = prepare(image, spec.preprocessing, ticket.policy, faces)
         digest = hashlib.sha256(payload if isinstance(payload, bytes) else payload.data).hexdigest()
         ticket.facts = ImageFacts(image.format, image.width, image.height, digest)
         ticket.payload = b""  # tensors are all that waits for a run
@@ -276,7 +281,7 @@ class Scorer:
         ticket.stages = [
             Stage("queue", ticket.arrived, started),
             Stage("decode", started, decoded),
-            *([] if self.policy.mode == "off" else [Stage("faces", decoded, found)]),
+            *([] if ticket.policy.mode == "off" else [Stage("faces", decoded, found)]),
             Stage("decode", found, ended),
         ]
 

@@ -148,6 +148,18 @@ class Settings(ModelOptions):
             "quarter of what may be buffered, and one picture at least.",
         ),
     ] = Field(default_factory=_bytes_of_a_request)
+    max_video_bytes: Annotated[
+        int,
+        Field(
+            ge=1024,
+            le=1 << 32,
+            description="Longest video, bytes; a longer one gets 413. Default: a quarter of what may be buffered, and "
+            "one picture at least.",
+        ),
+    ] = Field(default_factory=_bytes_of_a_request)
+    max_videos: Annotated[
+        int, Field(ge=1, le=1000, description="Videos that each worker reads at once; one more gets 429.")
+    ] = 1
     header_timeout_s: Annotated[
         float,
         Field(
@@ -216,7 +228,7 @@ class Settings(ModelOptions):
             raise ValueError(f"is less than one picture of {max_bytes} bytes (SERVICE_MAX_BYTES)")
         return value
 
-    @field_validator("max_request_bytes")
+    @field_validator("max_request_bytes", "max_video_bytes")
     @classmethod
     def _may_be_buffered(cls, value: int, info: ValidationInfo) -> int:
         mib = info.data.get("max_buffered_mib")

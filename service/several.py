@@ -26,14 +26,14 @@ async def score_all(
         RequestError: the client left.
     """
     work = asyncio.ensure_future(_scored(scorer, payloads))
-    departure = asyncio.create_task(_departure(request))
+    leaving = asyncio.create_task(departure(request))
     try:
-        await asyncio.wait({work, departure}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise RequestError("client_disconnected", "the client left before its answer")
         return work.result()
     finally:
-        departure.cancel()
+        leaving.cancel()
         work.cancel()
 
 
@@ -52,6 +52,7 @@ async def _scored(scorer: Scorer, payloads: Sequence[Payload | Exception]) -> li
     return await asyncio.gather(*(one(payload) for payload in payloads))
 
 
-async def _departure(request: Request) -> None:
+async def departure(request: Request) -> None:
+    """Wait for the client to close the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

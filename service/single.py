@@ -1,6 +1,7 @@
 """Single: the one picture that a request carries, from its body to its score."""
 
 import asyncio
+from typing import Any
 
 from starlette.requests import Request
 
@@ -12,15 +13,16 @@ from service.state import State
 from service.tickets import Ticket
 
 _BINARY = {"type": "string", "format": "binary"}
-PICTURE_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}}},
-            "image/*": {"schema": _BINARY},
-        },
-    }
-}
+
+
+def file_body(kind: str) -> dict[str, Any]:
+    """Return the OpenAPI of a body that is one file, of a media type ``kind/*``."""
+    form = {"type": "object", "required": [FIELD], "properties": {FIELD: _BINARY}}
+    content = {"multipart/form-data": {"schema": form}, f"{kind}/*": {"schema": _BINARY}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+PICTURE_BODY = file_body("image")
 
 
 async def scored_for(request: Request, state: State, scorer: Scorer, payload: bytes) -> tuple[Ticket, Scored]:

@@ -14,6 +14,8 @@ from service.metrics import Metrics
 from service.scoring import Scored, Scorer
 from service.settings import Settings
 
+_A_VIDEO_S = 2  # what one usually takes
+
 
 class State:
     """What the routes share: settings, metrics, and the scorer while the service is able to answer.
@@ -23,6 +25,7 @@ class State:
         in_flight: predictions under way, those whose picture is still arriving included.
         arrivals: the pictures that are.
         keys: the API keys that are let in; None: everybody is.
+        videos: that are being read.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, keys: Keys | None = None) -> None:
@@ -32,6 +35,7 @@ class State:
         self.scorer: Scorer | None = None
         self.draining = False
         self.in_flight = 0
+        self.videos = 0
         most = settings.max_buffered_mib * 1024 * 1024
         self.arrivals = Arrivals(most, max(most // 2, settings.max_request_bytes))
 
@@ -96,6 +100,23 @@ class State:
             yield
         finally:
             self._count(scorer, -1)
+
+    @contextmanager
+    def video_permit(self) -> Iterator[None]:
+        """Admit one video, without waiting.
+
+        Raises:
+            RequestError: ``max_videos`` are under way.
+        """
+        limit = self.settings.max_videos
+        if self.videos >= limit:
+            detail = f"{self.videos} videos are being read, which is the limit of {limit} (SERVICE_MAX_VIDEOS)"
+            raise RequestError("overloaded", detail, {"Retry-After": str(_A_VIDEO_S)})
+        self.videos += 1
+        try:
+            yield
+        finally:
+            self.videos -= 1
 
     def _count(self, scorer: Scorer, change: int) -> None:
         self.in_flight += change

@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from service.contract.framing import FacePolicy
 from service.contract.preparation import Prepared
 
 # A file's bytes, or the pixels of a picture that has been decoded, uint8 ``[H, W, 3]`` RGB.
@@ -53,6 +54,7 @@ class Ticket:
     Args:
         payload: the picture's bytes, or its pixels, uint8 ``[H, W, 3]`` RGB.
         loop: where the answer is awaited.
+        policy: what is done about faces.
     """
 
     __slots__ = (
@@ -62,13 +64,15 @@ class Ticket:
         "arrived",
         "facts",
         "payload",
+        "policy",
         "prepared",
         "stages",
         "unwanted",
     )
 
-    def __init__(self, payload: Payload, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, payload: Payload, loop: asyncio.AbstractEventLoop, policy: FacePolicy) -> None:
         self.payload: Payload = payload
+        self.policy = policy
         self.arrived = time.perf_counter()
         self.unwanted = False
         self.facts: ImageFacts
@@ -96,7 +100,7 @@ class Ticket:
 
     def again(self, tensors: NDArray[np.uint8]) -> "Ticket":
         """Return a ticket of the same picture with other tensors, uint8 ``[n, H, W, 3]``; on the event loop."""
-        ticket = Ticket(b"", self._loop)
+        ticket = Ticket(b"", self._loop, self.policy)
         ticket.prepared = replace(self.prepared, tensors=tensors)
         return ticket
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.licences import LIST, LOCKS, REPOSITORY, allowed, installed, locked, name_of, table
 
-ALL_LOCKS = (*LOCKS, "service-gpu.lock", "dev.lock")
+ALL_LOCKS = (*LOCKS, "service-gpu.lock", "service-media.lock", "dev.lock")
 
 
 def direct() -> dict[str, list[str]]:

@@ -85,13 +85,14 @@ def answer(judgement: Judgement, policy: FacePolicy) -> dict[str, Any]:
     ``faces`` and ``reasons`` are there unless faces are ``off``; by ``crop`` each face has a verdict
     of its own. Boxes are whole pixels of the picture as shown.
     """
-    found = _verdict_fields(judgement.verdict)
+    found = verdict_fields(judgement.verdict)
     if policy.mode == "off":
         return found
-    return found | {"faces": [_face_fields(face) for face in judgement.faces], "reasons": list(judgement.reasons)}
+    return found | {"faces": [face_fields(face) for face in judgement.faces], "reasons": list(judgement.reasons)}
 
 
-def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
+def verdict_fields(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as JSON values."""
     return {
         "verdict": verdict.verdict,
         "confidence": verdict.confidence,
@@ -99,7 +100,8 @@ def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _face_fields(judged: FaceJudgement) -> dict[str, Any]:
+def face_fields(judged: FaceJudgement) -> dict[str, Any]:
+    """Return a face as JSON values, with its verdict where it has one; its box in whole pixels."""
     face = judged.face
     left, top = round(face.left), round(face.top)
     width, height = (
@@ -109,7 +111,7 @@ def _face_fields(judged: FaceJudgement) -> dict[str, Any]:
     fields = {"box": {"left": left, "top": top, "width": width, "height": height}, "score": round(face.score, 4)}
     if judged.verdict is None:
         return fields
-    return fields | _verdict_fields(judged.verdict) | {"reasons": list(judged.reasons)}
+    return fields | verdict_fields(judged.verdict) | {"reasons": list(judged.reasons)}
 
 
 def _judge(plain: Verdict, again: Verdict, look: Look, policy: FacePolicy) -> tuple[Verdict, tuple[Reason, ...]]:

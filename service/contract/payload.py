@@ -3,7 +3,10 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from service.contract.refusals import TooManyBytes
 
@@ -15,6 +18,26 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
         TooManyBytes: the file is longer than ``max_bytes``.
         OSError: it cannot be read.
     """
+    with _regular(path) as (file, size):
+        content = file.read(max_bytes + 1) if size else b""
+    if len(content) > max_bytes:
+        raise TooManyBytes(f"{max(size, len(content))} bytes are over the limit of {max_bytes}")
+    return content
+
+
+def read_head(path: Path, count: int) -> bytes:
+    """Return a file's first bytes, at most ``count``.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with _regular(path) as (file, size):
+        return file.read(count) if size else b""
+
+
+@contextmanager
+def _regular(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file of a known size."""
     # A pipe would be waited for, and a device or a file of /proc has no end.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:  # noqa: PTH123 - from a descriptor
@@ -22,10 +45,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
         if not stat.S_ISREG(state.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         try:
-            content = file.read(max_bytes + 1) if state.st_size else b""
+            yield file, state.st_size
         except OSError as error:
             error.filename = str(path)
             raise
-    if len(content) > max_bytes:
-        raise TooManyBytes(f"{max(state.st_size, len(content))} bytes are over the limit of {max_bytes}")
-    return content

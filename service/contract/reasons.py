@@ -27,4 +27,8 @@ REASONS: Final[dict[Reason, str]] = {
     "unstable_under_recompression": "Saved again as JPEG 75 the verdict would differ; it is `uncertain`.",
     "between_thresholds": "P(fake) lies between the two thresholds; the verdict is `uncertain`.",
 }
+# With one of these, whatever the model says of the face does not count.
+NOT_JUDGED: Final[frozenset[Reason]] = frozenset(
+    ("no_face", "face_too_small", "face_turned", "face_cut", "drawn", "framed_too_wide")
+)
 assert set(REASONS) == set(get_args(Reason))  # noqa: S101

@@ -94,6 +94,7 @@ def _head(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
         "model": engine.sha256,
         "limits": asdict(options.limits),
         "faces": asdict(options.face_policy),
+        "videos": asdict(options.video_limits(options.max_video_bytes)),
     }
 
 

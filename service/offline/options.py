@@ -21,7 +21,7 @@ def _threads(data: dict[str, Any]) -> int:
 
 
 class ScoreOptions(ModelOptions):
-    """Score files and folders into one file of verdicts, a row for each; what cannot be read is a row that says so."""
+    """Score pictures and videos into one file of verdicts, a row each; what cannot be read is a row that says so."""
 
     output: Annotated[
         Path,
@@ -49,6 +49,9 @@ class ScoreOptions(ModelOptions):
             "started here, and ends."
         ),
     ] = None
+    max_video_bytes: Annotated[
+        int, Field(ge=1024, le=1 << 32, description="Longest video, bytes; a longer one is a row that says so.")
+    ] = 512 * 1024 * 1024
     ray_workers: Annotated[int, Field(ge=1, le=10_000, description="Workers, each with one processor.")] = 2
 
     @property

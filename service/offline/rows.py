@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from service.answers import prediction
-from service.contract.payload import read_bounded
+from service.contract.payload import read_bounded, read_head
 from service.engine import Engine
 from service.intake import check_payload
 from service.metrics import Metrics
 from service.offline.options import ScoreOptions
 from service.refused import refusal
 from service.scoring import Scorer
+from service.video.limits import HEAD, VideoLimits, container_of
+from service.video.scoring import score_video
 
 Row = dict[str, Any]
 
@@ -28,13 +30,14 @@ async def score_files(names: Iterable[str], engine: Engine, options: ScoreOption
     """
     capacity = options.capacity(engine.on_cuda)
     scorer = Scorer(engine, options.limits, options.face_policy, capacity, Metrics())
+    videos = options.video_limits(options.max_video_bytes)
     at_once = 2 * capacity.decode_threads if not engine.on_cuda else capacity.batches_in_flight * capacity.max_batch
     under_way: set[asyncio.Task[Row]] = set()
     try:
         for name in names:
             if len(under_way) >= at_once:
                 under_way = await _taken(under_way, take, asyncio.FIRST_COMPLETED)
-            under_way.add(asyncio.create_task(_row(name, scorer, options.max_bytes)))
+            under_way.add(asyncio.create_task(_row(name, scorer, options.max_bytes, videos)))
         await _taken(under_way, take, asyncio.ALL_COMPLETED)
     finally:
         for task in under_way:
@@ -54,8 +57,11 @@ async def _taken(
     return left
 
 
-async def _row(name: str, scorer: Scorer, max_bytes: int) -> Row:
+async def _row(name: str, scorer: Scorer, max_bytes: int, videos: VideoLimits) -> Row:
     try:
+        if await asyncio.to_thread(_is_video, Path(name)):
+            payload = await asyncio.to_thread(read_bounded, Path(name), videos.max_bytes)
+            return {"path": name, **await score_video(payload, scorer, videos)}
         payload = await asyncio.to_thread(read_bounded, Path(name), max_bytes)
         check_payload(payload, max_bytes)
         now = asyncio.get_running_loop().time()
@@ -66,3 +72,7 @@ async def _row(name: str, scorer: Scorer, max_bytes: int) -> Row:
         code, detail = refusal(error, path=name)
         return {"path": name, "error": {"code": code, "detail": detail}}
     return {"path": name, **prediction(scored.judgement, scored.image, scorer.engine, scorer.policy)}
+
+
+def _is_video(path: Path) -> bool:
+    return container_of(read_head(path, HEAD)) is not None

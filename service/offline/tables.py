@@ -54,7 +54,8 @@ def check_format(table_format: Format) -> None:
 
 def flat(row: Row) -> dict[str, Any]:
     """Return a row as the columns of a table, None where there is nothing."""
-    image, model, error = row.get("image", {}), row.get("model", {}), row.get("error", {})
+    image, model, error = row.get("image") or row.get("video", {}), row.get("model", {}), row.get("error", {})
+    faces = row.get("tracks", row.get("faces"))
     probabilities, thresholds = row.get("probabilities", {}), row.get("thresholds", {})
     return {
         "path": row["path"],
@@ -64,7 +65,7 @@ def flat(row: Row) -> dict[str, Any]:
         "p_fake": probabilities.get("fake"),
         "threshold_real": thresholds.get("real"),
         "threshold_fake": thresholds.get("fake"),
-        "faces": len(row["faces"]) if "faces" in row else None,
+        "faces": None if faces is None else len(faces),
         "reasons": " ".join(row["reasons"]) if "reasons" in row else None,
         "format": image.get("format"),
         "width": image.get("width"),

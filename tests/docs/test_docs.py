@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,6 +36,7 @@ def checkout(astronaut, tmp_path) -> Path:
     for name in ("service", "trainer", "tests", "models", "deploy", "Makefile"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     astronaut.save(tmp_path / "face.jpg")
+    clip(tmp_path / "clip.mp4")
     (tmp_path / "notes.txt").write_text("no picture")
     for root, seed in (("faces", 0), ("others", 1)):
         rng = np.random.default_rng(seed)
@@ -48,6 +50,15 @@ def checkout(astronaut, tmp_path) -> Path:
                     crop[::4] = crop[::4] // 2
                 Image.fromarray(crop).save(folder / f"{number:03}.jpg", quality=80 + number % 15)
     return tmp_path
+
+
+def clip(path: Path) -> None:
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=24)
+        stream.width = stream.height = 240
+        for _ in range(24):
+            file.mux(stream.encode(av.VideoFrame(240, 240, "yuv420p")))
+        file.mux(stream.encode())
 
 
 def run(block: Block, folder: Path, address: str) -> str:

@@ -84,6 +84,7 @@ def test_every_operation_answers_as_its_document_says(document, mode):
         "/healthz",
         "/readyz",
         "/explain",
+        "/predict/video",
         "/model",
         "/metrics",
     }

@@ -1,0 +1,55 @@
+"""``POST /predict/video``: a video in, a verdict on each face in it out."""
+
+import asyncio
+import json
+
+from fastapi import APIRouter, Request, Response
+
+from service.direct import DirectRoute
+from service.errors import RequestError
+from service.intake import read_file
+from service.schemas import VideoPrediction, problems
+from service.several import departure
+from service.single import file_body
+from service.state import state_of
+from service.video.scoring import score_video
+
+router = APIRouter()
+
+
+async def predict_video(request: Request) -> Response:
+    """Score sampled frames of one MP4, MOV, WebM or Matroska file, sent as part `file` or as a raw `video/*` body.
+
+    Each face is judged by itself in every frame, and followed from frame to frame.
+    """
+    state = state_of(request)
+    scorer, settings = state.ready_scorer(), state.settings
+    limits = settings.video_limits(settings.max_video_bytes)
+    with state.permit(scorer), state.video_permit():
+        payload = await read_file(request, "video", limits.max_bytes, settings.body_timeout_s, state.arrivals)
+        with state.arrivals.keep(len(payload)):
+            work = asyncio.create_task(score_video(payload, scorer, limits))
+            del payload
+            leaving = asyncio.create_task(departure(request))
+            try:
+                await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if not work.done():
+                    raise RequestError("client_disconnected", "the client left before its answer")
+                answer = work.result()
+            finally:
+                leaving.cancel()
+                work.cancel()
+    return Response(json.dumps(answer, separators=(",", ":"), allow_nan=False), media_type="application/json")
+
+
+router.add_api_route(
+    "/predict/video",
+    predict_video,
+    methods=["POST"],
+    operation_id="predict_video",
+    response_model=VideoPrediction,
+    openapi_extra=file_body("video"),
+    responses=problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504, without="malformed_tensor"),
+    summary="Which faces in this video are AI-generated?",
+    route_class_override=DirectRoute,
+)

@@ -1,0 +1,116 @@
+"""Answer: what is said of a video, the same over HTTP and in a file."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from service.contract.judgement import FaceJudgement, face_fields, verdict_fields
+from service.contract.reasons import NOT_JUDGED
+from service.engine import Engine
+from service.video.aggregate import VIDEO_REASONS, Aggregate, VideoReason, aggregate
+from service.video.frames import SampledFrame, VideoFacts
+from service.video.tracks import Track
+
+
+def video_answer(
+    facts: VideoFacts,
+    frames: Sequence[SampledFrame],
+    faces: Sequence[Sequence[FaceJudgement]],
+    unreadable: Sequence[SampledFrame],
+    tracks: Sequence[Track],
+    sha256: str,
+    engine: Engine,
+    total_ms: float,
+) -> dict[str, Any]:
+    """Return the answer as JSON values.
+
+    Args:
+        facts: of the video.
+        frames: that were looked at, in order.
+        faces: of each frame.
+        unreadable: frames that should have been.
+        tracks: which faces are one.
+        sha256: of the file.
+        engine: that judged them.
+        total_ms: that it took.
+    """
+    spec = engine.spec
+    judged = [[_judged(faces[place][index]) for place, index in track.seen] for track in tracks]
+    found = [aggregate([p for p in each if p is not None], spec) for each in judged]
+    # A face that could hardly be judged does not decide while another can.
+    sure = [one for one in found if one.interval is not None] or found
+    decisive = max(sure, key=_incriminating, default=aggregate((), spec))
+    reasons: set[VideoReason] = set(decisive.reasons)
+    if sum(len(each) > 1 for each in judged) > 1:
+        reasons.add("several_faces")
+    if unreadable or not facts.complete:
+        reasons.add("incomplete")
+    width, height = frames[0].size
+    return {
+        **_aggregate_fields(decisive),
+        "thresholds": {"real": spec.threshold_real, "fake": spec.threshold_fake},
+        "reasons": _ordered(reasons),
+        "tracks": [
+            {
+                "track": track.number,
+                **_aggregate_fields(one),
+                "reasons": _ordered(one.reasons),
+                "frames": len(each),
+                "judged": sum(p is not None for p in each),
+                "from_s": frames[track.seen[0][0]].time_s,
+                "to_s": frames[track.seen[-1][0]].time_s,
+            }
+            for track, one, each in zip(tracks, found, judged, strict=True)
+        ],
+        "frames": _timeline(frames, faces, tracks),
+        "video": {
+            "format": facts.container,
+            "codec": facts.codec,
+            "width": width,
+            "height": height,
+            "duration_s": facts.duration_s,
+            "declared_duration_s": facts.declared_duration_s,
+            "frames": facts.frames,
+            "sampled": len(frames),
+            "unreadable": len(unreadable),
+            "complete": facts.complete,
+            "sha256": sha256,
+        },
+        "model": {"name": spec.name, "version": spec.version, "sha256": engine.sha256},
+        "timings_ms": {"total": total_ms},
+    }
+
+
+def _incriminating(one: Aggregate) -> tuple[bool, float]:
+    return one.verdict.verdict == "fake", one.verdict.p_fake
+
+
+def _judged(face: FaceJudgement) -> float | None:
+    """Return P(fake) of a face that was judged."""
+    if face.verdict is None or NOT_JUDGED.intersection(face.reasons):
+        return None
+    return face.verdict.p_fake
+
+
+def _aggregate_fields(one: Aggregate) -> dict[str, Any]:
+    interval = None if one.interval is None else {"low": one.interval[0], "high": one.interval[1]}
+    return {**verdict_fields(one.verdict), "interval": interval}
+
+
+def _timeline(
+    frames: Sequence[SampledFrame], faces: Sequence[Sequence[FaceJudgement]], tracks: Sequence[Track]
+) -> list[dict[str, Any]]:
+    track_of = {seen: track.number for track in tracks for seen in track.seen}
+    return [
+        {
+            "frame": frame.index,
+            "time_s": frame.time_s,
+            "faces": [
+                {"track": track_of[place, index], **face_fields(face)} for index, face in enumerate(faces[place])
+            ],
+        }
+        for place, frame in enumerate(frames)
+    ]
+
+
+def _ordered(reasons: "set[VideoReason] | tuple[VideoReason, ...]") -> list[VideoReason]:
+    return [reason for reason in VIDEO_REASONS if reason in reasons]

@@ -1,0 +1,59 @@
+"""Limits: which videos are read, how far, and what the first bytes must be."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from service.errors import RequestError
+
+Container = Literal["MP4", "MOV", "WEBM", "MKV"]
+# As FFmpeg names them.
+CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg", "prores")
+HEAD: Final = 64
+_MATROSKA: Final = b"\x1a\x45\xdf\xa3"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLimits:
+    """What is refused, and how much is looked at.
+
+    Attributes:
+        max_bytes: longest file, bytes.
+        max_s: longest duration, seconds; as the frames' own times have it, whatever the header says.
+        max_frames: most frames in the file.
+        max_pixels: most pixels (width x height) of a frame.
+        samples: frames that are looked at, spread evenly.
+        deadline_s: for all of it, seconds.
+    """
+
+    max_bytes: int
+    max_s: float
+    max_frames: int
+    max_pixels: int
+    samples: int
+    deadline_s: float
+
+
+def container_of(head: bytes) -> Container | None:
+    """Return what kind of video a file is by its first 64 bytes, whatever its name says; None: not one that is read."""
+    if head[4:8] == b"ftyp":
+        return "MOV" if head[8:12] == b"qt  " else "MP4"
+    if head[:4] == _MATROSKA:
+        return "WEBM" if b"webm" in head else "MKV"
+    return None
+
+
+def check_video(payload: bytes, limits: VideoLimits) -> Container:
+    """Return what kind of video a payload is.
+
+    Raises:
+        RequestError: it is empty, too long, or not a known container.
+    """
+    if not payload:
+        raise RequestError("empty_payload", "the video has 0 bytes")
+    if len(payload) > limits.max_bytes:
+        raise RequestError("payload_too_large", f"{len(payload)} bytes are over the limit of {limits.max_bytes}")
+    container = container_of(payload[:HEAD])
+    if container is None:
+        first = payload[:12].hex(" ")
+        raise RequestError("unsupported_video", f"the first bytes {first} are not those of MP4, MOV, WebM or Matroska")
+    return container

@@ -1,0 +1,123 @@
+"""Scoring: a video to the verdict on each face in it, by the threads that score pictures."""
+
+import asyncio
+import hashlib
+import time
+from collections import deque
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.contract.faces import Face
+from service.contract.framing import FacePolicy
+from service.contract.judgement import FaceJudgement
+from service.errors import RequestError
+from service.scoring import Scored, Scorer
+from service.video.answer import video_answer
+from service.video.frames import SampledFrame, VideoFacts, sampled
+from service.video.limits import VideoLimits, check_video
+from service.video.tracks import follow, scene
+
+UnderWay = deque[tuple[SampledFrame, asyncio.Task[Scored]]]
+
+
+@dataclass(slots=True)
+class Watched:
+    """What was seen of a video; the three lists go together, one entry for each frame that could be read."""
+
+    facts: VideoFacts | None = None
+    frames: list[SampledFrame] = field(default_factory=list)
+    faces: list[tuple[FaceJudgement, ...]] = field(default_factory=list)
+    scenes: list[NDArray[np.float64]] = field(default_factory=list)
+    unreadable: list[SampledFrame] = field(default_factory=list)
+
+
+async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> dict[str, Any]:
+    """Return what :class:`service.schemas.VideoPrediction` describes.
+
+    As many frames as there are decode threads are under way at once; those that come meanwhile wait undecoded.
+
+    Args:
+        payload: of the video.
+        scorer: for its frames.
+        limits: what to refuse.
+
+    Raises:
+        RequestError: it is refused, cannot be read, or takes too long.
+        ImageError: its frames are too small.
+        InferenceError: the model failed.
+    """
+    started = time.perf_counter()
+    container = check_video(payload, limits)
+    digest = await asyncio.to_thread(lambda: hashlib.sha256(payload).hexdigest())
+    watched = Watched()
+    policy = _policy(scorer)
+    under_way: UnderWay = deque()
+    try:
+        async with asyncio.timeout(limits.deadline_s), aclosing(sampled(payload, container, limits)) as items:
+            async for item in items:
+                if isinstance(item, VideoFacts):
+                    watched.facts = item
+                elif item.pixels is None:
+                    watched.unreadable.append(item)
+                else:
+                    if len(under_way) >= scorer.decode_threads:
+                        await _take(under_way, watched, policy)
+                    under_way.append((item, asyncio.create_task(_scored(scorer, item.pixels, policy))))
+            while under_way:
+                await _take(under_way, watched, policy)
+    except TimeoutError:
+        raise RequestError("deadline_exceeded", f"no verdict within the limit of {limits.deadline_s:g} s") from None
+    finally:
+        for _, task in under_way:
+            task.cancel()
+    if watched.facts is None or not watched.frames:
+        raise RequestError("corrupt_video", "none of its frames can be decoded")
+    tracks = follow([[judged.face for judged in faces] for faces in watched.faces], watched.scenes)
+    milliseconds = round((time.perf_counter() - started) * 1000, 3)
+    return video_answer(
+        facts=watched.facts,
+        frames=watched.frames,
+        faces=watched.faces,
+        unreadable=watched.unreadable,
+        tracks=tracks,
+        sha256=digest,
+        engine=scorer.engine,
+        total_ms=milliseconds,
+    )
+
+
+async def _scored(scorer: Scorer, pixels: NDArray[np.uint8], policy: FacePolicy) -> Scored:
+    now = asyncio.get_running_loop().time()
+    return await scorer.score(await scorer.submit_when_room(pixels, now, policy))
+
+
+async def _take(under_way: UnderWay, watched: Watched, policy: FacePolicy) -> None:
+    frame, task = under_way.popleft()
+    scored = await task
+    assert frame.pixels is not None  # noqa: S101 - only those are scored
+    watched.scenes.append(scene(frame.pixels))
+    watched.frames.append(replace(frame, pixels=None))
+    watched.faces.append(_faces(scored, policy, frame.pixels.shape))
+
+
+def _policy(scorer: Scorer) -> FacePolicy:
+    """Return what is done about faces: each is judged by itself where the model says how to cut it out."""
+    if scorer.policy.mode == "report" and scorer.engine.spec.face_margin is not None:
+        return replace(scorer.policy, mode="crop")
+    return scorer.policy
+
+
+def _faces(scored: Scored, policy: FacePolicy, shape: tuple[int, ...]) -> tuple[FaceJudgement, ...]:
+    """Return the faces of one frame; where they are not looked for, the frame itself as one."""
+    judgement = scored.judgement
+    if policy.mode == "off":
+        whole = Face(0.0, 0.0, float(shape[1]), float(shape[0]), 1.0)
+        return (FaceJudgement(whole, judgement.verdict, judgement.reasons),)
+    if policy.mode == "report" and judgement.faces:  # the verdict is on the largest
+        first = replace(judgement.faces[0], verdict=judgement.verdict, reasons=judgement.reasons)
+        return (first, *judgement.faces[1:])
+    return judgement.faces
