@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -144,7 +145,7 @@ class RequestLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         start = time.perf_counter()
@@ -153,18 +154,22 @@ class RequestLog:
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                status = HTTPStatus.SWITCHING_PROTOCOLS
+            elif message["type"] == "websocket.close":
+                status = status or HTTPStatus.FORBIDDEN  # no such path: what the server answers then
+            elif message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
                 # A refusal may come before its body, and a connection that is closed on unread bytes loses the answer.
-                if self._state.draining and status < 400:
+                if self._state.draining and status < 400 and scope["type"] == "http":
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            if not status:
+            if not status and scope["type"] == "http":
                 response = refuse(scope, "not_ready", "the service stopped before this request was done")
                 await response(scope, receive, send_with_id)
         except Exception:
@@ -185,7 +190,7 @@ class RequestLog:
             "request",
             extra={
                 "request_id": scope["request_id"],
-                "method": scope["method"],
+                "method": scope.get("method", "WS"),
                 "path": scope["path"][:_LONGEST_PATH],
                 "status": status,
                 "code": code,

@@ -11,7 +11,7 @@ from service.errors import RequestError, problem_details
 from service.form import FIELD
 from service.intake import Upload, check_payload, read_pictures
 from service.refused import refusal
-from service.schemas import BatchPrediction, problems
+from service.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, BatchPrediction, problems
 from service.scoring import Scored, Scorer
 from service.several import score_all
 from service.state import State, state_of
@@ -66,7 +66,7 @@ router.add_api_route(
     operation_id="predict_batch",
     response_model=BatchPrediction,
     openapi_extra=_PICTURES_BODY,
-    responses=problems(400, 401, 408, 413, 415, 429, 431, 500, 503, without="malformed_tensor"),
+    responses=problems(400, 401, 408, 413, 415, 429, 431, 500, 503, without=OF_PARAMETERS | OF_TENSORS | OF_VIDEOS),
     summary="Which of these faces are AI-generated?",
     route_class_override=DirectRoute,
 )

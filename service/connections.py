@@ -149,6 +149,12 @@ class Connection(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         self._limit_stall()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection on; it is no longer this protocol's."""
+        self._forget()
+        self._cancel_stall()
+        super().handle_websocket_upgrade()
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""
         self._refuse("bad_request", msg)

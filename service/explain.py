@@ -11,7 +11,7 @@ from service.contract.evidence import Evidence, from_map, from_occlusion, occlud
 from service.direct import DirectRoute
 from service.errors import RequestError
 from service.overlay import overlay
-from service.schemas import Explanation, problems
+from service.schemas import OF_TENSORS, OF_VIDEOS, Explanation, problems
 from service.scoring import Scored, Scorer
 from service.single import PICTURE_BODY, read_payload, scored_for
 from service.state import state_of
@@ -57,7 +57,8 @@ router.add_api_route(
     operation_id="explain",
     response_model=Explanation,
     openapi_extra=PICTURE_BODY | {"parameters": [_PARAMETER]},
-    responses=_ANSWERS | problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without="malformed_tensor"),
+    responses=_ANSWERS
+    | problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without=OF_TENSORS | OF_VIDEOS),
     summary="Which parts of this face speak for real, and which for AI-generated?",
     route_class_override=DirectRoute,
 )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from service.direct import DirectRoute
 from service.errors import RequestError
 from service.intake import read_file
-from service.schemas import VideoPrediction, problems
+from service.schemas import OF_PARAMETERS, OF_TENSORS, VideoPrediction, problems
 from service.several import departure
 from service.single import file_body
 from service.state import state_of
@@ -49,7 +49,7 @@ router.add_api_route(
     operation_id="predict_video",
     response_model=VideoPrediction,
     openapi_extra=file_body("video"),
-    responses=problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504, without="malformed_tensor"),
+    responses=problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504, without=OF_PARAMETERS | OF_TENSORS),
     summary="Which faces in this video are AI-generated?",
     route_class_override=DirectRoute,
 )

@@ -1,6 +1,6 @@
 """Guard: lets nobody in without an API key, but to what probes, scrapers and readers of the documentation need."""
 
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import refuse
@@ -10,6 +10,8 @@ from service.state import State
 _OPEN = frozenset(("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics", "/docs", "/openapi.json"))
 _OPEN_BELOW = "/static-offline-docs/"
 _SCHEME = "bearer "
+# Followed by the key; answered by the subprotocol that is offered beside it.
+KEY_PROTOCOL = "bearer."
 
 
 def is_open(path: str) -> bool:
@@ -18,7 +20,7 @@ def is_open(path: str) -> bool:
 
 
 class Guard:
-    """Refuses requests whose ``Authorization: Bearer KEY`` names no key; before a byte of the body is read."""
+    """Refuses who carries no ``Authorization: Bearer KEY`` with a known key; before a byte of the body is read."""
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self._app, self._state = app, state
@@ -26,8 +28,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
         keys = self._state.keys
-        if scope["type"] == "http" and keys is not None and not is_open(scope["path"]):
-            given = Request(scope).headers.get("authorization", "")
+        if scope["type"] != "lifespan" and keys is not None and not is_open(scope["path"]):
+            given = _given(scope)
             carried = given[: len(_SCHEME)].lower() == _SCHEME
             scope["client_name"] = keys.holder(given[len(_SCHEME) :].strip()) if carried else None
             if scope["client_name"] is None:
@@ -36,3 +38,11 @@ class Guard:
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _given(scope: Scope) -> str:
+    """Return what a request carries as ``Authorization``; a WebSocket of a browser can in its subprotocols alone."""
+    for protocol in scope.get("subprotocols", ()):
+        if protocol.startswith(KEY_PROTOCOL):
+            return _SCHEME + str(protocol.removeprefix(KEY_PROTOCOL))
+    return Headers(scope=scope).get("authorization", "")

@@ -34,6 +34,8 @@ class Metrics:
             another model.
         in_flight: predictions under way.
         queue: pictures that wait for a thread or a run.
+        streams: cameras that are being answered.
+        stream_frames: their frames: received, and of these dropped for newer ones.
         reloads: model files that were looked at on SIGHUP or by polling, by outcome.
         model: 1 (0 where it no longer answers), labelled with name, version and SHA-256 of the loaded model,
             and its execution provider.
@@ -78,6 +80,17 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.streams = Gauge(
+            "service_streams", "Cameras that are being answered.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.stream_frames = Counter(
+            "service_stream_frames",
+            "Frames of cameras: received, and of these dropped for newer ones.",
+            ("outcome",),
+            registry=registry,
+        )
+        for outcome in ("received", "dropped"):
+            self.stream_frames.labels(outcome)
         self.reloads = Counter(
             "service_reloads",
             "New model files that were looked at: swapped, unchanged or refused.",

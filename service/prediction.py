@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.answers import scored_prediction
 from service.direct import DirectRoute
-from service.schemas import Prediction, problems
+from service.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, Prediction, problems
 from service.scoring import Scored
 from service.single import PICTURE_BODY, read_payload, scored_for
 from service.state import state_of
@@ -32,7 +32,9 @@ router.add_api_route(
     operation_id="predict",
     response_model=Prediction,
     openapi_extra=PICTURE_BODY,
-    responses=problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without="malformed_tensor"),
+    responses=problems(
+        400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without=OF_PARAMETERS | OF_TENSORS | OF_VIDEOS
+    ),
     summary="Is this face real or AI-generated?",
     route_class_override=DirectRoute,
 )

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service import batch, explain, footage, prediction
+from service import batch, explain, footage, prediction, stream
 from service.contract.faces import FINDER
 from service.engine import Engine
 from service.errors import RequestError
@@ -14,9 +14,8 @@ from service.state import state_of
 from service.v2 import routes as v2
 
 router = APIRouter()
-router.routes += (
-    prediction.router.routes + batch.router.routes + explain.router.routes + footage.router.routes + v2.router.routes
-)
+for _module in (prediction, batch, explain, footage, stream, v2):
+    router.routes += _module.router.routes
 
 
 def _thresholds(engine: Engine) -> ThresholdValues:

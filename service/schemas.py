@@ -1,6 +1,7 @@
 """Schemas: the bodies of answers, as OpenAPI shows them."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -294,6 +295,8 @@ class LimitValues(BaseModel):
     max_video_pixels: int
     video_samples: int
     max_videos: int
+    max_streams: int
+    stream_idle_s: float
     max_bytes: int
     max_pixels: int
     min_side: int
@@ -353,14 +356,20 @@ class Problem(BaseModel):
     request_id: str
 
 
-def problems(*statuses: int, without: str = "") -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of these statuses, with the codes that each may carry, but for one."""
+# Codes that only some paths answer.
+OF_TENSORS: Final = frozenset(("malformed_tensor",))
+OF_VIDEOS: Final = frozenset(("unsupported_video", "video_too_long", "no_frames", "corrupt_video", "video_unavailable"))
+OF_PARAMETERS: Final = frozenset(("invalid_parameter",))
+
+
+def problems(*statuses: int, without: Collection[str] = OF_VIDEOS) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of these statuses, with the codes that each may carry, but for some."""
     responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         codes = [
             f"`{code}`: {kind.meaning}"
             for code, kind in ERROR_CODES.items()
-            if kind.status == status and code != without
+            if kind.status == status and code not in without
         ]
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         responses[status] = {"description": "\n\n".join(codes), "content": content}

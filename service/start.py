@@ -18,6 +18,7 @@ from service.launch import StartError, load
 from service.logs import log_config
 from service.session import may_run_on_cuda
 from service.settings import SERIES_VARIABLE, Settings
+from service.sockets import sockets
 from service.workers import Workers
 
 if TYPE_CHECKING:
@@ -123,7 +124,9 @@ def _config(app: "FastAPI | Callable[..., FastAPI]", settings: Settings, factory
         access_log=False,
         server_header=False,
         http=connections(settings.max_connections, settings.header_timeout_s),  # type: ignore[arg-type]
-        ws="none",
+        ws=sockets(settings.header_timeout_s),  # type: ignore[arg-type]
+        ws_max_size=settings.max_bytes,
+        ws_per_message_deflate=False,  # pictures are compressed
         proxy_headers=False,  # nothing here asks who the client is
         timeout_graceful_shutdown=_CLOSING_S,
         timeout_worker_healthcheck=_SILENCE_ON_CUDA_S if may_run_on_cuda(settings.provider) else _SILENCE_S,

@@ -14,7 +14,8 @@ from service.metrics import Metrics
 from service.scoring import Scored, Scorer
 from service.settings import Settings
 
-_A_VIDEO_S = 2  # what one usually takes
+# What one usually takes, seconds.
+_A_VIDEO_S, _A_CAMERA_S = 2, 10
 
 
 class State:
@@ -26,6 +27,7 @@ class State:
         arrivals: the pictures that are.
         keys: the API keys that are let in; None: everybody is.
         videos: that are being read.
+        streams: cameras that are being answered.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, keys: Keys | None = None) -> None:
@@ -36,6 +38,7 @@ class State:
         self.draining = False
         self.in_flight = 0
         self.videos = 0
+        self.streams = 0
         most = settings.max_buffered_mib * 1024 * 1024
         self.arrivals = Arrivals(most, max(most // 2, settings.max_request_bytes))
 
@@ -117,6 +120,25 @@ class State:
             yield
         finally:
             self.videos -= 1
+
+    @contextmanager
+    def stream_permit(self) -> Iterator[None]:
+        """Admit one camera, without waiting.
+
+        Raises:
+            RequestError: ``max_streams`` are being answered.
+        """
+        limit = self.settings.max_streams
+        if self.streams >= limit:
+            detail = f"{self.streams} cameras are being answered, which is the limit of {limit} (SERVICE_MAX_STREAMS)"
+            raise RequestError("overloaded", detail, {"Retry-After": str(_A_CAMERA_S)})
+        self.streams += 1
+        self.metrics.streams.set(self.streams)
+        try:
+            yield
+        finally:
+            self.streams -= 1
+            self.metrics.streams.set(self.streams)
 
     def _count(self, scorer: Scorer, change: int) -> None:
         self.in_flight += change

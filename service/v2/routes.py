@@ -13,7 +13,7 @@ from service.direct import DirectRoute
 from service.errors import RequestError
 from service.intake import check_payload, read_body
 from service.refused import refusal
-from service.schemas import problems
+from service.schemas import OF_PARAMETERS, OF_VIDEOS, problems
 from service.scoring import Scored, Scorer
 from service.settings import Settings
 from service.several import score_all
@@ -150,7 +150,9 @@ for _path, _suffix, _extra in (
         methods=["POST"],
         operation_id=f"v2_infer{_suffix}",
         response_model=InferenceResponse,
-        responses=problems(400, 401, 404, 408, 413, 415, 422, 429, 431, 500, 503, 504),
+        responses=problems(
+            400, 401, 404, 408, 413, 415, 422, 429, 431, 500, 503, 504, without=OF_PARAMETERS | OF_VIDEOS
+        ),
         openapi_extra=_extra | _BODY,
         summary="Which of these faces are AI-generated?",
         route_class_override=DirectRoute,

@@ -12,6 +12,7 @@ from service.app import create_app
 from service.connections import connections
 from service.engine import Engine
 from service.settings import Settings
+from service.sockets import sockets
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +52,8 @@ def make_server(tiny_engine) -> Iterator[Callable[..., tuple[str, int]]]:
         app = create_app(chosen, tiny_engine)
         if on_state:
             on_state(app.state.service)
-        config = uvicorn.Config(app, port=0, log_config=None, access_log=False, http=http, ws="none")
+        ws = {"ws": sockets(chosen.header_timeout_s), "ws_max_size": chosen.max_bytes}
+        config = uvicorn.Config(app, port=0, log_config=None, access_log=False, http=http, **ws)
         serving = uvicorn.Server(config)
         thread = threading.Thread(target=serving.run)
         thread.start()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.conftest import REPOSITORY
 from tests.serving import free_port, request, until
@@ -134,6 +135,14 @@ def test_one_replica_killed_under_load_costs_at_most_what_was_in_flight_on_it(re
     print("killed:", dict(statuses))
     lost = statuses.total() - statuses[200]
     assert lost <= CLIENTS
+
+
+def test_a_camera_is_answered_through_it(replicas, jpeg):
+    with connect(replicas.address.replace("http", "ws") + "/stream", compression=None) as camera:
+        for number in range(20):
+            camera.send(jpeg)
+            answer = json.loads(camera.recv(timeout=10))
+            assert (answer["frame"], answer["dropped"], "prediction" in answer) == (number, 0, True)
 
 
 def test_a_rolling_restart_under_load_loses_nothing(replicas, jpeg):
