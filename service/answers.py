@@ -26,6 +26,7 @@ def prediction(judgement: Judgement, image: ImageFacts, engine: Engine, policy: 
         "probabilities": found.pop("probabilities"),
         "thresholds": {"real": spec.threshold_real, "fake": spec.threshold_fake},
         **found,  # faces and reasons, where they are looked for
+        **({} if image.provenance is None else {"provenance": image.provenance}),
         "image": {"format": image.format, "width": image.width, "height": image.height, "sha256": image.sha256},
         "model": {"name": spec.name, "version": spec.version, "sha256": engine.sha256},
     }

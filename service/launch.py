@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from service.contract.yunet import FinderError
 from service.modelfile import ModelFileError
+from service.options import ProvenanceError
 from service.session import ProviderError
 from service.settings import Settings
 
@@ -39,6 +40,8 @@ def load(settings: Settings, content: bytes | None = None, reread: Callable[[], 
         raise StartError(str(error)) from None
     except KeysError as error:
         raise StartError(f"setting --api-keys (SERVICE_API_KEYS): {error}") from None
+    except ProvenanceError as error:
+        raise StartError(f"setting --trust-anchors (SERVICE_TRUST_ANCHORS): {error}") from None
     except OSError as error:
         raise StartError(
             f"setting --metrics-dir (SERVICE_METRICS_DIR): no room for the series: {error.strerror}"

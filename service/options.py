@@ -23,6 +23,10 @@ def default_model() -> Path:
     return models / (models / "DEFAULT").read_text("utf-8").strip() / "model.onnx"
 
 
+class ProvenanceError(Exception):
+    """The certificates that are to be trusted cannot be used; one line."""
+
+
 class ModelOptions(BaseSettings):
     """Which model, where it runs, and what is done with a picture."""
 
@@ -125,6 +129,20 @@ class ModelOptions(BaseSettings):
         float,
         Field(gt=0, le=86_400, description="Seconds from a video's last byte to its verdict; a later one is 504."),
     ] = 60.0
+    provenance: Annotated[
+        bool,
+        Field(
+            description="Tell what the file says of where it comes from: Content Credentials, which need the extra "
+            "'provenance' to be checked, and camera; it has no say in the verdict."
+        ),
+    ] = True
+    trust_anchors: Annotated[
+        Path | None,
+        Field(
+            description="Certificates (PEM) trusted to name issuers of Content Credentials; default: none, so "
+            "no issuer is called trusted."
+        ),
+    ] = None
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Field(description="Least severe log line that is written.")
     ] = "info"
@@ -138,6 +156,23 @@ class ModelOptions(BaseSettings):
     def face_policy(self) -> FacePolicy:
         """What is done about faces."""
         return FacePolicy(self.faces, self.min_face, self.max_faces, self.check_recompression)
+
+    def read_anchors(self) -> str | None:
+        """Return the certificates that are trusted, PEM; None where there are none.
+
+        Raises:
+            ProvenanceError: the file cannot be read, or holds no certificate.
+        """
+        if self.trust_anchors is None:
+            return None
+        try:
+            text = self.trust_anchors.read_text("ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not PEM"
+            raise ProvenanceError(f"'{self.trust_anchors}' cannot be read: {reason}") from None
+        if "-----BEGIN CERTIFICATE-----" not in text:
+            raise ProvenanceError(f"'{self.trust_anchors}' holds no certificate (PEM)")
+        return text
 
     def video_limits(self, max_bytes: int) -> VideoLimits:
         """Return which videos are read, and how far.

@@ -9,7 +9,7 @@ from service.contract.faces import FaceMode
 from service.contract.reasons import REASONS, Reason
 from service.contract.spec import Precision
 from service.errors import ERROR_CODES, MEDIA_TYPE
-from service.video.aggregate import VIDEO_REASONS, VideoReason
+from service.video.reasons import VIDEO_REASONS, VideoReason
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -93,6 +93,46 @@ class FoundFace(BaseModel):
     reasons: Annotated[list[Reason] | None, Field(description="As the picture's, of this face alone.")] = None
 
 
+class ContentCredentials(BaseModel):
+    """What the file's C2PA manifest says, and whether it holds for these very bytes; only the first two without one."""
+
+    present: Annotated[bool, Field(description="Whether the file carries a manifest.")]
+    checked: Annotated[bool, Field(description="Whether it was looked into, which needs the extra `provenance`.")]
+    valid: Annotated[
+        bool | None, Field(description="Whether signature and hashes hold for these bytes; whoever signed, that is.")
+    ] = None
+    trusted: Annotated[
+        bool | None, Field(description="Whether `SERVICE_TRUST_ANCHORS` vouch for the issuer; not there without them.")
+    ] = None
+    issuer: Annotated[str | None, Field(description="The organisation in the signer's certificate, as it says.")] = None
+    signed_at: Annotated[str | None, Field(description="When, by a time stamp in the signature.")] = None
+    generator: Annotated[str | None, Field(description="What wrote the manifest.")] = None
+    declares_ai: Annotated[
+        bool | None, Field(description="Whether the manifest, or that of an ingredient, declares AI generation.")
+    ] = None
+    digital_source_types: Annotated[list[str] | None, Field(description="IPTC's terms that the manifests declare.")] = (
+        None
+    )
+    problems: Annotated[list[str] | None, Field(description="C2PA's codes of what does not hold.")] = None
+
+
+class CameraFacts(BaseModel):
+    """What EXIF says; anybody can write it."""
+
+    make: str | None = None
+    model: str | None = None
+    lens: str | None = None
+    software: str | None = None
+    taken: str | None = None
+
+
+class Provenance(BaseModel):
+    """What the file says of where it comes from. It has no say in the verdict."""
+
+    content_credentials: ContentCredentials
+    camera: CameraFacts | None
+
+
 class Prediction(BaseModel):
     """The answer to one picture."""
 
@@ -121,6 +161,9 @@ class Prediction(BaseModel):
     ] = None
     reasons: Annotated[
         list[Reason] | None, Field(description=f"{_REASONS} Not there where `SERVICE_FACES` is `off`.")
+    ] = None
+    provenance: Annotated[
+        Provenance | None, Field(description="Not there where `SERVICE_PROVENANCE` is false, or of pixels.")
     ] = None
     image: ImageFacts
     model: ModelIdentity

@@ -25,6 +25,7 @@ from service.contract.yunet import FinderError
 from service.engine import Engine, InferenceError
 from service.errors import RequestError
 from service.metrics import Metrics
+from service.provenance.facts import Provenance
 from service.settings import Capacity
 from service.tickets import ImageFacts, Payload, Stage, Ticket
 
@@ -57,8 +58,15 @@ class Scorer:
     """
 
     def __init__(
-        self, engine: Engine, limits: Limits, policy: FacePolicy, capacity: Capacity, metrics: Metrics
+        self,
+        engine: Engine,
+        limits: Limits,
+        policy: FacePolicy,
+        capacity: Capacity,
+        metrics: Metrics,
+        provenance: Provenance | None = None,
     ) -> None:
+        self._provenance = provenance
         self.engine = engine
         self.policy = policy
         self._limits = limits
@@ -275,7 +283,8 @@ class Scorer:
         found = time.perf_counter()
         ticket.prepared = prepare(image, spec.preprocessing, ticket.policy, faces)
         digest = hashlib.sha256(payload if isinstance(payload, bytes) else payload.data).hexdigest()
-        ticket.facts = ImageFacts(image.format, image.width, image.height, digest)
+        origin = self._provenance.of(payload, image) if self._provenance and isinstance(payload, bytes) else None
+        ticket.facts = ImageFacts(image.format, image.width, image.height, digest, origin)
         ticket.payload = b""  # tensors are all that waits for a run
         ended = time.perf_counter()
         ticket.stages = [

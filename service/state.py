@@ -11,6 +11,7 @@ from service.engine import Engine
 from service.errors import RequestError
 from service.keys import Keys
 from service.metrics import Metrics
+from service.provenance.facts import Provenance
 from service.scoring import Scored, Scorer
 from service.settings import Settings
 
@@ -28,12 +29,16 @@ class State:
         keys: the API keys that are let in; None: everybody is.
         videos: that are being read.
         streams: cameras that are being answered.
+
+    Raises:
+        ProvenanceError: the certificates that the settings name cannot be used.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, keys: Keys | None = None) -> None:
         self.settings = settings
         self.metrics = metrics
         self.keys = keys
+        self._provenance = Provenance(settings.read_anchors()) if settings.provenance else None
         self.scorer: Scorer | None = None
         self.draining = False
         self.in_flight = 0
@@ -46,7 +51,7 @@ class State:
         """Answer with this model from now on; requests that were admitted before keep theirs."""
         settings, spec = self.settings, engine.spec
         capacity = settings.capacity(engine.on_cuda)
-        self.scorer = Scorer(engine, settings.limits, settings.face_policy, capacity, self.metrics)
+        self.scorer = Scorer(engine, settings.limits, settings.face_policy, capacity, self.metrics, self._provenance)
         self.metrics.set_model(
             {
                 "name": spec.name,
@@ -61,6 +66,8 @@ class State:
         if (scorer := self.scorer) is not None:
             self.scorer = None
             scorer.close()
+        if self._provenance:
+            self._provenance.close()
 
     def loaded_scorer(self) -> Scorer:
         """Return the scorer.

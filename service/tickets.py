@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,15 @@ Payload = bytes | NDArray[np.uint8]
 class ImageFacts:
     """What stays of a picture once it is a tensor: format by content, size as shown, SHA-256 of its bytes.
 
-    (``RAW`` and SHA-256 of the pixels, where it came as those.)
+    (``RAW`` and SHA-256 of the pixels, where it came as those.) ``provenance`` is what the file says of itself; None
+    where nobody asks.
     """
 
     format: str
     width: int
     height: int
     sha256: str
+    provenance: dict[str, Any] | None = None
 
 
 StageName = Literal["decode", "faces", "queue", "inference"]

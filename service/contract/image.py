@@ -69,12 +69,14 @@ class DecodedImage:
         width: columns as shown, after any EXIF orientation, pixels.
         height: rows as shown, pixels.
         rgb: the picture, mode RGB.
+        exif: its EXIF block, as :class:`~service.contract.still.Still` has it.
     """
 
     format: Format | Literal["RAW"]
     width: int
     height: int
     rgb: Image.Image
+    exif: bytes = b""
 
 
 def sniff(head: bytes) -> Format:
@@ -112,7 +114,7 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
             rgb = rgb.transpose(turn)
     except MemoryError:
         raise Corrupt(f"the {file_format} needs more memory than there is") from None
-    return DecodedImage(file_format, rgb.width, rgb.height, rgb)
+    return DecodedImage(file_format, rgb.width, rgb.height, rgb, still.exif)
 
 
 def as_decoded(pixels: NDArray[np.uint8], limits: Limits) -> DecodedImage:

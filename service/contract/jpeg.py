@@ -13,7 +13,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.contract.exif import UPRIGHT, orientation
+from service.contract.exif import orientation
 from service.contract.refusals import Corrupt, Limits
 from service.contract.scans import Scans
 from service.contract.still import Still
@@ -54,7 +54,7 @@ def read(payload: bytes, limits: Limits) -> Still:
         ImageError: cut, damaged, a kind that is not read, or a size over the limits.
     """
     view, at, kept = memoryview(payload), 2, bytearray((0xFF, _SOI))
-    turn, scans = None, None
+    exif, scans = b"", None
     for _ in range(_MOST_SEGMENTS):
         found = _MARKER.search(payload, at)
         if not found:
@@ -64,7 +64,7 @@ def read(payload: bytes, limits: Limits) -> Still:
             if not scans:
                 raise Corrupt("the JPEG has no pixels")
             scans.check_complete()
-            return Still("JPEG", scans.width, scans.height, turn or UPRIGHT, bytes(kept) + b"\xff\xd9")
+            return Still("JPEG", scans.width, scans.height, orientation(exif), bytes(kept) + b"\xff\xd9", exif)
         data = _segment(view, at, marker)
         if marker in _FRAMES and marker != _DHT:
             if marker not in _KNOWN_FRAMES or scans:
@@ -74,8 +74,8 @@ def read(payload: bytes, limits: Limits) -> Still:
         if marker in _KEPT:
             kept += view[at - 2 : at + 2]
             kept += _usual(marker, bytes(data), scans)
-        elif marker == _APP1 and turn is None and bytes(data[:6]) == _EXIF:
-            turn = orientation(bytes(data))
+        elif marker == _APP1 and not exif and bytes(data[:6]) == _EXIF:
+            exif = bytes(data)
         at += 2 + len(data)
         if marker == _SOS:
             if not scans:

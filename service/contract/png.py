@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
-from service.contract.exif import UPRIGHT, orientation
+from service.contract.exif import MOST_EXIF, orientation
 from service.contract.refusals import Animated, Corrupt, Limits
 from service.contract.still import Still
 
@@ -39,7 +39,7 @@ def read(payload: bytes, limits: Limits) -> Still:
     """
     view, at, kept = memoryview(payload), len(SIGNATURE), bytearray(SIGNATURE)
     header = _Header(0, 0, 1, 0, 1, False)
-    turn, kinds, last = UPRIGHT, set[bytes](), b""
+    exif, kinds, last = b"", set[bytes](), b""
     inflated = _Inflated()
     for _ in range(_MOST_CHUNKS):
         length, kind, data = _chunk(view, at)
@@ -54,7 +54,7 @@ def read(payload: bytes, limits: Limits) -> Still:
             if not kind[0] & _ANCILLARY:
                 raise Corrupt(f"the PNG has a chunk {kind!r} that no reader may pass over, and none here knows")
         elif kind == b"eXIf":
-            turn = orientation(bytes(data))
+            exif = bytes(data)
         else:
             if kind == b"IDAT":
                 inflated.add(data, header.raw_bytes())
@@ -68,7 +68,7 @@ def read(payload: bytes, limits: Limits) -> Still:
                 raise Corrupt("the PNG's pixels are of a palette, and it has none")
             if inflated.count < header.raw_bytes():
                 raise Corrupt(f"the PNG is cut off: {inflated.count} of {header.raw_bytes()} bytes of pixels")
-            return Still("PNG", header.width, header.height, turn, bytes(kept))
+            return Still("PNG", header.width, header.height, orientation(exif), bytes(kept), exif[:MOST_EXIF])
     raise Corrupt(f"the PNG has more than {_MOST_CHUNKS} chunks")
 
 

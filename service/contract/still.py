@@ -17,6 +17,7 @@ class Still:
         orientation: as EXIF has it, 1 (as stored) to 8.
         stream: the file without what has no say in the pixels: comments, profiles, EXIF, XMP, thumbnails, and
             whatever lies behind the picture's end. The decoder is given this, and so meets none of them.
+        exif: the EXIF block, at most 64 KiB of it; for what a camera says of itself alone.
     """
 
     format: Format
@@ -24,3 +25,4 @@ class Still:
     height: int
     orientation: int
     stream: bytes
+    exif: bytes = b""

@@ -3,7 +3,7 @@
 import struct
 from typing import Final
 
-from service.contract.exif import UPRIGHT, orientation
+from service.contract.exif import MOST_EXIF, orientation
 from service.contract.refusals import Animated, Corrupt, Limits
 from service.contract.still import Still
 
@@ -27,7 +27,7 @@ def read(payload: bytes, limits: Limits) -> Still:
     if end > len(payload):
         raise Corrupt(f"the WebP is cut off: {len(payload)} of {end} bytes")
     view, at, kept = memoryview(payload)[:end], _HEADER, bytearray()
-    size, turn = None, UPRIGHT
+    size, exif = None, b""
     for _ in range(_MOST_CHUNKS):
         if at + 8 > end:
             break
@@ -48,13 +48,14 @@ def read(payload: bytes, limits: Limits) -> Still:
         elif kind == b"ALPH" or kind in _BITSTREAM:
             kept += b"".join((view[at : at + 8], data, bytes(length % 2)))
         elif kind == b"EXIF":
-            turn = orientation(bytes(data))
+            exif = bytes(data)
         at += 8 + length + length % 2
     else:
         raise Corrupt(f"the WebP has more than {_MOST_CHUNKS} chunks")
     if not size:
         raise Corrupt("the WebP holds no picture")
-    return Still("WEBP", *size, turn, b"RIFF" + struct.pack("<I", 4 + len(kept)) + b"WEBP" + bytes(kept))
+    stream = b"RIFF" + struct.pack("<I", 4 + len(kept)) + b"WEBP" + bytes(kept)
+    return Still("WEBP", *size, orientation(exif), stream, exif[:MOST_EXIF])
 
 
 def _size(kind: bytes, head: bytes) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from service.offline.options import ScoreOptions
 from service.offline.progress import Tally
 from service.offline.rows import Row, score_files
 from service.offline.tables import check_format, write_table
+from service.options import ProvenanceError
 from service.session import ProviderError
 
 JOURNAL = ".journal"
@@ -81,7 +82,8 @@ def _load(options: ScoreOptions) -> tuple[bytes, Engine]:
         engine = load_engine(options, content)
         if options.faces != "off":
             face_finder()
-    except (ModelFileError, ProviderError, FinderError) as error:
+        options.read_anchors()
+    except (ModelFileError, ProviderError, FinderError, ProvenanceError) as error:
         raise ScoreError(str(error)) from None
     return content, engine
 
@@ -94,6 +96,7 @@ def _head(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
         "model": engine.sha256,
         "limits": asdict(options.limits),
         "faces": asdict(options.face_policy),
+        "provenance": [options.provenance, options.read_anchors()],
         "videos": asdict(options.video_limits(options.max_video_bytes)),
     }
 

@@ -11,6 +11,7 @@ from service.engine import Engine
 from service.intake import check_payload
 from service.metrics import Metrics
 from service.offline.options import ScoreOptions
+from service.provenance.facts import Provenance
 from service.refused import refusal
 from service.scoring import Scorer
 from service.video.limits import HEAD, VideoLimits, container_of
@@ -29,7 +30,8 @@ async def score_files(names: Iterable[str], engine: Engine, options: ScoreOption
         take: called with each row as it comes; one that cannot be read is such a row too.
     """
     capacity = options.capacity(engine.on_cuda)
-    scorer = Scorer(engine, options.limits, options.face_policy, capacity, Metrics())
+    provenance = Provenance(options.read_anchors()) if options.provenance else None
+    scorer = Scorer(engine, options.limits, options.face_policy, capacity, Metrics(), provenance)
     videos = options.video_limits(options.max_video_bytes)
     at_once = 2 * capacity.decode_threads if not engine.on_cuda else capacity.batches_in_flight * capacity.max_batch
     under_way: set[asyncio.Task[Row]] = set()
@@ -44,6 +46,8 @@ async def score_files(names: Iterable[str], engine: Engine, options: ScoreOption
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
         scorer.close()
+        if provenance:
+            provenance.close()
 
 
 async def _taken(

@@ -8,25 +8,14 @@ interval tells how steady the model is on this face, not how often it is wrong o
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 from service.contract.spec import ModelSpec
 from service.contract.verdict import Verdict, decide
+from service.video.reasons import FEWEST, VideoReason
 
-# Of fewer frames no interval of 95 % can be stated.
-FEWEST: Final = 6
 _OUTSIDE: Final = 0.05
 _MOST_ODDS: Final = 700.0
-
-VideoReason = Literal["no_face", "few_frames", "unsteady", "several_faces", "between_thresholds", "incomplete"]
-VIDEO_REASONS: Final[dict[VideoReason, str]] = {
-    "no_face": "No face was found that could be judged; the verdict is `uncertain`.",
-    "few_frames": f"The face could be judged in under {FEWEST} of the sampled frames; the verdict is `uncertain`.",
-    "unsteady": "The interval reaches beyond the other threshold; the verdict is `uncertain`.",
-    "several_faces": "More than one face was followed.",
-    "between_thresholds": "P(fake) lies between the two thresholds; the verdict is `uncertain`.",
-    "incomplete": "Part of the file is damaged or missing; the verdict is on what could be read.",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Any
 from service.contract.judgement import FaceJudgement, face_fields, verdict_fields
 from service.contract.reasons import NOT_JUDGED
 from service.engine import Engine
-from service.video.aggregate import VIDEO_REASONS, Aggregate, VideoReason, aggregate
+from service.video.aggregate import Aggregate, aggregate
 from service.video.frames import SampledFrame, VideoFacts
+from service.video.reasons import VIDEO_REASONS, VideoReason
 from service.video.tracks import Track
 
 

@@ -4,22 +4,20 @@ import asyncio
 import contextlib
 import io
 import json
-import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.confined import environment
 from service.errors import RequestError
+from service.messages import LENGTH, write_message
 from service.video.limits import Container, VideoLimits
-from service.video.messages import LENGTH, write_message
 
-_PACKAGES: Final = Path(__file__).resolve().parents[2]
 _READER: Final = "service.video.reader"
 # An array of pixels is copied once on its way; what comes meanwhile waits in the pipe.
 _PIPE: Final = 1 << 20
@@ -92,7 +90,7 @@ async def sampled(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         limit=_PIPE,
-        env=_environment(),
+        env=environment(),
         start_new_session=True,  # Ctrl-C is for the service, which lets it finish
     )
     try:
@@ -107,12 +105,6 @@ async def sampled(
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """Return what the process needs of this one's: to find its packages, and no key or address of a collector."""
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")}
-    return kept | {"PYTHONPATH": os.pathsep.join((str(_PACKAGES), os.environ.get("PYTHONPATH", "")))}
 
 
 async def _feed(process: asyncio.subprocess.Process, payload: bytes, container: Container, limits: VideoLimits) -> None:

@@ -18,11 +18,12 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from service.confined import confine
+from service.messages import read_message, write_message
 from service.video.limits import CODECS
-from service.video.messages import read_message, write_message
 from service.video.sampling import Coded, Target, seconds, targets
 
-_MEMORY: Final = 3 * 1024**3
+MEMORY: Final = 3 * 1024**3
 _DEMUXERS: Final = {"MP4": "mov", "MOV": "mov", "WEBM": "matroska", "MKV": "matroska"}
 _COVER: Final = 0x400  # AV_DISPOSITION_ATTACHED_PIC
 
@@ -40,7 +41,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever FFmpeg prints is not an answer
     limits, payload = read_message(sys.stdin.buffer)
-    _confine(limits["deadline_s"])
+    confine(MEMORY, int(limits["deadline_s"]) + 1)
     av.logging.set_level(av.logging.PANIC)
     try:
         _read(payload, limits, answers)
@@ -49,21 +50,7 @@ def main() -> None:
     except av.FFmpegError as error:
         write_message(answers, {"code": "corrupt_video", "detail": f"it cannot be read: {_said(error)}"})
     except MemoryError:
-        write_message(answers, {"code": "corrupt_video", "detail": f"it needs over {_MEMORY} bytes of memory"})
-
-
-def _confine(deadline_s: float) -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    spent = int(deadline_s) + 1
-    bounds = {"RLIMIT_AS": _MEMORY, "RLIMIT_CPU": spent, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": 16}
-    for name, value in bounds.items():
-        kind = getattr(resource, name)
-        _, hard = resource.getrlimit(kind)
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (most, most))
+        write_message(answers, {"code": "corrupt_video", "detail": f"it needs over {MEMORY} bytes of memory"})
 
 
 def _read(payload: bytes, limits: dict[str, Any], answers: BinaryIO) -> None:

@@ -33,6 +33,7 @@ def test_the_answer_has_exactly_the_promised_fields(make_client, jpeg):
         "confidence",
         "probabilities",
         "thresholds",
+        "provenance",
         "image",
         "model",
         "timings_ms",

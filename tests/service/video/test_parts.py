@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from service.contract.faces import Face
 from service.contract.reasons import REASONS
 from service.contract.verdict import decide
-from service.video.aggregate import FEWEST, VIDEO_REASONS, aggregate
+from service.video.aggregate import aggregate
 from service.video.limits import container_of
+from service.video.reasons import FEWEST, VIDEO_REASONS
 from service.video.sampling import Coded, seconds, targets
 from service.video.tracks import follow, scene
 

@@ -249,12 +249,13 @@ def test_one_more_video_than_may_be_read_at_once_is_429(client, make_video, clip
 def test_the_reader_is_confined():
     """It has no memory beyond its bound, can write no file, and runs no longer than it may."""
     script = (
-        "import resource, sys; from service.video import reader; reader._confine(3.0);"
+        "import resource; from service.confined import confine; from service.video import reader;"
+        "confine(reader.MEMORY, 4);"
         "print([resource.getrlimit(getattr(resource, name))[0] for name in "
         "('RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_NOFILE')])"
     )
     ended = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert json.loads(ended.stdout) == [reader._MEMORY, 4, 0, 16]
+    assert json.loads(ended.stdout) == [reader.MEMORY, 4, 0, 16]
 
 
 def test_score_takes_videos_among_pictures(make_model, make_spec, tmp_path, make_video, astronaut, damaged):

@@ -1,16 +1,16 @@
-"""Messages: what the process that reads a video and the one that scores it say to each other.
+"""Messages: what this process and one that reads a hostile file for it say to each other.
 
 Each is a length, four bytes, little-endian; as many bytes of JSON; and, where that has ``bytes``, so many more.
 """
 
 import json
 import struct
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 LENGTH: Final = struct.Struct("<I")
 
 
-def write_message(stream: BinaryIO, fields: dict[str, Any], binary: bytes | memoryview = b"") -> None:
+def write_message(stream: IO[bytes], fields: dict[str, Any], binary: bytes | memoryview = b"") -> None:
     """Write one message."""
     if binary:
         fields = fields | {"bytes": len(binary)}
@@ -20,7 +20,7 @@ def write_message(stream: BinaryIO, fields: dict[str, Any], binary: bytes | memo
     stream.flush()
 
 
-def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
+def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """Read one message.
 
     Raises:
@@ -31,7 +31,7 @@ def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
     return fields, _exactly(stream, fields.get("bytes", 0))
 
 
-def _exactly(stream: BinaryIO, count: int) -> bytes:
+def _exactly(stream: IO[bytes], count: int) -> bytes:
     data = stream.read(count)
     if len(data) < count:
         raise EOFError
