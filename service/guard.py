@@ -7,8 +7,10 @@ from service.errors import refuse
 from service.state import State
 
 # Everything else is guarded, whatever is added.
-_OPEN = frozenset(("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics", "/docs", "/openapi.json"))
-_OPEN_BELOW = "/static-offline-docs/"
+_OPEN = frozenset(
+    ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics", "/docs", "/openapi.json", "/")
+)
+_OPEN_BELOW = ("/static-offline-docs/", "/page/")
 _SCHEME = "bearer "
 # Followed by the key; answered by the subprotocol that is offered beside it.
 KEY_PROTOCOL = "bearer."

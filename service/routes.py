@@ -5,7 +5,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service import batch, explain, footage, prediction, stream
+from service import batch, explain, footage, pages, prediction, stream
 from service.contract.faces import FINDER
 from service.engine import Engine
 from service.errors import RequestError
@@ -14,7 +14,7 @@ from service.state import state_of
 from service.v2 import routes as v2
 
 router = APIRouter()
-for _module in (prediction, batch, explain, footage, stream, v2):
+for _module in (prediction, batch, explain, footage, stream, pages, v2):
     router.routes += _module.router.routes
 
 

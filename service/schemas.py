@@ -130,7 +130,7 @@ class Provenance(BaseModel):
     """What the file says of where it comes from. It has no say in the verdict."""
 
     content_credentials: ContentCredentials
-    camera: CameraFacts | None
+    camera: CameraFacts | None = None
 
 
 class Prediction(BaseModel):

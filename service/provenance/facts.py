@@ -43,7 +43,8 @@ class Provenance:
             payload: of the picture.
             image: as decoded from it.
         """
-        return {"content_credentials": self._credentials(payload, image.format), "camera": camera(image.exif) or None}
+        found = {"content_credentials": self._credentials(payload, image.format)}
+        return found | ({"camera": said} if (said := camera(image.exif)) else {})
 
     def close(self) -> None:
         """End the process."""
@@ -55,7 +56,9 @@ class Provenance:
         if not marked or not self._installed:
             return {"present": marked, "checked": self._installed}
         found = self._read(payload, file_format)
-        return found | {"trusted": None} if self._anchors is None and found["checked"] else found
+        if self._anchors is None:
+            found = found | {"trusted": None}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _read(self, payload: bytes, file_format: str) -> dict[str, Any]:
         if not self._lock.acquire(timeout=_PATIENCE_S):

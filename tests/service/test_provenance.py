@@ -113,7 +113,7 @@ def test_a_manifest_that_holds_says_who_and_what(client, issuer, portrait, encod
     plain = encode(portrait, file_format)
     answer = ask(client, issuer.sign(plain, file_format, source))
     found = answer["provenance"]["content_credentials"]
-    assert (found["present"], found["checked"], found["valid"], found["trusted"]) == (True, True, True, None)
+    assert (found["present"], found["checked"], found["valid"], "trusted" in found) == (True, True, True, False)
     assert (found["issuer"], found["declares_ai"]) == ("Example Pictures", declares)
     assert found["digital_source_types"] == [source.rsplit("/", 1)[1]]
     assert found["generator"].startswith("test")
@@ -187,7 +187,7 @@ def test_nothing_is_fetched(client, issuer, portrait, encode):
         away = issuer.sign(encode(portrait), "JPEG", elsewhere=f"http://127.0.0.1:{server.server_port}/manifest.c2pa")
         assert b"manifest.c2pa" in away
         assert credentials(client, away) == {"present": False, "checked": True}
-        assert credentials(client, away + b"jumb c2pa")["valid"] is not True
+        assert credentials(client, away + b"jumb c2pa").get("valid") is not True
     finally:
         server.shutdown()
         server.server_close()
@@ -245,7 +245,7 @@ def test_the_camera_is_told_and_the_place_is_not(client, portrait, encode, file_
         "taken": "2026:11:27 10:00:00",
         "lens": "50mm",
     }
-    assert ask(client, encode(portrait, file_format))["provenance"]["camera"] is None
+    assert "camera" not in ask(client, encode(portrait, file_format))["provenance"]
 
 
 @given(st.binary(max_size=2000), st.sampled_from([b"", b"II*\0\x08\0\0\0", b"Exif\0\0MM\0*\0\0\0\x08"]))

@@ -1,0 +1,395 @@
+"""The page at ``/``, in headless Chromium: what a person does with it, and what becomes of what goes wrong."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+
+from service import pages
+from service.app import create_app
+from service.connections import connections
+from service.contract.faces import FINDER
+from service.contract.reasons import REASONS
+from service.engine import Engine
+from service.errors import ERROR_CODES
+from service.keys import new_key
+from service.settings import Settings
+from service.sockets import sockets
+from service.video.reasons import VIDEO_REASONS
+from tests.serving import free_port
+
+CHROMIUM = shutil.which("chromium")
+FOLDER = Path(pages.__file__).parent / "page"
+
+
+@pytest.fixture(scope="session")
+def tiny_engine(make_model, make_spec) -> Engine:
+    """The tiny model with a margin and a map; grey over 127 is fake."""
+    metrics = {"test_real_called_fake": 0.003, "test_fake_called_real": 0.04, "test_uncertain": 0.1}
+    spec = make_spec(face_margin=1.3, face_finder=FINDER, metrics=metrics)
+    return Engine.from_bytes(make_model(spec, evidence=True), "cpu", 1)
+
+
+@pytest.fixture(scope="module")
+def files(astronaut, tmp_path_factory) -> Path:
+    """A dark face (real), a bright one (fake), no face, and what is no picture."""
+    folder = tmp_path_factory.mktemp("files")
+    portrait = astronaut.crop((120, 0, 320, 200))
+    portrait.point(lambda value: value // 2).save(folder / "dark.jpg")
+    portrait.point(lambda value: 110 + value // 2).save(folder / "bright.png")
+    Image.new("RGB", (200, 200), "green").save(folder / "=no face.webp")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "cut.jpg").write_bytes((folder / "dark.jpg").read_bytes()[:900])
+    (folder / "<img src=x onerror=alert(1)>.jpg").write_bytes((folder / "dark.jpg").read_bytes())
+    with (folder / "camera.mjpeg").open("wb") as file:
+        for number in range(10):
+            shown = Image.new("RGB", (640, 480), "grey")
+            shown.paste(portrait.point(lambda value: 110 + value // 2).resize((400, 400)), (100 + number, 40))
+            shown.save(file, "JPEG", quality=92)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser(files) -> Iterator:
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (Debian: apt-get install chromium)")
+    fake = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={files / 'camera.mjpeg'}")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", *fake, "--use-fake-ui-for-media-stream"]
+        )
+        yield opened
+        opened.close()
+
+
+class Server:
+    """A service that can be stopped and started again on its port."""
+
+    def __init__(self, engine: Engine, settings: dict) -> None:
+        self._engine, self._settings = engine, Settings(port=free_port(), faces="crop", **settings)
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._settings.port}/"
+
+    def start(self) -> None:
+        settings = self._settings
+        config = uvicorn.Config(
+            create_app(settings, self._engine),
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            http=connections(settings.max_connections, settings.header_timeout_s),
+            ws=sockets(settings.header_timeout_s),
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+class Opened:
+    """The page, and what its console and its connections say."""
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        self.page: Page = context.new_page()
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(address)
+        self.page.wait_for_selector("html[data-ready]")
+
+    def choose(self, *paths: Path) -> None:
+        self.page.set_input_files("#files", paths)
+
+    def verdict(self) -> str:
+        return self.page.locator("#detail .verdict").inner_text()
+
+
+@pytest.fixture
+def server(tiny_engine) -> Iterator[Callable[..., Server]]:
+    running: list[Server] = []
+
+    def start(**settings: object) -> Server:
+        running.append(Server(tiny_engine, settings))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def opened(browser, server) -> Iterator[Callable[..., Opened]]:
+    """Open the page of a service of its own; in the end there must have been no error and no foreign request."""
+    contexts, all_opened = [], []
+
+    def open_page(address: str | None = None, **options: object) -> Opened:
+        address = address or server().address
+        contexts.append(browser.new_context(accept_downloads=True, **options))
+        contexts[-1].grant_permissions(["clipboard-read", "clipboard-write"])
+        all_opened.append((Opened(contexts[-1], address), address))
+        return all_opened[-1][0]
+
+    yield open_page
+    for one, address in all_opened:
+        assert one.errors == []
+        own = (address, address.replace("http:", "ws:"), f"blob:{address}")
+        assert [url for url in one.asked if not url.startswith(own)] == []
+    for context in contexts:
+        context.close()
+
+
+def test_a_chosen_picture_gets_verdict_bar_faces_and_evidence(opened, files):
+    one = opened()
+    page = one.page
+    expect(page.locator("#service")).to_have_text("Ready: tiny 1")
+    expect(page.locator("#model")).to_contain_text("3 of 1,000 real photos")
+    one.choose(files / "bright.png")
+    expect(page.locator("#detail .verdict")).to_have_text("Probably AI-generated")
+    label = page.locator(".scale").get_attribute("aria-label")
+    assert "Up to 20 % it says real, from 80 % AI-generated" in label
+    assert page.locator(".scale small").all_inner_texts() == ["real up to 20 %", "AI-generated from 80 %"]
+    expect(page.locator(".frame rect")).to_have_count(1)
+    canvas = page.locator(".frame canvas")
+    expect(page.locator("#evidence-help")).to_contain_text("the mean of all parts is its answer")
+    assert canvas.evaluate("canvas => [canvas.width, canvas.height]") == [6, 6]
+    colours = canvas.evaluate("canvas => [...canvas.getContext('2d').getImageData(0, 0, 6, 6).data]")
+    assert any(colours[3::4])
+    page.locator("#evidence").fill("0")
+    assert canvas.evaluate("canvas => getComputedStyle(canvas).opacity") == "0"
+    page.locator("#evidence").press("End")
+    assert canvas.evaluate("canvas => getComputedStyle(canvas).opacity") == "1"
+    expect(page.locator("#live")).to_contain_text("Probably AI-generated")
+    expect(page.locator("#detail")).to_contain_text("No Content Credentials")
+
+
+def test_a_pasted_and_a_dropped_picture_are_looked_at(opened, files):
+    page = opened().page
+    data = list((files / "dark.jpg").read_bytes())
+    transfer = """([data, kind]) => {
+        const carried = new DataTransfer();
+        carried.items.add(new File([new Uint8Array(data)], `${kind}.jpg`, {type: "image/jpeg"}));
+        document.dispatchEvent(kind === "paste"
+            ? new ClipboardEvent("paste", {clipboardData: carried})
+            : new DragEvent("drop", {dataTransfer: carried}));
+    }"""
+    page.evaluate(transfer, [data, "paste"])
+    expect(page.locator("#detail .verdict")).to_have_text("Probably a real photo")
+    page.evaluate(transfer, [data, "drop"])
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("tbody tr[aria-current] button")).to_have_text("drop.jpg")
+
+
+def test_many_files_get_a_table_that_sorts_and_a_csv(opened, files):
+    one = opened()
+    page = one.page
+    names = ["dark.jpg", "bright.png", "=no face.webp", "notes.txt", "cut.jpg"]
+    one.choose(*(files / name for name in names))
+    expect(page.locator("#live")).to_have_text("5 files: 1 real, 1 AI-generated, 1 not sure, 2 without a verdict.")
+    expect(page.locator("#progress")).to_be_hidden()
+    assert page.locator("tbody button.name").all_inner_texts() == names
+    page.get_by_role("button", name="AI-generated", exact=True).click()
+    page.get_by_role("button", name="AI-generated ▴", exact=True).click()
+    expect(page.locator("th[aria-sort]")).to_have_attribute("aria-sort", "descending")
+    assert page.locator("tbody button.name").first.inner_text() == "bright.png"
+    page.get_by_role("button", name="notes.txt").click()
+    expect(page.locator("#detail")).to_contain_text("It takes JPEG, PNG and WebP")
+    expect(page.locator("#detail button")).to_have_count(0)  # another try would not help
+    page.get_by_role("button", name="=no face.webp").click()
+    expect(page.locator("#detail")).to_contain_text("No face was found")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8"))))
+    assert [row["file"] for row in rows] == ["dark.jpg", "bright.png", "'=no face.webp", "notes.txt", "cut.jpg"]
+    assert [row["verdict"] for row in rows] == ["real", "fake", "uncertain", "", ""]
+    assert float(rows[1]["p_fake"]) > 0.8
+    assert rows[3]["error_code"] == "unsupported_format"
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#results")).to_be_hidden()
+
+
+def test_a_name_that_is_markup_stays_a_name(opened, files):
+    one = opened()
+    one.choose(files / "<img src=x onerror=alert(1)>.jpg", files / "dark.jpg")
+    expect(one.page.locator("tbody button.name").first).to_have_text("<img src=x onerror=alert(1)>.jpg")
+    assert one.page.locator("table img").count() == 0
+
+
+def test_a_service_that_goes_away_loses_no_file(opened, server, files):
+    running = server()
+    one = opened(running.address)
+    page = one.page
+    one.choose(files / "dark.jpg")
+    expect(page.locator("#detail .verdict")).to_have_text("Probably a real photo")
+    running.stop()
+    one.choose(files / "bright.png")
+    expect(page.locator("#detail")).to_contain_text("The service does not answer")
+    expect(page.locator("#service")).to_have_text("The service does not answer.")
+    running.start()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#detail .verdict")).to_have_text("Probably AI-generated")
+    expect(page.locator("#service")).to_have_text("Ready: tiny 1", timeout=10_000)
+    # Of a connection that is refused a browser itself tells the console.
+    one.errors = [error for error in one.errors if "ERR_CONNECTION_REFUSED" not in error]
+
+
+def test_the_keyboard_alone_is_enough(opened, files):
+    one = opened()
+    page = one.page
+
+    def focused() -> str:
+        return page.evaluate("document.activeElement.textContent || document.activeElement.id")
+
+    page.keyboard.press("Tab")
+    assert focused() == "Skip to the results"
+    page.keyboard.press("Tab")
+    assert focused() == "Choose files"
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files([files / "dark.jpg", files / "bright.png"])
+    expect(page.locator("#live")).to_contain_text("2 files: 1 real, 1 AI-generated")
+    seen = []
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        seen.append(focused())
+        if seen[-1] == "bright.png":
+            break
+    assert {"evidence", "Copy as curl", "Download as CSV", "Clear", "Verdict"} <= set(seen)
+    page.keyboard.press("Enter")
+    expect(page.locator("#detail .verdict")).to_have_text("Probably AI-generated")
+    expect(page.locator("#live")).to_have_text("bright.png: Probably AI-generated")
+    outlined = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outlined in ("solid", "none")
+    page.locator("#evidence").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#evidence").input_value() == "61"
+
+
+def test_the_command_that_is_copied_asks_for_the_same(opened, server, files):
+    import subprocess
+
+    running = server()
+    one = opened(running.address)
+    one.choose(files / "bright.png")
+    one.page.get_by_role("button", name="Copy as curl").click()
+    expect(one.page.get_by_role("button", name="Copied")).to_be_visible()
+    command = one.page.evaluate("navigator.clipboard.readText()")
+    assert command.startswith("curl -F 'file=@bright.png'")
+    ended = subprocess.run(["bash", "-c", f"{command} -s"], cwd=files, capture_output=True, text=True, check=True)
+    assert json.loads(ended.stdout)["verdict"] == "fake"
+
+
+def test_a_key_is_asked_for_once_and_used(opened, server, files, tmp_path):
+    key, line = new_key("page")
+    (tmp_path / "keys.txt").write_text(f"{line}\n")
+    one = opened(server(api_keys=tmp_path / "keys.txt").address)
+    page = one.page
+    one.choose(files / "dark.jpg")
+    page.get_by_label("This service asks for an API key").fill("fa_wrong")
+    page.keyboard.press("Enter")
+    page.get_by_label("This service does not know that API key").fill(key)
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator("#detail .verdict")).to_have_text("Probably a real photo")
+    expect(page.locator("#model")).to_be_visible()
+    page.get_by_role("button", name="Use the camera").click()
+    expect(page.locator("#live-verdict .verdict")).to_have_text("Probably AI-generated")
+    one.errors = [error for error in one.errors if "401" not in error]  # as a browser tells of any 401
+
+
+def test_the_camera_is_answered_and_gives_a_picture(opened):
+    page = opened().page
+    page.get_by_role("button", name="Use the camera").click()
+    expect(page.locator("#live-verdict .verdict")).to_have_text("Probably AI-generated")
+    expect(page.locator("#live-boxes rect")).to_have_count(1)
+    expect(page.locator("#live-rate")).to_contain_text(re.compile(r"[1-9]\d* frames a second, \d+ ms"))
+    page.get_by_role("button", name="Take a picture").click()
+    expect(page.locator("#detail .verdict")).to_have_text("Probably AI-generated")
+    expect(page.locator("#viewer")).to_be_hidden()
+    page.get_by_role("button", name="Use the camera").click()
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+
+
+def test_a_video_has_a_timeline(opened, files, astronaut, tmp_path):
+    import av
+    import numpy as np
+
+    portrait = astronaut.crop((120, 0, 320, 200)).point(lambda value: value // 2)
+    with av.open(str(tmp_path / "clip.webm"), "w") as file:
+        stream = file.add_stream("libvpx", rate=24)
+        stream.width = stream.height = 240
+        for number in range(36):
+            shown = Image.new("RGB", (240, 240), (40, 60, 90))
+            shown.paste(portrait, (number, 10))
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(shown), format="rgb24")))
+        file.mux(stream.encode())
+    one = opened()
+    page = one.page
+    one.choose(tmp_path / "clip.webm")
+    expect(page.locator("#detail .verdict")).to_have_text("Probably a real photo")
+    expect(page.locator(".timeline circle")).to_have_count(32)
+    expect(page.locator(".faces")).to_contain_text("judged in 32 of 32 frames")
+    page.locator(".timeline circle").nth(16).click()
+    expect(page.locator(".frame rect")).to_have_count(1)
+    assert page.locator("#detail video").evaluate("video => video.currentTime") > 0.3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_is_wider_than_it(opened, files, scheme):
+    one = opened(viewport={"width": 360, "height": 700}, color_scheme=scheme, has_touch=True, is_mobile=True)
+    one.choose(files / "bright.png", files / "dark.jpg", files / "notes.txt")
+    expect(one.page.locator("#live")).to_contain_text("3 files")
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= 360
+    ground = one.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 380
+    assert light is (scheme == "light")
+
+
+def test_every_code_and_reason_has_words_for_people():
+    words = (FOLDER / "words.js").read_text("utf-8")
+    reasons, advice = words.split("export const ADVICE")
+    assert set(re.findall(r"^  (\w+): \"", advice, re.M)) == set(ERROR_CODES) | {"gone"}
+    assert set(re.findall(r"^  (\w+): \"", reasons.split("REASONS")[1], re.M)) == set(REASONS) | set(VIDEO_REASONS)
+    for sentence in re.findall(r"^  \w+: \"(.*)\",$", words, re.M):
+        assert sentence.endswith(".")
+
+
+def test_the_page_is_small_and_names_no_other_place():
+    files = [path for path in FOLDER.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 100_000
+    for path in files:
+        text = path.read_text("utf-8")
+        assert re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text.replace("http://www.w3.org/", "")) == [], path
+
+
+def test_its_parts_are_served_with_a_policy_and_cached_by_content(client):
+    for path, kind in (("/", "text/html"), ("/page/app.js", "text/javascript"), ("/page/style.css", "text/css")):
+        response = client.get(path)
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith(kind)
+        policy = response.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        again = client.get(path, headers={"if-none-match": response.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    for path in ("/page/", "/page/..%2fapp.py", "/page/../app.py", "/page/app.py", "/page/index.html/"):
+        assert client.get(path).status_code in (404, 405), path
