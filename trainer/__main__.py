@@ -1,4 +1,4 @@
-"""Command line: ``trainer audit | twins | fit | evaluate | compare | predict | rank | export | publish``.
+"""Command line: ``trainer new | audit | twins | fit | evaluate | compare | predict | rank | export | publish``.
 
 Heavy imports stay inside the commands, so that ``--help`` and ``predict`` start at once.
 """
@@ -17,6 +17,7 @@ from service.contract.text import one_line
 from trainer.commands.audit import audit
 from trainer.commands.fit import fit
 from trainer.commands.judge import compare, evaluate, predict
+from trainer.commands.new import new
 from trainer.commands.release import export, publish, rank
 from trainer.commands.twins import twins
 from trainer.errors import PeerLost, TrainerError, WorkerLost
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (audit, twins, fit, evaluate, compare, predict, rank, export, publish):
+for command in (new, audit, twins, fit, evaluate, compare, predict, rank, export, publish):
     app.command()(command)
 
 

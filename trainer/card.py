@@ -51,10 +51,46 @@ def write_card(
         tiers=[row for row in release["own_test_part"]["robustness"]["conditions"] if row["kind"] == "tier"],
         drawings=release["own_test_part"]["drawings"],
         outliers=_outliers(config),
+        short=in_short(release),
         weaknesses=_weaknesses(release),
         command=command(config),
         minutes=sum(row["seconds"] for row in history) / 60,
     )
+
+
+def in_short(release: Mapping[str, Any]) -> list[str]:
+    """Return what the figures of a release mean, in sentences for who has to decide whether to use the model.
+
+    Args:
+        release: of the published ``metrics.json``.
+    """
+    own, elsewhere = release["own_test_part"], release["elsewhere"]
+    said = [f"On pictures of the kinds that it learned from, kept aside: {_of_a_thousand(own['pooled'])}."]
+    if elsewhere:
+        said.append(f"On sources that it has never seen: {_of_a_thousand(elsewhere['pooled'])}.")
+    worst = max(
+        ((source, row) for result in (own, elsewhere or {"sources": {}}) for source, row in result["sources"].items()),
+        key=lambda item: _mistakes(item[1]),
+    )
+    said.append(f"It does worst on {worst[0]}: {_of_a_thousand(worst[1])}.")
+    flips = (own.get("robustness") or {}).get("flips", {}).get("rate")
+    if flips is not None:
+        said.append(f"Saved again at other sizes and qualities, {100 * flips:.0f} of 100 pictures get another verdict.")
+    said.append("What is like none of these sources was not measured: other generators, face swaps, edited photos.")
+    return said
+
+
+def _of_a_thousand(row: Mapping[str, Any]) -> str:
+    parts = []
+    if row["real_called_fake"] is not None:
+        parts.append(f"of 1,000 real faces it calls {1000 * row['real_called_fake']:.0f} fake")
+    if row["fake_called_real"] is not None:
+        parts.append(f"of 1,000 fakes it lets {1000 * row['fake_called_real']:.0f} pass as real")
+    return ", ".join([*parts, f"and it is not sure of {1000 * row['uncertain']:.0f} of 1,000"])
+
+
+def _mistakes(row: Mapping[str, Any]) -> tuple[float, float]:
+    return max(row["real_called_fake"] or 0.0, row["fake_called_real"] or 0.0), row["uncertain"]
 
 
 def command(config: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from trainer.framed import with_faces
 from trainer.groups import grouped
 from trainer.history import write_history
 from trainer.interrupt import between_batches
+from trainer.live import LiveView
 from trainer.networks import compiled_network, uses_xla
 from trainer.outliers import scan_outliers
 from trainer.pipeline import Batches, one_hot
@@ -35,6 +36,7 @@ from trainer.recipes import Recipe
 from trainer.run import Run
 from trainer.splits import Split
 from trainer.start import FitOptions, check_run_folder, identity, split_of, write_start
+from trainer.tensorboard import EventFiles
 from trainer.tensors import cache_tensors
 
 
@@ -140,6 +142,8 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
         shard=shard,
     )
     model = _model(run, recipe, state, len(train))
+    live = LiveView(console, recipe.epochs, recipe.batch_size, state.history)
+    watching = [live, *([EventFiles(run.tensorboard)] if options.tensorboard else [])] if shard.writes else []
     checkpoints = Checkpoints(run, recipe.select, recipe.epochs, state, train.order_digest)
     try:
         with closing(train), between_batches() as interrupt:
@@ -151,8 +155,8 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
                 validation_data=validation,
                 initial_epoch=state.epoch,
                 epochs=recipe.epochs,
-                callbacks=[Reseed(options.seed), checkpoints if shard.writes else Follow(), interrupt],
-                verbose=(1 if console.is_terminal else 2) if shard.writes else 0,
+                callbacks=[Reseed(options.seed), checkpoints if shard.writes else Follow(), interrupt, *watching],
+                verbose=0 if console.is_terminal or not shard.writes else 2,
                 shuffle=False,
             )
     except Exception as error:
@@ -166,6 +170,8 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
             raise
         console.print(f"stopped in epoch {checkpoints.state.epoch + 1}; going on with the best one so far")
         return checkpoints.state, True
+    finally:
+        live.close()
     return checkpoints.state, False
 
 

@@ -11,7 +11,9 @@ from trainer.files import atomic_path
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     """Write ``history.csv``, one row an epoch."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
+        # A run that another version began has fewer figures in its first rows.
+        names = dict.fromkeys(name for row in history for name in row)
+        writer = csv.DictWriter(stream, fieldnames=list(names))
         writer.writeheader()
         writer.writerows(history)
 

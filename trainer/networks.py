@@ -10,6 +10,7 @@ import keras
 from keras import layers
 
 from service.contract.spec import OutputKind
+from trainer.auc import FakeAUC
 from trainer.consistency import Consistency
 from trainer.efficientnet import features, load_imagenet
 from trainer.pretrained import imagenet_weights
@@ -32,7 +33,7 @@ def build_network(recipe: Recipe) -> keras.Model:
 
 
 def compiled_network(recipe: Recipe, steps: int) -> keras.Model:
-    """Build the untrained network with the recipe's optimizer, loss and accuracy.
+    """Build the untrained network with the recipe's optimizer and loss, accuracy and AUC.
 
     Args:
         recipe: what to build.
@@ -51,7 +52,8 @@ def compiled_network(recipe: Recipe, steps: int) -> keras.Model:
         else keras.optimizers.Adam(rate)
     )
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    model.compile(optimizer=optimizer, loss=recipe.loss, metrics=[accuracy], jit_compile=uses_xla())
+    auc = FakeAUC(recipe.class_names.index("fake"))
+    model.compile(optimizer=optimizer, loss=recipe.loss, metrics=[accuracy, auc], jit_compile=uses_xla())
     return model
 
 

@@ -244,35 +244,43 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def get_recipe(
-    name: str,
+def get_recipe(name: str, **changes: Any) -> Recipe:
+    """Return a recipe by name, with the given fields replaced; see :func:`changed_recipe`.
+
+    Raises:
+        RecipeError: no recipe has that name, or as :func:`changed_recipe`.
+    """
+    if name not in RECIPES:
+        raise RecipeError(f"recipe '{name}' is not one of {', '.join(RECIPES)}")
+    return changed_recipe(RECIPES[name], **changes)
+
+
+def changed_recipe(
+    recipe: Recipe,
     *,
     resize_filter: ResizeFilter | None = None,
     framing: Framing | None = None,
     face_margin: float | None = None,
     **overrides: Any,
 ) -> Recipe:
-    """Return a recipe by name, with the given fields replaced where they are not None.
+    """Return a recipe with the given fields replaced where they are not None.
 
     Args:
-        name: one of :data:`RECIPES`.
+        recipe: as it stands.
         resize_filter: how pictures are brought to the input size, in training and when served.
         framing: ``whole``, or ``face`` with a margin of .8 unless another is given.
         face_margin: side of the square around a face, as a multiple of its box's longer side.
         overrides: fields of :class:`Recipe`.
 
     Raises:
-        RecipeError: no recipe has that name, or a margin is given without a face to apply it to.
+        RecipeError: a margin is given without a face to apply it to.
     """
-    if name not in RECIPES:
-        raise RecipeError(f"recipe '{name}' is not one of {', '.join(RECIPES)}")
-    recipe = RECIPES[name]
     how = recipe.preprocessing
     how = replace(how, resize_filter=resize_filter or how.resize_filter, framing=framing or how.framing)
     if how.framing == "face":
         how = replace(how, face_margin=face_margin or how.face_margin or FACE_MARGIN, face_finder=FINDER)
     elif face_margin is not None:
         raise RecipeError(
-            f"face margin {face_margin:g} needs the framing 'face', and recipe '{name}' has '{how.framing}'"
+            f"face margin {face_margin:g} needs the framing 'face', and recipe '{recipe.name}' has '{how.framing}'"
         )
     return replace(recipe, preprocessing=how, **{key: value for key, value in overrides.items() if value is not None})

@@ -88,6 +88,11 @@ class Run:
         return self.folder / METRICS
 
     @property
+    def tensorboard(self) -> Path:
+        """Event files of TensorBoard, where they were asked for."""
+        return self.folder / "tensorboard"
+
+    @property
     def checkpoints(self) -> Path:
         """State to resume from; removed when all epochs are done."""
         return self.folder / "checkpoints"

@@ -42,6 +42,7 @@ class FitOptions:
         version: version written into the model; default: the day of the fit.
         split_seed: of the split; default: ``seed``.
         workers: processes that augment pictures; 0 for threads of this one. Changes no picture.
+        tensorboard: write event files beside the rest.
         outliers: folders of pictures that are neither real nor fake (:mod:`trainer.outliers`).
     """
 
@@ -58,6 +59,7 @@ class FitOptions:
     version: str | None = None
     split_seed: int | None = None
     workers: int = 0
+    tensorboard: bool = False
     outliers: Sequence[Path] = ()
 
     @property

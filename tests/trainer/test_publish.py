@@ -94,6 +94,9 @@ def test_the_card_says_what_was_measured_and_how_to_make_it_again(trainer, run_w
     card = (tmp_path / "models" / "residual-cnn" / "1" / "MODEL_CARD.md").read_text()
     assert card.startswith("# residual-cnn 1\n")
     assert "| shades | 40 | 40 |" in card
+    short = card[card.index("## In short") : card.index("## Data")]
+    assert "kept aside: of 1,000 real faces it calls 0 fake, of 1,000 fakes it lets 0 pass as real" in short
+    assert "It does worst on shades" in short
     assert "| shades | 4 | 4 | 1.000 | 0.0 % | 0.0 % | 0.0 % |" in card
     assert "Also, with both classes equally right: 3 pictures of busts, 7 pictures of comics, fingerprint `fff" in card
     assert "Drawings made of 8 of them, neither photo nor generated:" in card

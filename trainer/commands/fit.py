@@ -11,12 +11,15 @@ from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, 
 from trainer.overrides import overridden
 from trainer.printing import print_table
 from trainer.progress import console
-from trainer.recipes import RECIPES, Augmentation, get_recipe
+from trainer.recipe_files import named_recipe
+from trainer.recipes import RECIPES, Augmentation, changed_recipe
 
 
 def fit(
     data: Data,
-    recipe: Annotated[str, typer.Option(help=f"One of {', '.join(RECIPES)}.")],
+    recipe: Annotated[
+        str, typer.Option(help=f"One of {', '.join(RECIPES)}, or a file NAME.toml as 'trainer new' writes it.")
+    ],
     out: Annotated[Path, typer.Option(help="Run folder to create, or to go on with.", metavar="RUN")],
     split: Annotated[
         SplitChoice, typer.Option(help="70/10/10/10 by source and class, or the published single 80/20 cut.")
@@ -68,15 +71,15 @@ def fit(
             min=0, max=256, help="Processes that augment pictures for a GPU, where the recipe augments; 0: two threads."
         ),
     ] = 0,
+    tensorboard: Annotated[
+        bool,
+        typer.Option("--tensorboard", help="Write event files into RUN/tensorboard (extra 'tensorboard')."),
+    ] = False,
     model_version: Annotated[str | None, typer.Option(help="Version of the model; default: today's date.")] = None,
 ) -> None:
     """Fit a recipe on folders of faces; write RUN with the model, its figures and plots."""
-    from trainer.fit import fit as run_fit
-    from trainer.run import Run
-    from trainer.start import FitOptions
-
-    chosen = get_recipe(
-        recipe,
+    chosen = changed_recipe(
+        named_recipe(recipe),
         augmentation=augment,
         epochs=epochs,
         batch_size=batch_size,
@@ -86,6 +89,13 @@ def fit(
         face_margin=face_margin,
     )
     chosen = overridden(chosen, settings or ())
+    from trainer.fit import fit as run_fit
+    from trainer.run import Run
+    from trainer.start import FitOptions
+    from trainer.tensorboard import check_tensorboard
+
+    if tensorboard:
+        check_tensorboard()
     published = split is SplitChoice.AS_PUBLISHED
     options = FitOptions(
         roots=data,
@@ -101,6 +111,7 @@ def fit(
         version=model_version,
         split_seed=split_seed,
         workers=workers,
+        tensorboard=tensorboard,
         outliers=tuple(outliers or ()),
     )
     try:

@@ -1,0 +1,75 @@
+"""Recipe files: a recipe's name and what is to be otherwise, as TOML.
+
+recipe = "residual-cnn"
+epochs = 12
+
+[reencoding]
+shrink = 0.3
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from service.contract.payload import read_bounded
+from service.contract.refusals import TooManyBytes
+from trainer.overrides import overridden
+from trainer.recipes import RECIPES, Recipe, RecipeError, get_recipe
+
+SUFFIX: Final = ".toml"
+_KEY: Final = "recipe"
+_LARGEST: Final = 64 * 1024
+
+
+def named_recipe(name: str) -> Recipe:
+    """Return a recipe by its name, or by the name of its file.
+
+    Raises:
+        RecipeError: there is none, or as :func:`read_recipe`.
+    """
+    return read_recipe(Path(name)) if name.lower().endswith(SUFFIX) else get_recipe(name)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Return the recipe that a file describes.
+
+    Raises:
+        RecipeError: it cannot be read, is not TOML, or a key or its value is wrong; the message names the key.
+    """
+    try:
+        return recipe_of(tomllib.loads(read_bounded(path, _LARGEST).decode("utf-8")))
+    except OSError as error:
+        raise RecipeError(f"recipe file '{path}' cannot be read: {error.strerror}") from None
+    except TooManyBytes as error:
+        raise RecipeError(f"recipe file '{path}': {error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"recipe file '{path}' is not TOML: {error}") from None
+    except RecipeError as error:
+        raise RecipeError(f"recipe file '{path}': {error}") from None
+
+
+def recipe_of(values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that the values of a file describe.
+
+    Raises:
+        RecipeError: as :func:`read_recipe`.
+    """
+    name = values.get(_KEY)
+    if name is None:
+        raise RecipeError(f"key '{_KEY}' is missing: one of {', '.join(RECIPES)}")
+    if not isinstance(name, str) or name not in RECIPES:
+        raise RecipeError(f"key '{_KEY}' is {name!r}, not one of {', '.join(RECIPES)}")
+    return overridden(RECIPES[name], list(_assignments({key: value for key, value in values.items() if key != _KEY})))
+
+
+def _assignments(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _assignments(value, f"{prefix}{key}.")
+            continue
+        try:
+            yield f"{prefix}{key}={json.dumps(value)}"
+        except (TypeError, ValueError):  # a date, or no finite number
+            raise RecipeError(f"setting '{prefix}{key}' cannot be {value}") from None
