@@ -37,7 +37,7 @@ def overlay(payload: bytes, limits: Limits, exif_policy: ExifPolicy, evidence: E
     laid = colours.resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BICUBIC)
     shown.paste(laid, (left, top), laid)
     buffer = io.BytesIO()
-    shown.save(buffer, "PNG")
+    shown.save(buffer, "PNG", compress_level=1)  # it is looked at once
     return buffer.getvalue()
 
 

@@ -6,6 +6,7 @@ from tests.bench import (
     faces_cost,
     finder_rates,
     models_cost,
+    people,
     pipeline_rate,
     request_cost,
     score_rate,
@@ -19,6 +20,7 @@ if __name__ == "__main__":
     side_by_side.main([])
     memory.main()
     score_rate.main()
+    people.main()
     cuda_rate.main()
     faces_cost.main()
     finder_rates.main([])
