@@ -87,7 +87,7 @@ class Arrivals:
         if self._kept + count > self._most_kept:
             raise RequestError(
                 "overloaded",
-                f"requests with several pictures hold {self._kept} bytes of the limit of {self._most_kept}",
+                f"what is being looked at holds {self._kept} bytes of the limit of {self._most_kept}",
                 {"Retry-After": "1"},
             )
         self._kept += count

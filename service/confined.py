@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -9,10 +11,29 @@ _PACKAGES: Final = Path(__file__).resolve().parents[1]
 _OPEN_FILES: Final = 16
 
 
+def command(module: str) -> list[str]:
+    """Return what starts such a process; code that lies in the current folder has no part in it."""
+    return [sys.executable, "-P", "-m", module]
+
+
 def environment() -> dict[str, str]:
     """Return what such a process needs of this one's: to find its packages, and no key or address of a collector."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")}
-    return kept | {"PYTHONPATH": os.pathsep.join((str(_PACKAGES), os.environ.get("PYTHONPATH", "")))}
+    places = [str(_PACKAGES), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return kept | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, places))}
+
+
+@contextmanager
+def nowhere() -> Iterator[int]:
+    """Yield what such a process gets for its standard error: the library's noise would break the log.
+
+    It is open for reading alone, so that not even nothing is opened for writing.
+    """
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def confine(memory: int, processor_s: int | None = None) -> None:

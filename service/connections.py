@@ -151,6 +151,13 @@ class Connection(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection on; it is no longer this protocol's."""
+        if self._busy or self.pipeline:  # its end would be told to the other protocol, and the answer never end
+            self.cut()
+            return
+        body = {b"content-length", b"transfer-encoding"} & {name for name, _ in self.headers}
+        if body:
+            self._refuse("bad_request", f"a WebSocket begins without a body, and there is {body.pop().decode()}")
+            return
         self._forget()
         self._cancel_stall()
         super().handle_websocket_upgrade()

@@ -50,7 +50,8 @@ ERROR_CODES: dict[str, ErrorCode] = {
     "body_timeout": ErrorCode(
         408,
         "Body too slow",
-        "The body took over `SERVICE_BODY_TIMEOUT_S`, or gave way to others (`SERVICE_MAX_BUFFERED_MIB`).",
+        "The body took over `SERVICE_BODY_TIMEOUT_S` (a video `SERVICE_VIDEO_BODY_TIMEOUT_S`), or gave way to others "
+        "(`SERVICE_MAX_BUFFERED_MIB`).",
     ),
     "header_timeout": ErrorCode(408, "Headers too slow", "The headers did not end within `SERVICE_HEADER_TIMEOUT_S`."),
     "headers_too_large": ErrorCode(431, "Headers too large", "Request line and headers have over 64 KiB."),
@@ -80,7 +81,7 @@ ERROR_CODES: dict[str, ErrorCode] = {
         422, "Video too long", "It lasts over `SERVICE_MAX_VIDEO_S`, or has over `SERVICE_MAX_VIDEO_FRAMES` frames."
     ),
     "no_frames": ErrorCode(422, "No video in it", "The file holds no frames: sound alone, or nothing."),
-    "corrupt_video": ErrorCode(422, "Corrupt video", "No frame of it can be decoded."),
+    "corrupt_video": ErrorCode(422, "Corrupt video", "No frame of it can be decoded within the decoder's bounds."),
     "video_unavailable": ErrorCode(501, "Videos are not read here", "The extra `video` is not installed."),
     "image_too_small": ErrorCode(422, "Picture too small", "A side is shorter than `SERVICE_MIN_SIDE`."),
     "animated_image": ErrorCode(

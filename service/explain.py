@@ -8,23 +8,24 @@ from fastapi import APIRouter, Request, Response
 
 from service.answers import scored_prediction
 from service.contract.evidence import Evidence, from_map, from_occlusion, occluded
+from service.departure import while_connected
 from service.direct import DirectRoute
 from service.errors import RequestError
 from service.overlay import overlay
 from service.schemas import OF_TENSORS, OF_VIDEOS, Explanation, problems
 from service.scoring import Scored, Scorer
-from service.single import PICTURE_BODY, read_payload, scored_for
-from service.state import state_of
+from service.single import PICTURE_BODY, read_payload
+from service.state import State, state_of
 from service.tickets import Ticket
 
 router = APIRouter()
-Shape = Literal["json", "png"]
+Format = Literal["json", "png"]
 _PARAMETER = {
     "name": "format",
     "in": "query",
     "required": False,
     "description": "`json`: the numbers; `png`: the picture with them drawn over it, at most 1024 pixels a side.",
-    "schema": {"type": "string", "enum": list(get_args(Shape)), "default": "json"},
+    "schema": {"type": "string", "enum": list(get_args(Format)), "default": "json"},
 }
 
 
@@ -36,18 +37,11 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 async def explain(request: Request) -> Response:
     """Score one picture as `/predict` does, and tell what each part of it said for fake or for real."""
     state = state_of(request)
-    scorer, shape = state.ready_scorer(), _shape(request)
+    scorer, wanted = state.ready_scorer(), _format(request)
     with state.permit(scorer):
         payload = await read_payload(request, state)
         with state.arrivals.keep(len(payload)):
-            ticket, scored = await scored_for(request, state, scorer, payload)
-            evidence = await _evidence(scorer, ticket, scored)
-            if shape == "png":
-                spec, limits = scorer.engine.spec, state.settings.limits
-                picture = await asyncio.to_thread(overlay, payload, limits, spec.exif_policy, evidence)
-                return Response(picture, media_type="image/png")
-    answer = scored_prediction(scored, scorer) | {"evidence": evidence_fields(evidence)}
-    return Response(json.dumps(answer, separators=(",", ":"), allow_nan=False), media_type="application/json")
+            return await while_connected(request, _answer(state, scorer, payload, wanted))
 
 
 router.add_api_route(
@@ -77,19 +71,39 @@ def evidence_fields(evidence: Evidence) -> dict[str, Any]:
     }
 
 
+async def _answer(state: State, scorer: Scorer, payload: bytes, wanted: Format) -> Response:
+    """Score a picture, look at it once more, and say or draw what was found; all of it within one deadline."""
+    deadline_s = state.settings.deadline_s
+    try:
+        async with asyncio.timeout(deadline_s):
+            ticket = scorer.submit(payload)
+            state.count_queue(scorer)
+            scored = await scorer.score(ticket)
+            state.observe(scored)
+            evidence = await _evidence(scorer, ticket, scored)
+            if wanted == "png":
+                spec, limits = scorer.engine.spec, state.settings.limits
+                drawn = await scorer.run(lambda: overlay(payload, limits, spec.exif_policy, evidence))
+                return Response(drawn, media_type="image/png")
+    except TimeoutError:
+        raise RequestError("deadline_exceeded", f"no answer within the limit of {deadline_s:g} s") from None
+    answer = scored_prediction(scored, scorer) | {"evidence": evidence_fields(evidence)}
+    return Response(json.dumps(answer, separators=(",", ":"), allow_nan=False), media_type="application/json")
+
+
 async def _evidence(scorer: Scorer, ticket: Ticket, scored: Scored) -> Evidence:
     """Look once more at what decided the verdict."""
     engine, index = scorer.engine, scored.judgement.look
     tensor, box = ticket.prepared.tensors[index], ticket.prepared.looks[index].box
     if engine.evidence_size:
-        (values,) = await asyncio.to_thread(engine.evidence, tensor[None])
+        (values,) = await scorer.run(lambda: engine.evidence(tensor[None]))
         return from_map(values, engine.spec, box)
-    variants = await asyncio.to_thread(occluded, tensor)
+    variants = await scorer.run(lambda: occluded(tensor))
     return from_occlusion(await scorer.logits(ticket, variants), engine.spec, box)
 
 
-def _shape(request: Request) -> Shape:
+def _format(request: Request) -> Format:
     given = request.query_params.get("format", "json")
-    if given not in get_args(Shape):
-        raise RequestError("invalid_parameter", f"format is {given[:40]!r}, not {' or '.join(get_args(Shape))}")
+    if given not in get_args(Format):
+        raise RequestError("invalid_parameter", f"format is {given[:40]!r}, not {' or '.join(get_args(Format))}")
     return "png" if given == "png" else "json"

@@ -35,7 +35,8 @@ def check_graph(session: ort.InferenceSession, spec: ModelSpec) -> tuple[int, in
     rows, columns = found.shape[1:3]
     for side in (rows, columns):
         if not isinstance(side, int) or not 1 <= side <= max(spec.input_height, spec.input_width):
-            raise ModelFileError(f"the graph's '{EVIDENCE}' has shape {found.shape}, whose sides are not fixed")
+            shape = f"the graph's '{EVIDENCE}' has shape {found.shape}"
+            raise ModelFileError(f"{shape}: its sides are not fixed, or beyond those of the input")
     if spec.output_kind != "softmax":
         raise ModelFileError(f"the graph's '{EVIDENCE}' does not go with output_kind '{spec.output_kind}'")
     return rows, columns

@@ -33,7 +33,10 @@ class Guard:
         if scope["type"] != "lifespan" and keys is not None and not is_open(scope["path"]):
             given = _given(scope)
             carried = given[: len(_SCHEME)].lower() == _SCHEME
-            scope["client_name"] = keys.holder(given[len(_SCHEME) :].strip()) if carried else None
+            key = given[len(_SCHEME) :].strip()
+            scope["client_name"] = keys.holder(key) if carried else None
+            # For who stays: keys may change meanwhile.
+            scope["is_let_in"] = lambda: self._state.keys is None or self._state.keys.holder(key) is not None
             if scope["client_name"] is None:
                 detail = "the API key is not known here" if carried else "send an API key: Authorization: Bearer KEY"
                 response = refuse(scope, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})

@@ -13,6 +13,7 @@ from service.contract.image import sniff
 from service.contract.refusals import ImageError
 from service.errors import RequestError
 from service.form import FIELD, Form
+from service.video.limits import HEAD, container_of
 
 # Boundaries and part headers around the picture; and around each of several.
 _MULTIPART_OVERHEAD = 16 * 1024
@@ -122,7 +123,8 @@ def check_payload(payload: bytes, max_bytes: int) -> None:
     try:
         sniff(payload[:12])
     except ImageError as error:
-        raise RequestError(error.code, str(error)) from None
+        video = "; a video goes to /predict/video" if container_of(payload[:HEAD]) else ""
+        raise RequestError(error.code, f"{error}{video}") from None
 
 
 def _form(options: dict[bytes, bytes], most_parts: int, wanted: str) -> Form:

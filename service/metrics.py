@@ -34,6 +34,7 @@ class Metrics:
             another model.
         in_flight: predictions under way.
         queue: pictures that wait for a thread or a run.
+        videos: verdicts on videos, by name.
         streams: cameras that are being answered.
         stream_frames: their frames: received, and of these dropped for newer ones.
         reloads: model files that were looked at on SIGHUP or by polling, by outcome.
@@ -80,6 +81,9 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.videos = Counter("service_videos", "Verdicts on videos by name.", ("verdict",), registry=registry)
+        for verdict in ("real", "fake", "uncertain"):
+            self.videos.labels(verdict)
         self.streams = Gauge(
             "service_streams", "Cameras that are being answered.", registry=registry, multiprocess_mode="livesum"
         )

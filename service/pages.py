@@ -31,13 +31,13 @@ _HEADERS: Final = {
 }
 
 
-@router.get("/", include_in_schema=False)
+@router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 async def index(request: Request) -> Response:
     """Answer with the page."""
     return _file(request, "index.html")
 
 
-@router.get("/page/{name}", include_in_schema=False)
+@router.api_route("/page/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 async def part(request: Request) -> Response:
     """Answer with a part of the page."""
     return _file(request, request.path_params["name"])

@@ -20,7 +20,7 @@ async def predict(request: Request) -> Response:
     scorer = state.ready_scorer()
     with state.permit(scorer):
         # Not by a name of its own, which would keep the bytes until the answer is written.
-        _, scored = await scored_for(request, state, scorer, await read_payload(request, state))
+        scored = await scored_for(request, state, scorer, await read_payload(request, state))
     body = json.dumps(scored_prediction(scored, scorer), separators=(",", ":"), allow_nan=False)
     return Response(body, headers={"Server-Timing": _server_timing(scored)}, media_type="application/json")
 

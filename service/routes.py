@@ -5,16 +5,28 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service import batch, explain, footage, pages, prediction, stream
+from service import batch, explain, pages, predict_video, prediction, stream
 from service.contract.faces import FINDER
 from service.engine import Engine
 from service.errors import RequestError
-from service.schemas import FaceFacts, Health, InputFacts, LimitValues, ModelFacts, Threads, ThresholdValues, problems
+from service.provenance import credentials
+from service.schemas import (
+    Abilities,
+    FaceFacts,
+    Health,
+    InputFacts,
+    LimitValues,
+    ModelFacts,
+    Threads,
+    ThresholdValues,
+    problems,
+)
 from service.state import state_of
 from service.v2 import routes as v2
+from service.video import frames
 
 router = APIRouter()
-for _module in (prediction, batch, explain, footage, stream, pages, v2):
+for _module in (prediction, batch, explain, predict_video, stream, pages, v2):
     router.routes += _module.router.routes
 
 
@@ -86,6 +98,7 @@ async def model(request: Request) -> ModelFacts:
             inference=engine.threads,
             batches_in_flight=capacity.batches_in_flight,
         ),
+        abilities=Abilities(video=frames.available(), content_credentials=credentials.available()),
         limits=LimitValues.model_validate(settings.model_dump() | {"max_queue": capacity.max_queue}),
     )
 

@@ -9,7 +9,6 @@ from service.contract.faces import FaceMode
 from service.contract.reasons import REASONS, Reason
 from service.contract.spec import Precision
 from service.errors import ERROR_CODES, MEDIA_TYPE
-from service.video.reasons import VIDEO_REASONS, VideoReason
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -69,11 +68,11 @@ class Box(BaseModel):
     height: Annotated[int, Field(ge=1)]
 
 
-_Verdict = Annotated[
+VerdictField = Annotated[
     Literal["real", "fake", "uncertain"],
     Field(description="`uncertain` where P(fake) lies between the two thresholds, or a reason forbids a verdict."),
 ]
-_Confidence = Annotated[
+ConfidenceField = Annotated[
     Probability,
     Field(description="Calibrated probability of the class the verdict names; the larger one for `uncertain`."),
 ]
@@ -87,8 +86,8 @@ class FoundFace(BaseModel):
 
     box: Box
     score: Annotated[Probability, Field(description="How sure the finder is that this is a face.")]
-    verdict: _Verdict | None = None
-    confidence: _Confidence | None = None
+    verdict: VerdictField | None = None
+    confidence: ConfidenceField | None = None
     probabilities: Probabilities | None = None
     reasons: Annotated[list[Reason] | None, Field(description="As the picture's, of this face alone.")] = None
 
@@ -151,8 +150,8 @@ class Prediction(BaseModel):
             }
         }
     )
-    verdict: _Verdict
-    confidence: _Confidence
+    verdict: VerdictField
+    confidence: ConfidenceField
     probabilities: Probabilities
     thresholds: ThresholdValues
     faces: Annotated[
@@ -199,88 +198,6 @@ class Explanation(Prediction):
     """The answer to one picture, and what each part of it said."""
 
     evidence: EvidenceMap
-
-
-class Interval(BaseModel):
-    """Of P(fake), 95 %: where its median over the frames lies."""
-
-    low: Probability
-    high: Probability
-
-
-_INTERVAL = Annotated[
-    Interval | None, Field(description="Of P(fake) over the frames; not there where under 6 could be judged.")
-]
-_VIDEO_REASONS = Field(
-    description=" ".join(f"`{name}`: {meaning}" for name, meaning in VIDEO_REASONS.items()),
-)
-
-
-class TrackedFace(FoundFace):
-    """One face in one frame, judged by itself, and which of the video's faces it is."""
-
-    track: Annotated[int, Field(ge=0)]
-
-
-class VideoFrame(BaseModel):
-    """One frame that was looked at: its number and time in the video, and the faces in it, largest first."""
-
-    frame: Annotated[int, Field(ge=0)]
-    time_s: Annotated[float, Field(ge=0)]
-    faces: list[TrackedFace]
-
-
-class FaceTrack(BaseModel):
-    """One face, followed: its verdict is that of the median P(fake) over the frames in which it could be judged."""
-
-    track: Annotated[int, Field(ge=0)]
-    verdict: _Verdict
-    confidence: _Confidence
-    probabilities: Probabilities
-    interval: _INTERVAL
-    reasons: Annotated[list[VideoReason], _VIDEO_REASONS]
-    frames: Annotated[int, Field(ge=1, description="Sampled frames in which it was seen.")]
-    judged: Annotated[int, Field(ge=0, description="Of these, in which it could be judged.")]
-    from_s: Annotated[float, Field(ge=0)]
-    to_s: Annotated[float, Field(ge=0)]
-
-
-class VideoFacts(BaseModel):
-    """What the file is: durations by its frames' own times and as its header has it, and how much could be read."""
-
-    format: Literal["MP4", "MOV", "WEBM", "MKV"]
-    codec: str
-    width: int
-    height: int
-    duration_s: float
-    declared_duration_s: float | None
-    frames: int
-    sampled: Annotated[int, Field(ge=1, description="Frames that were looked at.")]
-    unreadable: Annotated[int, Field(ge=0, description="Frames that should have been, and cannot be decoded.")]
-    complete: Annotated[bool, Field(description="Whether the file could be read to the end that it announces.")]
-    sha256: Sha256
-
-
-class TotalMs(BaseModel):
-    """Milliseconds from the video's last byte to its verdict."""
-
-    total: float
-
-
-class VideoPrediction(BaseModel):
-    """The answer to one video: that of its most fake face, each face's, and each frame's."""
-
-    verdict: _Verdict
-    confidence: _Confidence
-    probabilities: Probabilities
-    interval: _INTERVAL
-    thresholds: ThresholdValues
-    reasons: Annotated[list[VideoReason], _VIDEO_REASONS]
-    tracks: list[FaceTrack]
-    frames: list[VideoFrame]
-    video: VideoFacts
-    model: ModelIdentity
-    timings_ms: TotalMs
 
 
 class Health(BaseModel):
@@ -362,6 +279,13 @@ class Threads(BaseModel):
     batches_in_flight: int
 
 
+class Abilities(BaseModel):
+    """What this service can do beyond pictures: whether the extras `video` and `provenance` are installed."""
+
+    video: bool
+    content_credentials: bool
+
+
 class ModelFacts(BaseModel):
     """Which model is loaded, where it really runs, and within which limits."""
 
@@ -385,6 +309,7 @@ class ModelFacts(BaseModel):
     commit: str
     execution_provider: str
     threads: Threads
+    abilities: Abilities
     limits: LimitValues
 
 

@@ -6,10 +6,11 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +28,13 @@ from service.errors import RequestError
 from service.metrics import Metrics
 from service.provenance.facts import Provenance
 from service.settings import Capacity
-from service.tickets import ImageFacts, Payload, Stage, Ticket
+from service.tickets import Errand, ImageFacts, Payload, Stage, Ticket
 
 # Weight of the newest picture in the running mean from which Retry-After is computed.
 _NEWEST = 0.05
 _PATIENCE_S = 2.0
 _PROBE_S = 1.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Scorer:
         self.policy = policy
         self._limits = limits
         self._capacity = capacity
-        self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
+        self._queue: SimpleQueue[Ticket | Errand | None] = SimpleQueue()
         self._batcher = Batcher(
             self._infer,
             capacity.max_batch,
@@ -122,19 +124,22 @@ class Scorer:
     def _full(self) -> bool:
         return self.waiting >= self._capacity.max_queue
 
-    async def submit_when_room(self, payload: Payload, since: float, policy: FacePolicy | None = None) -> Ticket:
+    async def submit_when_room(
+        self, payload: Payload, since: float, policy: FacePolicy | None = None, patience_s: float | None = None
+    ) -> Ticket:
         """Queue one picture as soon as there is room, as whoever sends several in one request waits for.
 
         Args:
             payload: of the picture.
             since: when the request came, by the loop's time: all of its pictures wait until its deadline.
             policy: as for :meth:`submit`.
+            patience_s: from then on, seconds; default: the deadline of a picture.
 
         Raises:
             RequestError: there was none until then.
         """
         loop = asyncio.get_running_loop()
-        end = since + self._capacity.deadline_s
+        end = since + (self._capacity.deadline_s if patience_s is None else patience_s)
         while self._full and loop.time() < end:
             place = loop.create_future()
             self._in_line.append(place)
@@ -201,6 +206,39 @@ class Scorer:
         self._queue.put(more)
         return await self._settled(more)
 
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do something else about a picture that has been scored, on a thread that decodes, once it is its turn.
+
+        Args:
+            work: what to call; must not be long.
+
+        Raises:
+            RequestError: the queue is full.
+            Exception: what the work raises.
+        """
+        self.check_room()
+        errand = Errand(work, asyncio.get_running_loop())
+        self._open += 1
+        self._queue.put(errand)
+        try:
+            found: T = await errand.result
+            return found
+        finally:
+            errand.unwanted = True
+            self._open -= 1
+            self._call_next()
+
+    async def origin(self, payload: bytes, container: str) -> dict[str, Any] | None:
+        """Return what a file that is no picture says of where it comes from; None where nobody asks.
+
+        Args:
+            payload: of the file.
+            container: as :func:`service.video.limits.container_of` names it.
+        """
+        if self._provenance is None:
+            return None
+        return await asyncio.to_thread(self._provenance.of_container, payload, container)
+
     async def _settled(self, ticket: Ticket) -> NDArray[np.float32]:
         deadline_s = self._capacity.deadline_s
         late = RequestError("deadline_exceeded", f"no verdict within the limit of {deadline_s:g} s")
@@ -243,6 +281,12 @@ class Scorer:
 
     def _work(self) -> None:
         while (ticket := self._queue.get()) is not None:
+            if isinstance(ticket, Errand):
+                with self._busy():
+                    if not ticket.unwanted:
+                        ticket.run()
+                del ticket
+                continue
             try:
                 if not ticket.unwanted:
                     if not ticket.is_prepared:

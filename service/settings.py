@@ -160,10 +160,13 @@ class Settings(ModelOptions):
     max_videos: Annotated[
         int, Field(ge=1, le=1000, description="Videos that each worker reads at once; one more gets 429.")
     ] = 1
+    video_body_timeout_s: Annotated[
+        float, Field(gt=0, le=86_400, description="Seconds for a video to arrive; a slower one gets 408.")
+    ] = 60.0
     max_streams: Annotated[
         int,
         Field(ge=1, le=10_000, description="Cameras (/stream) that each worker answers at once; one more gets 429."),
-    ] = 16
+    ] = 8
     stream_idle_s: Annotated[
         float, Field(gt=0, le=3600, description="Seconds without a frame after which a camera's connection is closed.")
     ] = 30.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from service.errors import RequestError
+from service.departure import while_connected
 from service.scoring import Scored, Scorer
 from service.tickets import Payload
 
@@ -25,16 +25,7 @@ async def score_all(
     Raises:
         RequestError: the client left.
     """
-    work = asyncio.ensure_future(_scored(scorer, payloads))
-    leaving = asyncio.create_task(departure(request))
-    try:
-        await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise RequestError("client_disconnected", "the client left before its answer")
-        return work.result()
-    finally:
-        leaving.cancel()
-        work.cancel()
+    return await while_connected(request, _scored(scorer, payloads))
 
 
 async def _scored(scorer: Scorer, payloads: Sequence[Payload | Exception]) -> list[Scored | Exception]:
@@ -50,9 +41,3 @@ async def _scored(scorer: Scorer, payloads: Sequence[Payload | Exception]) -> li
                 return error
 
     return await asyncio.gather(*(one(payload) for payload in payloads))
-
-
-async def departure(request: Request) -> None:
-    """Wait for the client to close the connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -25,7 +25,7 @@ def file_body(kind: str) -> dict[str, Any]:
 PICTURE_BODY = file_body("image")
 
 
-async def scored_for(request: Request, state: State, scorer: Scorer, payload: bytes) -> tuple[Ticket, Scored]:
+async def scored_for(request: Request, state: State, scorer: Scorer, payload: bytes) -> Scored:
     """Score the one picture of a request, as long as its client waits, and count it.
 
     Raises:
@@ -40,7 +40,7 @@ async def scored_for(request: Request, state: State, scorer: Scorer, payload: by
     finally:
         departure.cancel()
     state.record(scored)
-    return ticket, scored
+    return scored
 
 
 async def read_payload(request: Request, state: State) -> bytes:

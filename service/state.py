@@ -45,7 +45,7 @@ class State:
         self.videos = 0
         self.streams = 0
         most = settings.max_buffered_mib * 1024 * 1024
-        self.arrivals = Arrivals(most, max(most // 2, settings.max_request_bytes))
+        self.arrivals = Arrivals(most, max(most // 2, settings.max_request_bytes, settings.max_video_bytes))
 
     def serve(self, engine: Engine) -> None:
         """Answer with this model from now on; requests that were admitted before keep theirs."""
@@ -111,9 +111,8 @@ class State:
         finally:
             self._count(scorer, -1)
 
-    @contextmanager
-    def video_permit(self) -> Iterator[None]:
-        """Admit one video, without waiting.
+    def check_videos(self) -> None:
+        """Refuse one more video where there is no room for it.
 
         Raises:
             RequestError: ``max_videos`` are under way.
@@ -122,6 +121,15 @@ class State:
         if self.videos >= limit:
             detail = f"{self.videos} videos are being read, which is the limit of {limit} (SERVICE_MAX_VIDEOS)"
             raise RequestError("overloaded", detail, {"Retry-After": str(_A_VIDEO_S)})
+
+    @contextmanager
+    def video_permit(self) -> Iterator[None]:
+        """Admit one video, without waiting.
+
+        Raises:
+            RequestError: ``max_videos`` are under way.
+        """
+        self.check_videos()
         self.videos += 1
         try:
             yield
@@ -155,14 +163,18 @@ class State:
 
     def record(self, scored: Scored) -> None:
         """Count an answered picture, and trace its stages."""
+        self.observe(scored)
         judgement, metrics = scored.judgement, self.metrics
         metrics.verdicts.labels(judgement.verdict.verdict).inc()
         metrics.fake_probability.observe(judgement.verdict.p_fake)
         metrics.faces.observe(len(judgement.faces))
         for reason in judgement.reasons:
             metrics.reasons.labels(reason).inc()
+
+    def observe(self, scored: Scored) -> None:
+        """Trace the stages alone: of what would drown the pictures that verdicts are counted of, as cameras would."""
         for stage, milliseconds in scored.timings_ms.items():
-            metrics.stages[stage].observe(milliseconds / 1000)
+            self.metrics.stages[stage].observe(milliseconds / 1000)
         telemetry.record(scored.stages)
 
     def count_queue(self, scorer: Scorer) -> None:

@@ -23,8 +23,8 @@ from service.state import State
 
 router = APIRouter()
 _log = logging.getLogger(__name__)
-# Close codes (RFC 6455, 7.4.1): the service goes away; nothing came for too long.
-_GOING_AWAY, _IDLE = 1001, 1008
+# Close codes (RFC 6455, 7.4.1): the service goes away; nothing came for too long, or the key is no longer known.
+_GOING_AWAY, _POLICY = 1001, 1008
 _LOOK_S = 0.5
 
 
@@ -77,6 +77,10 @@ async def stream(socket: WebSocket) -> None:
         await socket.send_denial_response(refuse(socket.scope, error.code, error.detail, error.headers))
 
 
+def _anybody() -> bool:
+    return True
+
+
 def _chosen(socket: WebSocket) -> str | None:
     """Return the subprotocol to answer with: a browser that carries its key in one expects another back."""
     return "faces" if "faces" in socket.scope.get("subprotocols", ()) else None
@@ -94,6 +98,8 @@ async def _answer_all(socket: WebSocket, state: State, newest: Newest) -> None:
                 waiting.cancel()
             if receiving.done():
                 return receiving.result()
+            if not socket.scope.get("is_let_in", _anybody)():
+                return await socket.close(_POLICY, "the API key is no longer known here")
             if came.is_set():
                 came.clear()
                 number, payload = newest.take()
@@ -114,7 +120,7 @@ async def _receive(socket: WebSocket, newest: Newest, came: asyncio.Event, state
             async with asyncio.timeout(idle_s):
                 message = await socket.receive()
         except TimeoutError:
-            await socket.close(_IDLE, f"no frame came within the limit of {idle_s:g} s")
+            await socket.close(_POLICY, f"no frame came within the limit of {idle_s:g} s")
             return
         if message["type"] != "websocket.receive":
             return
@@ -137,5 +143,5 @@ async def _verdict(socket: WebSocket, state: State, payload: bytes) -> dict[str,
         code, detail = refusal(error, request_id=request_id)
         state.metrics.refusals.labels(code).inc()
         return {"problem": problem_details(code, detail, request_id)}
-    state.record(scored)
+    state.observe(scored)
     return {"prediction": scored_prediction(scored, scorer)}

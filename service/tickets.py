@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, get_args
 
@@ -152,6 +153,41 @@ class Ticket:
             self._loop.call_soon_threadsafe(callback)
         except RuntimeError:  # the loop is closed: nobody waits any more
             self.unwanted = True
+
+
+class Errand:
+    """Work of another kind on the threads that decode: something about a picture that has been scored.
+
+    Args:
+        work: what a thread is to call.
+        loop: where its result is awaited.
+    """
+
+    __slots__ = ("_loop", "_work", "result", "unwanted")
+
+    def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._work, self._loop = work, loop
+        self.result: asyncio.Future[Any] = loop.create_future()
+        self.unwanted = False
+
+    def run(self) -> None:
+        """Do it, in the thread that it is called from."""
+        value: Any = None
+        failure: Exception | None = None
+        try:
+            value = self._work()
+        except Exception as error:  # whoever waits must learn of it
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._settle, value, failure)
+
+    def _settle(self, value: Any, failure: Exception | None) -> None:
+        if self.result.done():
+            return
+        if failure is not None:
+            self.result.set_exception(failure)
+        else:
+            self.result.set_result(value)
 
 
 class Part:

@@ -108,7 +108,9 @@ def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
         place = place.get(group)
         if not isinstance(place, dict):
             raise RecipeError(f"a recipe has no settings '{name}'; its groups: {', '.join(_groups(settings))}")
-    if last not in place or isinstance(place[last], dict) or name == "name":
+    if isinstance(place.get(last), dict):
+        raise RecipeError(f"setting '{name}' is a group, with {', '.join(place[last])}")
+    if last not in place or name == "name":
         known = (key for key, held in place.items() if not isinstance(held, dict) and key != "name")
         raise RecipeError(f"a recipe has no setting '{name}', only {', '.join(known)}")
     place[last] = value

@@ -81,7 +81,8 @@ HISTORY: Final = Question(
 NEITHER: Final = Question(
     "May drawings, avatars and comics be among them?",
     (
-        Answer("No, or it does not matter", {"drawings": (0.0, "none are made")}),
+        Answer("As the recipe has it", {}),
+        Answer("No: all of its training for photos", {"drawings": (0.0, "none are made")}),
         Answer(
             "Yes, and it should not be sure of them",
             {"drawings": (0.15, "share that is made into drawings, of which both answers are equally right")},

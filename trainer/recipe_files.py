@@ -70,6 +70,6 @@ def _assignments(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _assignments(value, f"{prefix}{key}.")
             continue
         try:
-            yield f"{prefix}{key}={json.dumps(value)}"
+            yield f"{prefix}{key}={json.dumps(value, allow_nan=False)}"
         except (TypeError, ValueError):  # a date, or no finite number
             raise RecipeError(f"setting '{prefix}{key}' cannot be {value}") from None

@@ -56,7 +56,7 @@ def flat(row: Row) -> dict[str, Any]:
     """Return a row as the columns of a table, None where there is nothing."""
     image, model, error = row.get("image") or row.get("video", {}), row.get("model", {}), row.get("error", {})
     faces = row.get("tracks", row.get("faces"))
-    probabilities, thresholds = row.get("probabilities", {}), row.get("thresholds", {})
+    probabilities, thresholds = row.get("probabilities") or {}, row.get("thresholds", {})
     return {
         "path": row["path"],
         "verdict": row.get("verdict"),

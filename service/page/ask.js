@@ -1,6 +1,6 @@
 // Ask: one file to the service and back, asked again where that is what it says.
 const PATIENCE = 5;
-const AGAIN = new Set([429, 502, 503, 504]);
+const AGAIN = new Set([429, 502, 503]);
 let key = sessionStorage.getItem("key") ?? "";
 
 export const hasKey = () => key !== "";
@@ -21,7 +21,7 @@ export async function ask(path, file, opened = null) {
   for (let tries = 1; ; tries++) {
     let answer = await once(path, { method: "POST", body });
     if (opened && answer.value) answer = opened(answer.value);
-    if (!AGAIN.has(answer.status) || tries === PATIENCE) return answer;
+    if (!AGAIN.has(answer.status) || tries === PATIENCE || path === "predict/video") return answer;
     await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(answer.retryAfter || 2 ** (tries - 1), 10)));
   }
 }
@@ -48,7 +48,7 @@ async function once(path, options) {
 
 export function curl(item) {
   const address = new URL(item.video ? "predict/video" : "predict", document.baseURI).href;
-  const name = item.file.name.replaceAll("'", "'\\''").replaceAll('"', '\\"');
+  const name = item.file.name.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("'", "'\\''");
   const quoted = /["\\;,]/.test(item.file.name) ? `file=@"${name}"` : `file=@${name}`;
   const header = key ? ` -H "Authorization: Bearer $KEY"` : "";
   return `curl${header} -F '${quoted}' '${address}'`;

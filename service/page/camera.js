@@ -3,9 +3,9 @@ import { protocols } from "./ask.js";
 import { $, h } from "./dom.js";
 import { box } from "./picture.js";
 import { scale } from "./result.js";
-import { REASONS, VERDICTS, inWords } from "./words.js";
+import { REASONS, VERDICTS, chance, inWords } from "./words.js";
 
-const LONGEST = 640, QUALITY = 0.85, STEADY = 9;
+const LONGEST = 640, QUALITY = 0.85, STEADY = 9, SPOKEN_MS = 3000;
 let stop = () => {};
 
 export async function open(take) {
@@ -35,6 +35,7 @@ export async function open(take) {
   if (!open) return stop();
   video.srcObject = media;
   await video.play();
+  if (!open) return stop();
   $("shoot").disabled = false;
   $("shoot").onclick = async () => {
     const blob = await shot(video, Infinity, 0.95);
@@ -43,8 +44,6 @@ export async function open(take) {
   };
   socket = live(video, () => open);
 }
-
-export const close = () => stop();
 
 function live(video, goesOn) {
   const address = new URL("stream", document.baseURI);
@@ -70,7 +69,7 @@ function live(video, goesOn) {
     $("live-rate").textContent = `${seconds ? ((spans.length - 1) / seconds).toFixed(0) : "–"} frames a second, ${delays[delays.length >> 1].toFixed(0)} ms from frame to answer`;
     requestAnimationFrame(next);
   };
-  socket.onclose = ({ code }) => { if (goesOn()) tell(code === 1008 ? "The camera was silent for too long. Close and open it again." : inWords({ code: "gone" })); };
+  socket.onclose = ({ code }) => { if (goesOn()) tell(code === 1008 ? "The camera was silent for too long. Close and open it again." : "The service does not answer, or answers as many cameras as it can. Close this, and open it again in a minute."); };
   return socket;
 }
 
@@ -78,12 +77,19 @@ function show(prediction, recent, video) {
   const ratio = video.videoWidth / prediction.image.width;
   $("live-boxes").setAttribute("viewBox", `0 0 ${video.videoWidth} ${video.videoHeight}`);
   $("live-boxes").replaceChildren(...(prediction.faces ?? []).map(({ box: at }) => box({ left: at.left * ratio, top: at.top * ratio, width: at.width * ratio, height: at.height * ratio }, "chosen")));
-  recent.push(prediction.probabilities.fake);
+  const p = chance(prediction);
+  if (p === undefined) recent.length = 0;
+  else recent.push(p);
   if (recent.length > STEADY) recent.shift();
-  const middle = [...recent].sort((a, b) => a - b)[recent.length >> 1];
-  const steady = { ...prediction, probabilities: { real: 1 - middle, fake: middle } };
-  const why = (prediction.reasons ?? []).map((name) => REASONS[name]).join(" ");
-  $("live-verdict").replaceChildren(h("p", { class: `verdict ${prediction.verdict}` }, VERDICTS[prediction.verdict][0]), scale(steady), h("p", { class: "fine" }, why || " "));
+  const why = (prediction.reasons ?? []).filter((name) => name !== "between_thresholds").map((name) => REASONS[name]).join(" ");
+  if (p === undefined) {
+    $("live-verdict").replaceChildren(h("p", { class: "verdict uncertain" }, VERDICTS.uncertain[0]), h("p", { class: "fine" }, why));
+    return tellOnce("uncertain");
+  }
+  const fake = [...recent].sort((a, b) => a - b)[recent.length >> 1], { thresholds } = prediction;
+  const verdict = fake >= thresholds.fake ? "fake" : fake <= thresholds.real ? "real" : "uncertain";
+  $("live-verdict").replaceChildren(h("p", { class: `verdict ${verdict}` }, VERDICTS[verdict][0]), scale({ thresholds, probabilities: { fake } }), h("p", { class: "fine" }, why || " "));
+  tellOnce(verdict);
 }
 
 function shot(video, longest, quality) {
@@ -91,6 +97,14 @@ function shot(video, longest, quality) {
   const canvas = h("canvas", { width: Math.round(video.videoWidth * shrink), height: Math.round(video.videoHeight * shrink) });
   canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", quality));
+}
+
+// To who hears the page: a verdict that has changed, and not every frame of it.
+let told = ["", 0];
+function tellOnce(verdict) {
+  if (verdict === told[0] || performance.now() - told[1] < SPOKEN_MS) return;
+  told = [verdict, performance.now()];
+  $("live-said").textContent = VERDICTS[verdict][0];
 }
 
 const tell = (text) => $("live-verdict").replaceChildren(h("p", {}, text));

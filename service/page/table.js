@@ -1,29 +1,50 @@
-// Table: all files, sorted by what was pressed last, and as CSV.
+// Table: all files, sorted by what was pressed last, and as CSV. A row is made once, so that whoever stands on it stays.
 import { $, h, percent } from "./dom.js";
-import { REASONS, VERDICTS, inWords } from "./words.js";
+import { REASONS, called, chance, inWords } from "./words.js";
 
+const faces = (item) => item.value ? (item.value.tracks ?? item.value.faces ?? []).length : null;
+const why = (item) => item.problem ? inWords(item.problem) : (item.value?.reasons ?? []).map((name) => REASONS[name]).join(" ");
+const word = (item) => item.problem ? "no verdict" : item.value ? called(item) : item.state === "held" ? "waiting for the key" : "…";
+// Heading, what is sorted by (null: at the end, either way), what is shown, and whether it is a number.
 const COLUMNS = [
-  ["File", (item) => item.file.name],
-  ["Verdict", (item) => item.problem ? "no verdict" : item.value ? VERDICTS[item.value.verdict][1] : "…"],
-  ["AI-generated", (item) => item.value ? item.value.probabilities.fake : -1],
-  ["Faces", (item) => item.value ? (item.value.tracks ?? item.value.faces ?? []).length : -1],
-  ["Why", (item) => item.problem ? inWords(item.problem) : (item.value?.reasons ?? []).map((name) => REASONS[name]).join(" ")],
-  ["ms", (item) => item.value ? item.value.timings_ms.total : -1],
+  ["File", (item) => item.file.name, null, false],
+  ["Verdict", word, word, false],
+  ["AI-generated", (item) => chance(item.value) ?? null, (item) => chance(item.value) === undefined ? "" : percent(chance(item.value)), true],
+  ["Faces", faces, (item) => faces(item) ?? "", true],
+  ["Why", (item) => why(item) || null, why, false],
+  ["Time", (item) => item.value?.timings_ms.total ?? null, (item) => item.value ? `${Math.round(item.value.timings_ms.total)} ms` : "", true],
 ];
-let by = null, down = false;
+let by = null, down = false, head = [];
 
-export function render(items, chosen, choose) {
-  $("list").hidden = items.length < 2;
-  const table = $("list").querySelector("table");
-  table.tHead.replaceChildren(h("tr", {}, COLUMNS.map(([title], column) => h("th", { scope: "col", "aria-sort": by === column ? (down ? "descending" : "ascending") : null },
-    h("button", { type: "button", "data-column": column, onclick: () => sort(column, items, chosen, choose) }, title + (by === column ? (down ? " ▾" : " ▴") : ""))))));
-  table.tBodies[0].replaceChildren(...sorted(items).map((item) => row(item, item === chosen, choose)));
+export function setUp(items) {
+  head = COLUMNS.map(([title, , , number], column) => h("button", { type: "button", onclick: () => {
+    [by, down] = [column, by === column ? !down : number];
+    arrange(items);
+  } }, title));
+  $("list").querySelector("thead").replaceChildren(h("tr", {}, head.map((button) => h("th", { scope: "col" }, button))));
 }
 
-function sort(column, ...rest) {
-  [by, down] = [column, by === column ? !down : false];
-  render(...rest);
-  $("list").querySelector(`[data-column="${column}"]`).focus();
+export function add(item, choose) {
+  const name = h("button", { type: "button", class: "name", onclick: () => choose(item, true) }, item.file.name);
+  item.cells = COLUMNS.slice(1).map(([, , , number]) => h("td", { class: number ? "number" : "" }));
+  item.row = h("tr", {}, h("td", {}, name), item.cells);
+  show(item);
+}
+
+export function show(item) {
+  COLUMNS.slice(1).forEach(([, , shown], place) => { item.cells[place].textContent = shown(item); });
+  item.cells[0].className = item.value?.verdict ?? "";
+}
+
+export function arrange(items) {
+  head.forEach((button, column) => {
+    button.textContent = COLUMNS[column][0] + (by === column ? (down ? " ▾" : " ▴") : "");
+    if (by === column) button.parentElement.setAttribute("aria-sort", down ? "descending" : "ascending");
+    else button.parentElement.removeAttribute("aria-sort");
+  });
+  const focused = document.activeElement, rows = $("list").querySelector("tbody");
+  rows.replaceChildren(...sorted(items).map((item) => item.row));
+  if (rows.contains(focused)) focused.focus();
 }
 
 function sorted(items) {
@@ -31,30 +52,20 @@ function sorted(items) {
   const [, of] = COLUMNS[by];
   return [...items].sort((one, other) => {
     const [a, b] = [of(one), of(other)];
+    if (a === null || b === null) return (a === null) - (b === null);
     const order = typeof a === "number" ? a - b : a.localeCompare(b, undefined, { numeric: true });
     return down ? -order : order;
   });
 }
 
-function row(item, current, choose) {
-  const p = item.value?.probabilities.fake;
-  return h("tr", { "aria-current": current ? "true" : null },
-    h("td", {}, h("button", { type: "button", class: "name", onclick: () => choose(item, true) }, item.file.name)),
-    h("td", { class: item.value?.verdict ?? "" }, COLUMNS[1][1](item)),
-    h("td", { class: "number" }, p === undefined ? "" : percent(p)),
-    h("td", { class: "number" }, item.value ? COLUMNS[3][1](item) : ""),
-    h("td", {}, COLUMNS[4][1](item)),
-    h("td", { class: "number" }, item.value ? Math.round(item.value.timings_ms.total) : ""));
-}
-
 export function csv(items) {
-  const head = ["file", "verdict", "confidence", "p_real", "p_fake", "threshold_real", "threshold_fake", "faces", "reasons", "width", "height", "sha256", "model", "model_version", "error_code", "error_detail"];
+  const columns = ["file", "verdict", "confidence", "p_real", "p_fake", "threshold_real", "threshold_fake", "faces", "reasons", "width", "height", "sha256", "model", "model_version", "error_code", "error_detail"];
   const rows = items.map(({ file, value, problem }) => {
     const about = value?.image ?? value?.video ?? {};
-    return [file.name, value?.verdict, value?.confidence, value?.probabilities.real, value?.probabilities.fake, value?.thresholds.real, value?.thresholds.fake,
+    return [file.name, value?.verdict, value?.confidence, value?.probabilities?.real, value?.probabilities?.fake, value?.thresholds.real, value?.thresholds.fake,
       value ? (value.tracks ?? value.faces ?? []).length : "", (value?.reasons ?? []).join(" "), about.width, about.height, about.sha256, value?.model.name, value?.model.version, problem?.code, problem?.detail];
   });
-  return [head, ...rows].map((cells) => cells.map(cell).join(",")).join("\r\n") + "\r\n";
+  return [columns, ...rows].map((cells) => cells.map(cell).join(",")).join("\r\n") + "\r\n";
 }
 
 function cell(value) {

@@ -8,17 +8,32 @@ import io
 import json
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any, Final
 
 from service.confined import confine
 from service.messages import read_message, write_message
 
-_MIME: Final = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+# Of what can carry them.
+MIMES: Final = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "MP4": "video/mp4",
+    "MOV": "video/quicktime",
+}
 # IPTC's digital source types that mean a generative model (C2PA 2.2, 18.15.4).
 _GENERATED: Final = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic")
 _MEMORY: Final = 1024**3
+# Of all pictures that one process reads; then the next one does.
+_PROCESSOR_S: Final = 3600
 _LONGEST: Final = 120
 _MOST: Final = 16
+
+
+def available() -> bool:
+    """Return whether the extra ``provenance`` is installed."""
+    return find_spec("c2pa") is not None
 
 
 def main() -> None:
@@ -27,7 +42,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever the library prints is not an answer
     first, anchors = read_message(sys.stdin.buffer)
     context = _context(anchors.decode() if first["trusts"] else None)
-    confine(_MEMORY)
+    confine(_MEMORY, _PROCESSOR_S)
     while True:
         try:
             asked, payload = read_message(sys.stdin.buffer)
@@ -49,13 +64,13 @@ def read(payload: bytes, file_format: str, context: Any) -> dict[str, Any]:
 
     Args:
         payload: of the picture.
-        file_format: ``JPEG``, ``PNG`` or ``WEBP``.
+        file_format: of :data:`MIMES`.
         context: how they are checked.
     """
     import c2pa
 
     try:
-        with c2pa.Reader(_MIME[file_format], io.BytesIO(payload), context=context) as reader:
+        with c2pa.Reader(MIMES[file_format], io.BytesIO(payload), context=context) as reader:
             return summary(json.loads(reader.json()))
     except (c2pa.C2paError, ValueError, MemoryError, AttributeError, TypeError) as error:
         if "ManifestNotFound" in type(error).__name__ + str(error):

@@ -2,19 +2,20 @@
 
 import logging
 import subprocess
-import sys
 import threading
-from importlib.util import find_spec
-from typing import IO, Any, Final
+from typing import Any, Final, TypeVar
 
-from service.confined import environment
+from service.confined import command, environment, nowhere
 from service.contract.exif import camera
 from service.contract.image import DecodedImage
 from service.messages import read_message, write_message
+from service.provenance import credentials
 
 _log = logging.getLogger(__name__)
 # For one picture; the start of the process is in it now and then.
 _PATIENCE_S: Final = 3.0
+# For others' pictures to be done, one after the other.
+_TURN_S: Final = 0.5
 # In every picture that carries a manifest: a JUMBF box, and the label of the store in it (ISO 19566-5, C2PA 2.2, 11.1).
 _BOX, _LABEL = b"jumb", b"c2pa"
 _FAILED: Final[dict[str, Any]] = {"present": True, "checked": False, "problems": ["reader_failed"]}
@@ -32,7 +33,7 @@ class Provenance:
 
     def __init__(self, anchors: str | None = None) -> None:
         self._anchors = anchors
-        self._installed = find_spec("c2pa") is not None
+        self._installed = credentials.available()
         self._lock = threading.Lock()
         self._reader: subprocess.Popen[bytes] | None = None
 
@@ -46,30 +47,48 @@ class Provenance:
         found = {"content_credentials": self._credentials(payload, image.format)}
         return found | ({"camera": said} if (said := camera(image.exif)) else {})
 
+    def of_container(self, payload: bytes, container: str) -> dict[str, Any]:
+        """Return the same of a file of another kind, without a camera.
+
+        Args:
+            payload: of the file.
+            container: what it is.
+        """
+        return {"content_credentials": self._credentials(payload, container)}
+
     def close(self) -> None:
-        """End the process."""
-        with self._lock:
+        """End the process, whatever it is at."""
+        if (reader := self._reader) is not None:
+            reader.kill()  # whoever waits for it is told so
+        if self._lock.acquire(timeout=_TURN_S):
             self._end()
+            self._lock.release()
 
     def _credentials(self, payload: bytes, file_format: str) -> dict[str, Any]:
         marked = _BOX in payload and _LABEL in payload
-        if not marked or not self._installed:
-            return {"present": marked, "checked": self._installed}
+        able = self._installed and file_format in credentials.MIMES
+        if not marked or not able:
+            return {"present": marked, "checked": able}
         found = self._read(payload, file_format)
         if self._anchors is None:
             found = found | {"trusted": None}
         return {name: value for name, value in found.items() if value is not None}
 
     def _read(self, payload: bytes, file_format: str) -> dict[str, Any]:
-        if not self._lock.acquire(timeout=_PATIENCE_S):
+        if not self._lock.acquire(timeout=_TURN_S):  # nobody else is to wait for one that hangs
             return _FAILED
         try:
-            reader = self._started()
+            fresh = self._reader is None or self._reader.poll() is not None
+            reader = self._start() if fresh else _there(self._reader)
             timer = threading.Timer(_PATIENCE_S, reader.kill)
+            timer.daemon = True
             timer.start()
             try:
-                write_message(_pipe(reader.stdin), {"format": file_format}, payload)
-                found, _ = read_message(_pipe(reader.stdout))
+                if fresh:
+                    anchors = (self._anchors or "").encode()
+                    write_message(_there(reader.stdin), {"trusts": bool(anchors)}, anchors)
+                write_message(_there(reader.stdin), {"format": file_format}, payload)
+                found, _ = read_message(_there(reader.stdout))
             finally:
                 timer.cancel()
         except (OSError, EOFError, ValueError) as error:
@@ -80,20 +99,17 @@ class Provenance:
             self._lock.release()
         return found
 
-    def _started(self) -> "subprocess.Popen[bytes]":
-        if self._reader is None or self._reader.poll() is not None:
-            self._end()
-            command = [sys.executable, "-m", "service.provenance.credentials"]
+    def _start(self) -> "subprocess.Popen[bytes]":
+        self._end()
+        with nowhere() as silent:
             self._reader = subprocess.Popen(
-                command,
+                command("service.provenance.credentials"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=silent,
                 env=environment(),
                 start_new_session=True,  # Ctrl-C is for the service
             )
-            anchors = (self._anchors or "").encode()
-            write_message(_pipe(self._reader.stdin), {"trusts": bool(anchors)}, anchors)
         return self._reader
 
     def _end(self) -> None:
@@ -103,6 +119,9 @@ class Provenance:
             self._reader = None
 
 
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # noqa: S101 - it was asked for
-    return stream
+T = TypeVar("T")
+
+
+def _there(thing: T | None) -> T:
+    assert thing is not None  # noqa: S101 - it was asked for
+    return thing

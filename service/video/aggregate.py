@@ -23,12 +23,12 @@ class Aggregate:
     """What several frames say together.
 
     Attributes:
-        verdict: with the median P(fake).
+        verdict: with the median P(fake); None where no frame could be judged.
         interval: of P(fake), 95 %, low and high; None of too few frames.
         reasons: for the verdict.
     """
 
-    verdict: Verdict
+    verdict: Verdict | None
     interval: tuple[float, float] | None
     reasons: tuple[VideoReason, ...]
 
@@ -41,7 +41,7 @@ def aggregate(p_fake: Sequence[float], spec: ModelSpec) -> Aggregate:
         spec: of the model.
     """
     if not p_fake:
-        return Aggregate(Verdict("uncertain", 0.5, 0.5, 0.5), None, ("no_face",))
+        return Aggregate(None, None, ("none_judged",))
     odds = sorted(_log_odds(p) for p in p_fake)
     count = len(odds)
     middle = (odds[(count - 1) // 2] + odds[count // 2]) / 2

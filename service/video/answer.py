@@ -21,6 +21,7 @@ def video_answer(
     sha256: str,
     engine: Engine,
     total_ms: float,
+    provenance: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the answer as JSON values.
 
@@ -33,13 +34,14 @@ def video_answer(
         sha256: of the file.
         engine: that judged them.
         total_ms: that it took.
+        provenance: what the file says of itself; None where nobody asks.
     """
     spec = engine.spec
     judged = [[_judged(faces[place][index]) for place, index in track.seen] for track in tracks]
     found = [aggregate([p for p in each if p is not None], spec) for each in judged]
     # A face that could hardly be judged does not decide while another can.
     sure = [one for one in found if one.interval is not None] or found
-    decisive = max(sure, key=_incriminating, default=aggregate((), spec))
+    decisive = max(sure, key=_incriminating, default=Aggregate(None, None, ("no_face",)))
     reasons: set[VideoReason] = set(decisive.reasons)
     if sum(len(each) > 1 for each in judged) > 1:
         reasons.add("several_faces")
@@ -63,6 +65,7 @@ def video_answer(
             for track, one, each in zip(tracks, found, judged, strict=True)
         ],
         "frames": _timeline(frames, faces, tracks),
+        **({} if provenance is None else {"provenance": provenance}),
         "video": {
             "format": facts.container,
             "codec": facts.codec,
@@ -82,6 +85,8 @@ def video_answer(
 
 
 def _incriminating(one: Aggregate) -> tuple[bool, float]:
+    if one.verdict is None:
+        return False, -1.0
     return one.verdict.verdict == "fake", one.verdict.p_fake
 
 
@@ -94,6 +99,8 @@ def _judged(face: FaceJudgement) -> float | None:
 
 def _aggregate_fields(one: Aggregate) -> dict[str, Any]:
     interval = None if one.interval is None else {"low": one.interval[0], "high": one.interval[1]}
+    if one.verdict is None:
+        return {"verdict": "uncertain", "confidence": None, "probabilities": None, "interval": None}
     return {**verdict_fields(one.verdict), "interval": interval}
 
 

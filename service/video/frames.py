@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import io
 import json
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.confined import environment
+from service.confined import command, environment, nowhere
 from service.errors import RequestError
 from service.messages import LENGTH, write_message
 from service.video.limits import Container, VideoLimits
@@ -82,17 +81,16 @@ async def sampled(
     if not available():
         detail = "videos are not read here: the extra 'video' is not installed (pip install face-authenticity[video])"
         raise RequestError("video_unavailable", detail)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        _READER,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=_PIPE,
-        env=environment(),
-        start_new_session=True,  # Ctrl-C is for the service, which lets it finish
-    )
+    with nowhere() as silent:
+        process = await asyncio.create_subprocess_exec(
+            *command(_READER),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=silent,
+            limit=_PIPE,
+            env=environment(),
+            start_new_session=True,  # Ctrl-C is for the service, which lets it finish
+        )
     try:
         feeding = asyncio.create_task(_feed(process, payload, container, limits))
         del payload

@@ -1,7 +1,7 @@
 """Reader: the process that decodes one video, by FFmpeg (PyAV), for another one to score.
 
 A video may come from a stranger, and a decoder may crash on it, hang, or take all memory there is. It is a process of
-its own that is lost then, with bounds on memory and processor time, no files and no network.
+its own that is lost then, with bounds on memory and processor time, and can write no file.
 
 It reads one message, the limits and the file, and writes the sampled frames and what became of the rest.
 """

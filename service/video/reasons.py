@@ -5,9 +5,12 @@ from typing import Final, Literal, get_args
 # Of fewer frames no interval of 95 % can be stated.
 FEWEST: Final = 6
 
-VideoReason = Literal["no_face", "few_frames", "unsteady", "several_faces", "between_thresholds", "incomplete"]
+VideoReason = Literal[
+    "no_face", "none_judged", "few_frames", "unsteady", "several_faces", "between_thresholds", "incomplete"
+]
 VIDEO_REASONS: Final[dict[VideoReason, str]] = {
-    "no_face": "No face was found that could be judged; the verdict is `uncertain`.",
+    "no_face": "No face was found; the verdict is `uncertain`.",
+    "none_judged": "A face was found and could be judged in no frame (small, turned, cut); it is `uncertain`.",
     "few_frames": f"The face could be judged in under {FEWEST} of the sampled frames; the verdict is `uncertain`.",
     "unsteady": "The interval reaches beyond the other threshold; the verdict is `uncertain`.",
     "several_faces": "More than one face was followed.",

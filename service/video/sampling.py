@@ -40,7 +40,7 @@ def targets(coded: Sequence[Coded], samples: int) -> list[Target]:
         coded: every frame, in the order of the file.
         samples: how many, at most.
     """
-    times = sorted(frame.time for frame in coded)
+    times = sorted({frame.time for frame in coded})  # of two at one time a decoder gives one
     keys = sorted(frame.time for frame in coded if frame.key)
     count = min(samples, len(times))
     chosen = []

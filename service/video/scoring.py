@@ -66,7 +66,9 @@ async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> di
                 else:
                     if len(under_way) >= scorer.decode_threads:
                         await _take(under_way, watched, policy)
-                    under_way.append((item, asyncio.create_task(_scored(scorer, item.pixels, policy))))
+                    left_s = limits.deadline_s - (time.perf_counter() - started)
+                    task = asyncio.create_task(_scored(scorer, item.pixels, policy, left_s))
+                    under_way.append((item, task))
             while under_way:
                 await _take(under_way, watched, policy)
     except TimeoutError:
@@ -76,6 +78,7 @@ async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> di
             task.cancel()
     if watched.facts is None or not watched.frames:
         raise RequestError("corrupt_video", "none of its frames can be decoded")
+    provenance = await scorer.origin(payload, container)
     tracks = follow([[judged.face for judged in faces] for faces in watched.faces], watched.scenes)
     milliseconds = round((time.perf_counter() - started) * 1000, 3)
     return video_answer(
@@ -87,12 +90,13 @@ async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> di
         sha256=digest,
         engine=scorer.engine,
         total_ms=milliseconds,
+        provenance=provenance,
     )
 
 
-async def _scored(scorer: Scorer, pixels: NDArray[np.uint8], policy: FacePolicy) -> Scored:
+async def _scored(scorer: Scorer, pixels: NDArray[np.uint8], policy: FacePolicy, left_s: float) -> Scored:
     now = asyncio.get_running_loop().time()
-    return await scorer.score(await scorer.submit_when_room(pixels, now, policy))
+    return await scorer.score(await scorer.submit_when_room(pixels, now, policy, left_s))
 
 
 async def _take(under_way: UnderWay, watched: Watched, policy: FacePolicy) -> None:

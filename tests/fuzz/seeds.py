@@ -10,6 +10,17 @@ from PIL import Image
 from tests.fuzz.targets import CORPUS
 from tests.service.hostile.families import FAMILIES, forms
 
+_UPGRADE = (
+    b"GET /stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def _message(opcode: int, payload: bytes) -> bytes:
+    """Return one WebSocket message, masked by zeros (RFC 6455, 5.2)."""
+    length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2)
+    return bytes([0x80 | opcode]) + length + bytes(4) + payload
+
 
 def seeds() -> dict[str, dict[str, bytes]]:
     """Return the corpus that a search begins with: a few small inputs of every kind."""
@@ -49,6 +60,12 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "expect": head + b"Expect: 100-continue\r\nContent-Type: image/webp\r\nContent-Length: 4\r\n\r\nRIFF",
         "absolute": b"GET http://x:1/readyz?#f HTTP/1.1\r\nHost: x\r\nX-Request-ID: a b\r\nConnection: close\r\n\r\n",
         "options": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        "camera": _UPGRADE
+        + _message(2, jpeg)
+        + _message(9, b"ping")
+        + _message(2, b"GIF89a")
+        + _message(8, b"\x03\xe8"),
+        "camera elsewhere": _UPGRADE.replace(b"/stream", b"/predict"),
         "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     }
     encoded = base64.b64encode(jpeg).decode()

@@ -13,10 +13,12 @@ from uvicorn.server import ServerState
 
 from service.arrivals import Arrivals
 from service.connections import connections
+from service.contract.exif import camera
 from service.contract.image import decode
 from service.contract.refusals import ImageError, Limits
 from service.errors import ERROR_CODES, RequestError
 from service.intake import read_picture, read_pictures
+from service.sockets import sockets
 from service.v2.routes import read_request
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -25,7 +27,10 @@ _LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20, min_side=8)
 
 
 def pictures(data: bytes) -> None:
-    """Any bytes are a picture or are refused as one."""
+    """Any bytes are a picture or are refused as one, and EXIF of some camera or none."""
+    for said in camera(data).values():
+        assert said.isascii()
+        assert len(said) <= 64
     try:
         found = decode(data, _LIMITS, "apply")
     except ImageError as refused:
@@ -99,9 +104,13 @@ class _Transport(asyncio.Transport):
         super().__init__({"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)})
         self.written = bytearray()
         self.closed = False
+        self.protocol: Any = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def is_closing(self) -> bool:
         return self.closed
@@ -151,20 +160,23 @@ def requests(data: bytes) -> None:
 
 
 async def _requests(data: bytes, shared: dict[str, Any]) -> None:
-    config = uvicorn.Config(_application(), log_config=None, access_log=False, ws="none")
+    ws: Any = sockets(5.0)
+    config = uvicorn.Config(_application(), log_config=None, access_log=False, ws=ws, ws_max_size=1 << 20)
     config.load()
     state, transport = ServerState(), _Transport()
     made = connections(10, 5.0)(config=config, server_state=state, app_state=shared)
     made.connection_made(transport)
+    transport.protocol = made
     half = len(data) // 2
     for piece in (data[:half], data[half:]):
         if not transport.closed:
-            made.data_received(piece)
+            transport.protocol.data_received(piece)
             await asyncio.sleep(0)
-    if state.tasks and not made._in_message:  # a body that never ends is the client's business
-        await asyncio.wait(state.tasks, timeout=5)
-    made.eof_received()
-    made.connection_lost(None)
+    upgraded = transport.protocol is not made
+    if state.tasks and (upgraded or not made._in_message):  # a body that never ends is the client's business
+        await asyncio.wait(state.tasks, timeout=0.02 if upgraded else 5)  # and so is a camera's next frame
+    transport.protocol.eof_received()
+    transport.protocol.connection_lost(None)
     if state.tasks:
         _, left = await asyncio.wait(state.tasks, timeout=10)
         assert not left

@@ -22,7 +22,7 @@ from PIL import Image
 
 from service.contract.exif import MOST_EXIF, camera
 from service.launch import StartError, load
-from service.provenance import facts
+from service.provenance import credentials, facts
 from service.provenance.credentials import summary
 from service.schemas import Prediction
 from service.settings import Settings
@@ -103,7 +103,7 @@ def ask(client, payload: bytes) -> dict:
     return response.json()
 
 
-def credentials(client, payload: bytes) -> dict:
+def seal(client, payload: bytes) -> dict:
     return ask(client, payload)["provenance"]["content_credentials"]
 
 
@@ -132,7 +132,7 @@ def test_one_that_was_made_for_other_bytes_does_not_hold(client, signed, portrai
         length = struct.unpack_from(">H", signed, start + 2)[0]
         segments += signed[start : start + 2 + length]
         start += 2 + length
-    found = credentials(client, other[:2] + bytes(segments) + other[2:])
+    found = seal(client, other[:2] + bytes(segments) + other[2:])
     assert (found["present"], found["valid"], found["declares_ai"]) == (True, False, True)
     assert found["problems"] == ["assertion.dataHash.mismatch"]
 
@@ -152,14 +152,14 @@ def test_a_broken_manifest_costs_nobody_a_verdict(client, signed):
         held.append(found["valid"])
     assert len(verdicts) == 1
     assert not any(held)
-    assert credentials(client, signed)["valid"] is True
+    assert seal(client, signed)["valid"] is True
 
 
 def test_trust_is_a_matter_of_whose_certificates_are_named(make_client, issuer, signed, tmp_path):
     for root, trusted in ((issuer.root, True), (Issuer("Somebody Else").root, False)):
         anchors = tmp_path / f"{trusted}.pem"
         anchors.write_bytes(root)
-        found = credentials(make_client(trust_anchors=anchors), signed)
+        found = seal(make_client(trust_anchors=anchors), signed)
         assert (found["valid"], found["trusted"]) == (True, trusted)
 
 
@@ -186,8 +186,8 @@ def test_nothing_is_fetched(client, issuer, portrait, encode):
     try:
         away = issuer.sign(encode(portrait), "JPEG", elsewhere=f"http://127.0.0.1:{server.server_port}/manifest.c2pa")
         assert b"manifest.c2pa" in away
-        assert credentials(client, away) == {"present": False, "checked": True}
-        assert credentials(client, away + b"jumb c2pa").get("valid") is not True
+        assert seal(client, away) == {"present": False, "checked": True}
+        assert seal(client, away + b"jumb c2pa").get("valid") is not True
     finally:
         server.shutdown()
         server.server_close()
@@ -195,22 +195,22 @@ def test_nothing_is_fetched(client, issuer, portrait, encode):
 
 
 def test_a_reader_that_dies_or_hangs_is_replaced(client, signed, monkeypatch):
-    assert credentials(client, signed)["valid"] is True
+    assert seal(client, signed)["valid"] is True
     provenance = client.app.state.service._provenance
     os.kill(provenance._reader.pid, signal.SIGKILL)
     provenance._reader.wait()
-    assert credentials(client, signed)["valid"] is True
+    assert seal(client, signed)["valid"] is True
     os.kill(provenance._reader.pid, signal.SIGSTOP)
     monkeypatch.setattr(facts, "_PATIENCE_S", 0.3)
-    found = credentials(client, signed)
+    found = seal(client, signed)
     assert (found["present"], found["checked"], found["problems"]) == (True, False, ["reader_failed"])
     monkeypatch.setattr(facts, "_PATIENCE_S", 10)
-    assert credentials(client, signed)["valid"] is True
+    assert seal(client, signed)["valid"] is True
 
 
 def test_without_the_extra_it_says_that_it_did_not_look(make_client, signed, monkeypatch):
-    monkeypatch.setattr(facts, "find_spec", lambda name: None)
-    found = credentials(make_client(), signed)
+    monkeypatch.setattr(credentials, "available", lambda: False)
+    found = seal(make_client(), signed)
     assert found == {"present": True, "checked": False}
 
 

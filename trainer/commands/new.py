@@ -1,5 +1,6 @@
 """``trainer new``."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,20 +34,20 @@ def new(
     if not folders and not defaults:
         text = "Folders of your pictures, each with real/ and fake/, or one of them"
         said = typer.prompt(text, default="", show_default=False)
-        folders = [Path(name) for name in said.split()]
+        folders = [Path(name) for name in shlex.split(said)]
     counted = [_count(folder) for folder in folders]
     network = str(_ask(NETWORKS, defaults).settings["recipe"][0])
     chosen = [_ask(question, defaults) for question in questions(network)]
     text = recipe_file(network, chosen)
     with atomic_path(path) as temporary:
         temporary.write_text(text, "utf-8")
-    where = " ".join(map(str, folders)) or "DATA"
+    where = shlex.join(map(str, folders)) or "DATA"
     print(f"written: {path}\n")
     for line in _advice(counted):
         print(line)
     print("Now see what gives the classes away besides the faces, then fit:")
     print(f"  trainer audit {where} --report audit")
-    print(f"  trainer fit {where} --recipe {path} --out runs/{path.stem}")
+    print(f"  trainer fit {where} --recipe {shlex.quote(str(path))} --out {shlex.quote(f'runs/{path.stem}')}")
 
 
 def _ask(question: "Question", defaults: bool) -> "Answer":
@@ -56,10 +57,11 @@ def _ask(question: "Question", defaults: bool) -> "Answer":
     for number, answer in enumerate(question.answers, 1):
         typer.echo(f"  {number}  {answer.words}")
     most = len(question.answers)
-    number = typer.prompt("Number", type=int, default=question.default + 1)
-    if not 1 <= number <= most:
-        raise TrainerError(f"{number} is not one of 1 to {most}")
-    return question.answers[number - 1]
+    while True:
+        number: int = typer.prompt("Number", type=int, default=question.default + 1)
+        if 1 <= number <= most:
+            return question.answers[number - 1]
+        typer.echo(f"{number} is not one of 1 to {most}.")
 
 
 def _count(folder: Path) -> tuple[int, int]:

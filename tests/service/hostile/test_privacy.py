@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -9,7 +10,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import av
+import httpx
+import numpy as np
 import pytest
+from websockets.sync.client import connect
 
 from tests.bench.serving.load import multipart
 from tests.conftest import REPOSITORY
@@ -56,6 +61,36 @@ def test_the_jail_keeps_a_process_from_writing_and_from_calling(tmp_path):
     command = [sys.executable, "-m", "tests.service.hostile.jail", sys.executable, "-c", code, str(tmp_path / "x")]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[:5] == ["refused"] * 5
+
+
+def test_videos_cameras_evidence_and_credentials_need_no_file_and_nobody_either(astronaut, encode, tmp_path):
+    """What reads videos and Content Credentials is started by the service, and so in the same jail."""
+    portrait = astronaut.crop((120, 0, 320, 200))
+    clip = io.BytesIO()
+    with av.open(clip, "w", format="mp4") as file:
+        file.metadata["comment"] = MARK.decode()
+        stream = file.add_stream("mpeg4", rate=24)
+        stream.width = stream.height = 200
+        for _ in range(12):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(portrait), format="rgb24")))
+        file.mux(stream.encode())
+    picture = with_segment(encode(portrait), 0xFE, MARK + b" jumb c2pa")  # looks as if it had credentials
+    with jailed(tmp_path) as (address, process):
+        answer = httpx.post(f"{address}/predict/video", files={"file": clip.getvalue()}, timeout=60).json()
+        assert answer["video"]["sampled"] == 12
+        status, body = request(f"{address}/explain", picture)
+        assert (status, json.loads(body)["evidence"]["method"]) == (200, "map")
+        assert json.loads(body)["provenance"]["content_credentials"]["checked"] is True
+        assert request(f"{address}/explain?format=png", picture)[1][:4] == b"\x89PNG"
+        with connect(f"{address.replace('http', 'ws')}/stream") as camera:
+            camera.send(picture)
+            assert "prediction" in json.loads(camera.recv(timeout=20))
+        assert request(f"{address}/")[0] == request(f"{address}/page/app.js")[0] == 200
+        process.terminate()
+        out, log = process.communicate(timeout=20)
+    assert MARK not in out + log
+    assert b"could not be read" not in log
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_service_answers_where_it_can_neither_write_nor_call(astronaut, encode, tmp_path):

@@ -1,5 +1,6 @@
 """``POST /predict/video``: verdicts on the faces of a video, and what becomes of those that cannot be read."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.schemas import VideoPrediction
+from service.settings import Settings
 from service.video import frames, reader
+from service.video.schemas import VideoPrediction
 from tests.conftest import REPOSITORY
 
 
@@ -161,6 +163,7 @@ def test_ten_thousand_frames_and_a_4k_clip(make_client, make_video):
     assert ask(make_client(), long, 422)["code"] == "video_too_long"  # 417 s
     answer = ask(make_client(max_video_s=1000), long)
     assert (answer["video"]["frames"], answer["reasons"]) == (10_000, ["no_face"])
+    assert answer["probabilities"] is answer["confidence"] is answer["interval"] is None
     assert ask(make_client(), make_video(24, size=(3840, 2160)))["verdict"] == "real"
 
 
@@ -246,7 +249,43 @@ def test_one_more_video_than_may_be_read_at_once_is_429(client, make_video, clip
     assert answers[0]["verdict"] == "real"
 
 
-def test_the_reader_is_confined():
+def test_the_reader_that_runs_is_confined(client, make_video):
+    asking = threading.Thread(target=lambda: ask(client, make_video(600, size=(1280, 720))))
+    asking.start()
+    bounds = f"/proc/{until_reader()}/limits"
+    end, rows = time.monotonic() + 10, {}
+    while time.monotonic() < end and rows.get("Max address space", "unlimited") == "unlimited":
+        with contextlib.suppress(OSError):
+            rows = {line[:26].strip(): line[26:].split()[0] for line in Path(bounds).read_text().splitlines()[1:]}
+    asking.join()
+    assert (rows["Max address space"], rows["Max file size"]) == (str(reader.MEMORY), "0")
+    assert (rows["Max cpu time"], rows["Max open files"]) == ("61", "16")
+
+
+def test_code_in_the_current_folder_is_not_run(clip, tmp_path, monkeypatch):
+    """A folder of videos may hold anything, modules by the names of libraries too."""
+    import asyncio
+
+    for name in ("av.py", "numpy.py", "c2pa.py"):
+        (tmp_path / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (tmp_path / "service").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(REPOSITORY), "")))
+
+    async def read() -> int:
+        return len([item async for item in frames.sampled(clip, "MP4", Settings().video_limits(1 << 26))])
+
+    assert asyncio.run(read()) == 33
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_video_may_be_as_large_as_the_settings_say(make_client, clip):
+    large = clip + (2_400_000).to_bytes(4) + b"free" + bytes(2_400_000 - 8)
+    client = make_client(max_buffered_mib=4, max_bytes=1 << 20, max_video_bytes=4_000_000)
+    assert ask(client, large)["verdict"] == "real"
+
+
+def test_the_bounds_hold_for_good():
     """It has no memory beyond its bound, can write no file, and runs no longer than it may."""
     script = (
         "import resource; from service.confined import confine; from service.video import reader;"
@@ -297,7 +336,9 @@ def test_real_clips_and_face_swaps(faces_data, make_client):
 
     app = create_app(Settings(), Engine.load(default_model(), "cpu", 1))
     with TestClient(app) as client:
-        for path in sorted((faces_data / "videos").glob("*/*.mp4")):
+        clips = sorted((faces_data / "videos").glob("*/*.mp4"))
+        assert len(clips) > 8
+        for path in clips:
             answer = ask(client, path.read_bytes())
             p, took = answer["probabilities"]["fake"], answer["timings_ms"]["total"]
             print(f"{path.parent.name}/{path.name}: {answer['verdict']} {p:.3f} {answer['interval']} {took:.0f} ms")

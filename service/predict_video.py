@@ -1,17 +1,16 @@
 """``POST /predict/video``: a video in, a verdict on each face in it out."""
 
-import asyncio
 import json
 
 from fastapi import APIRouter, Request, Response
 
+from service.departure import while_connected
 from service.direct import DirectRoute
-from service.errors import RequestError
 from service.intake import read_file
-from service.schemas import OF_PARAMETERS, OF_TENSORS, VideoPrediction, problems
-from service.several import departure
+from service.schemas import OF_PARAMETERS, OF_TENSORS, problems
 from service.single import file_body
 from service.state import state_of
+from service.video.schemas import VideoPrediction
 from service.video.scoring import score_video
 
 router = APIRouter()
@@ -25,20 +24,12 @@ async def predict_video(request: Request) -> Response:
     state = state_of(request)
     scorer, settings = state.ready_scorer(), state.settings
     limits = settings.video_limits(settings.max_video_bytes)
-    with state.permit(scorer), state.video_permit():
-        payload = await read_file(request, "video", limits.max_bytes, settings.body_timeout_s, state.arrivals)
-        with state.arrivals.keep(len(payload)):
-            work = asyncio.create_task(score_video(payload, scorer, limits))
-            del payload
-            leaving = asyncio.create_task(departure(request))
-            try:
-                await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                if not work.done():
-                    raise RequestError("client_disconnected", "the client left before its answer")
-                answer = work.result()
-            finally:
-                leaving.cancel()
-                work.cancel()
+    with state.permit(scorer):
+        state.check_videos()  # before it is sent for nothing
+        payload = await read_file(request, "video", limits.max_bytes, settings.video_body_timeout_s, state.arrivals)
+        with state.video_permit(), state.arrivals.keep(len(payload)):
+            answer = await while_connected(request, score_video(payload, scorer, limits))
+    state.metrics.videos.labels(answer["verdict"]).inc()
     return Response(json.dumps(answer, separators=(",", ":"), allow_nan=False), media_type="application/json")
 
 
