@@ -5,7 +5,9 @@ ARG GPU_BASE=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
 
 # --- environments, built where a compiler would be allowed; only /opt/venv is copied on ----------
 FROM ${BASE} AS service-environment
-COPY service.lock /build/
+# service-media.lock adds video (FFmpeg, partly GPL) and Content Credentials.
+ARG LOCK=service.lock
+COPY ${LOCK} /build/service.lock
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --require-hashes --no-deps -r /build/service.lock
 

@@ -144,8 +144,9 @@ class Prediction(BaseModel):
                 "thresholds": {"real": 0.32, "fake": 0.98},
                 "faces": [{"box": {"left": 230, "top": 180, "width": 560, "height": 750}, "score": 0.93}],
                 "reasons": [],
+                "provenance": {"content_credentials": {"present": False, "checked": True}},
                 "image": {"format": "JPEG", "width": 1024, "height": 1024, "sha256": "5f" * 32},
-                "model": {"name": "efficientnet-lite", "version": "0.1.0", "sha256": "0e" * 32},
+                "model": {"name": "efficientnet-lite", "version": "0.2.1", "sha256": "6f" * 32},
                 "timings_ms": {"decode": 3.4, "faces": 2.9, "queue": 0.1, "inference": 4.0, "total": 10.6},
             }
         }

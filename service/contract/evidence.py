@@ -87,21 +87,6 @@ def blurred(tensor: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(tensor).filter(ImageFilter.GaussianBlur(radius)))
 
 
-def without(tensor: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return a picture with some parts covered.
-
-    Args:
-        tensor: uint8 ``[H, W, 3]`` RGB.
-        chosen: bool ``[rows, columns]``, the parts.
-    """
-    covered, result = blurred(tensor), tensor.copy()
-    parts = _parts(tensor.shape[0], tensor.shape[1], *chosen.shape)
-    for (rows, columns), gone in zip(parts, chosen.ravel(), strict=True):
-        if gone:
-            result[rows, columns] = covered[rows, columns]
-    return result
-
-
 def _parts(height: int, width: int, rows: int, columns: int) -> list[tuple[slice, slice]]:
     down, across = np.linspace(0, height, rows + 1).round(), np.linspace(0, width, columns + 1).round()
     return [
