@@ -17,7 +17,8 @@ _HEAD = """# Third-party packages
 
 What the locks install, and under which licences; `make licences` writes this list from the packages' own metadata.
 The policy (`tool.licences` in pyproject.toml) allows permissive licences and the MPL, which asks nothing of those who
-only use a package; a test refuses anything else.
+only use a package; a test refuses anything else. `service-media.lock` is outside of it: PyAV, which it adds, is
+BSD-3-Clause, but its wheels carry FFmpeg with x264 and x265, which are GPL. No other lock but dev.lock has it.
 """
 
 
