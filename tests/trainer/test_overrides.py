@@ -49,7 +49,7 @@ def test_a_run_from_before_a_setting_has_not_changed_it():
         ("shrink", "'shrink' is not NAME=VALUE"),
         ("shrink=1", "no setting 'shrink', only "),
         ("name=flatten-cnn-300", "no setting 'name'"),
-        ("reencoding=1", "no setting 'reencoding'"),
+        ("reencoding=1", "setting 'reencoding' is a group"),
         ("augment.shrink=1", "its groups: preprocessing, reencoding"),
         ("reencoding.shrink=1.5", "'reencoding.shrink' cannot be 1.5: Input should be less than or equal to 1"),
         ("reencoding.shrink=often", "'reencoding.shrink' cannot be 'often'"),
