@@ -254,7 +254,7 @@ def test_the_reader_that_runs_is_confined(client, make_video):
     asking.start()
     bounds = f"/proc/{until_reader()}/limits"
     end, rows = time.monotonic() + 10, {}
-    while time.monotonic() < end and rows.get("Max address space", "unlimited") == "unlimited":
+    while time.monotonic() < end and rows.get("Max cpu time", "unlimited") == "unlimited":  # the last
         with contextlib.suppress(OSError):
             rows = {line[:26].strip(): line[26:].split()[0] for line in Path(bounds).read_text().splitlines()[1:]}
     asking.join()
