@@ -117,10 +117,8 @@ class State:
         Raises:
             RequestError: ``max_videos`` are under way.
         """
-        limit = self.settings.max_videos
-        if self.videos >= limit:
-            detail = f"{self.videos} videos are being read, which is the limit of {limit} (SERVICE_MAX_VIDEOS)"
-            raise RequestError("overloaded", detail, {"Retry-After": str(_A_VIDEO_S)})
+        if self.videos >= self.settings.max_videos:
+            raise _full(f"{self.videos} videos are being read", "SERVICE_MAX_VIDEOS", _A_VIDEO_S)
 
     @contextmanager
     def video_permit(self) -> Iterator[None]:
@@ -143,10 +141,8 @@ class State:
         Raises:
             RequestError: ``max_streams`` are being answered.
         """
-        limit = self.settings.max_streams
-        if self.streams >= limit:
-            detail = f"{self.streams} cameras are being answered, which is the limit of {limit} (SERVICE_MAX_STREAMS)"
-            raise RequestError("overloaded", detail, {"Retry-After": str(_A_CAMERA_S)})
+        if self.streams >= self.settings.max_streams:
+            raise _full(f"{self.streams} cameras are being answered", "SERVICE_MAX_STREAMS", _A_CAMERA_S)
         self.streams += 1
         self.metrics.streams.set(self.streams)
         try:
@@ -180,6 +176,12 @@ class State:
     def count_queue(self, scorer: Scorer) -> None:
         """Tell the metrics how many pictures wait."""
         self.metrics.queue.set(scorer.waiting)
+
+
+def _full(under_way: str, setting: str, retry_after_s: int) -> RequestError:
+    """Return the refusal of one more where as many are under way as a setting allows."""
+    headers = {"Retry-After": str(retry_after_s)}
+    return RequestError("overloaded", f"{under_way}, which is the limit ({setting})", headers)
 
 
 def state_of(request: Request) -> State:

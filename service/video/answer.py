@@ -47,40 +47,48 @@ def video_answer(
         reasons.add("several_faces")
     if unreadable or not facts.complete:
         reasons.add("incomplete")
-    width, height = frames[0].size
     return {
         **_aggregate_fields(decisive),
         "thresholds": {"real": spec.threshold_real, "fake": spec.threshold_fake},
         "reasons": _ordered(reasons),
         "tracks": [
-            {
-                "track": track.number,
-                **_aggregate_fields(one),
-                "reasons": _ordered(one.reasons),
-                "frames": len(each),
-                "judged": sum(p is not None for p in each),
-                "from_s": frames[track.seen[0][0]].time_s,
-                "to_s": frames[track.seen[-1][0]].time_s,
-            }
-            for track, one, each in zip(tracks, found, judged, strict=True)
+            _track_fields(track, one, each, frames) for track, one, each in zip(tracks, found, judged, strict=True)
         ],
         "frames": _timeline(frames, faces, tracks),
         **({} if provenance is None else {"provenance": provenance}),
-        "video": {
-            "format": facts.container,
-            "codec": facts.codec,
-            "width": width,
-            "height": height,
-            "duration_s": facts.duration_s,
-            "declared_duration_s": facts.declared_duration_s,
-            "frames": facts.frames,
-            "sampled": len(frames),
-            "unreadable": len(unreadable),
-            "complete": facts.complete,
-            "sha256": sha256,
-        },
+        "video": _file_fields(facts, frames, len(unreadable)) | {"sha256": sha256},
         "model": {"name": spec.name, "version": spec.version, "sha256": engine.sha256},
         "timings_ms": {"total": total_ms},
+    }
+
+
+def _track_fields(
+    track: Track, one: Aggregate, judged: Sequence[float | None], frames: Sequence[SampledFrame]
+) -> dict[str, Any]:
+    return {
+        "track": track.number,
+        **_aggregate_fields(one),
+        "reasons": _ordered(one.reasons),
+        "frames": len(judged),
+        "judged": sum(p is not None for p in judged),
+        "from_s": frames[track.seen[0][0]].time_s,
+        "to_s": frames[track.seen[-1][0]].time_s,
+    }
+
+
+def _file_fields(facts: VideoFacts, frames: Sequence[SampledFrame], unreadable: int) -> dict[str, Any]:
+    width, height = frames[0].size
+    return {
+        "format": facts.container,
+        "codec": facts.codec,
+        "width": width,
+        "height": height,
+        "duration_s": facts.duration_s,
+        "declared_duration_s": facts.declared_duration_s,
+        "frames": facts.frames,
+        "sampled": len(frames),
+        "unreadable": unreadable,
+        "complete": facts.complete,
     }
 
 

@@ -36,7 +36,7 @@ class Watched:
 
 
 async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> dict[str, Any]:
-    """Return what :class:`service.schemas.VideoPrediction` describes.
+    """Return what :class:`service.video.schemas.VideoPrediction` describes.
 
     As many frames as there are decode threads are under way at once; those that come meanwhile wait undecoded.
 

@@ -326,7 +326,7 @@ def test_score_takes_videos_among_pictures(make_model, make_spec, tmp_path, make
 
 
 def test_real_clips_and_face_swaps(faces_data, make_client):
-    """The default model knows no face swaps; what it says of these is in docs/limits.md."""
+    """The default model knows no face swaps; what it says of these is in docs/video.md."""
     from fastapi.testclient import TestClient
 
     from service.app import create_app
