@@ -95,7 +95,9 @@ class Worker:
 
 
 def _typed(options: dict[str, Any]) -> dict[str, Any]:
-    return options | {"model": Path(options["model"]), "model_sha256": None, "model_public_key": None}
+    anchors = options["trust_anchors"]
+    typed = {"model": Path(options["model"]), "trust_anchors": None if anchors is None else Path(anchors)}
+    return options | typed | {"model_sha256": None, "model_public_key": None}
 
 
 def _connect(ray: Any, options: ScoreOptions) -> None:

@@ -45,7 +45,7 @@ export const REASONS = {
   incomplete: "Part of the file is damaged or missing. This is what could be read.",
 };
 
-export const ADVICE = {
+const ADVICE = {
   malformed_tensor: "This page and the service do not fit together. Reload the page.",
   invalid_parameter: "This page and the service do not fit together. Reload the page.",
   unauthorized: "Give an API key that this service knows, then try again.",
@@ -82,7 +82,7 @@ export const ADVICE = {
 };
 
 // With one of these, what the model says of the picture means nothing, and is not shown.
-export const UNJUDGED = new Set(["no_face", "face_too_small", "face_turned", "face_cut", "drawn", "framed_too_wide", "none_judged", "few_frames"]);
+const UNJUDGED = new Set(["no_face", "face_too_small", "face_turned", "face_cut", "drawn", "framed_too_wide", "none_judged", "few_frames"]);
 
 export const chance = (value) => value && value.probabilities && !value.reasons?.some((name) => UNJUDGED.has(name)) ? value.probabilities.fake : undefined;
 

@@ -529,3 +529,15 @@ def test_a_run_that_was_cut_off_before_its_table_is_finished_by_either_engine(
     said = run(archive, "--output", output, "--model", model, "--resume", "--engine", engine)
     assert "0 in this run" in said
     assert len(rows_of(output)) == 10
+
+
+def test_options_reach_a_worker_of_a_cluster_as_they_were(tmp_path, model):
+    """They travel as JSON, which has no paths."""
+    from service.offline.cluster import _typed
+
+    anchors = tmp_path / "anchors.pem"
+    anchors.write_text("-----BEGIN CERTIFICATE-----\n")
+    options = ScoreOptions(output=tmp_path / "o.csv", model=model, trust_anchors=anchors)
+    there = ScoreOptions.model_construct(**_typed(options.model_dump(mode="json")))
+    assert there.read_anchors() == options.read_anchors() == anchors.read_text()
+    assert (there.model, there.face_policy, there.limits) == (model, options.face_policy, options.limits)
