@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from service.contract.framing import FacePolicy
-from service.contract.judgement import Judgement, answer
+from service.contract.faces.framing import FacePolicy
+from service.contract.verdict.judgement import Judgement, answer
 from service.engine import Engine
 from service.scoring import Scored, Scorer
 from service.tickets import ImageFacts

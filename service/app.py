@@ -16,9 +16,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__, logs, modelfile
-from service.contract.finder import face_finder
-from service.contract.framing import check_mode
-from service.contract.refusals import ImageError
+from service.contract.faces.finder import face_finder
+from service.contract.faces.framing import check_mode
+from service.contract.image.image_errors import ImageError
 from service.document import complete
 from service.drain import Drain
 from service.engine import Engine, InferenceError

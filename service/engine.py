@@ -13,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from service import modelfile
-from service.contract.framing import check_finder
+from service.contract.faces.framing import check_finder
 from service.contract.spec import ModelSpec, SpecError
 from service.graph import EVIDENCE, IMAGE, LOGITS, check_graph
 from service.memory import at_most

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from fastapi import APIRouter, Request, Response
 
 from service.answers import scored_prediction
-from service.contract.evidence import Evidence, from_map, from_occlusion, occluded
+from service.contract.verdict.evidence import Evidence, from_map, from_occlusion, occluded
 from service.departure import while_connected
 from service.direct import DirectRoute
 from service.errors import RequestError

@@ -9,8 +9,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from service.arrivals import Arrivals
-from service.contract.image import sniff
-from service.contract.refusals import ImageError
+from service.contract.image.decode import sniff
+from service.contract.image.image_errors import ImageError
 from service.errors import RequestError
 from service.form import FIELD, Form
 from service.video.limits import HEAD, container_of

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from service.contract.yunet import FinderError
+from service.contract.faces.yunet import FinderError
 from service.modelfile import ModelFileError
 from service.options import ProvenanceError
 from service.session import ProviderError

@@ -1,6 +1,6 @@
 """Loading: the engine that the settings ask for, around a model file that may be served by them."""
 
-from service.contract.framing import check_mode
+from service.contract.faces.framing import check_mode
 from service.contract.spec import SpecError
 from service.engine import Engine
 from service.modelfile import ModelFileError

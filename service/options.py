@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.contract.faces import FaceMode
-from service.contract.framing import FacePolicy
-from service.contract.refusals import Limits
+from service.contract.faces.face import FaceMode
+from service.contract.faces.framing import FacePolicy
+from service.contract.image.image_errors import Limits
 from service.video.limits import VideoLimits
 
 _LIMITS = Limits()

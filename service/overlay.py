@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.contract.evidence import Evidence
-from service.contract.image import decode
-from service.contract.refusals import Limits
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import Limits
 from service.contract.spec import ExifPolicy
+from service.contract.verdict.evidence import Evidence
 
 LONGEST_SIDE: Final = 1024
 # Orange speaks for fake, blue for real: told apart by who sees no red or no green (Okabe and Ito 2008).

@@ -2,7 +2,7 @@
 
 import logging
 
-from service.contract.refusals import ImageError
+from service.contract.image.image_errors import ImageError
 from service.engine import InferenceError
 from service.errors import RequestError
 

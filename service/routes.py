@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from service import batch, explain, pages, predict_video, prediction, stream
-from service.contract.faces import FINDER
+from service.contract.faces.face import FINDER
 from service.engine import Engine
 from service.errors import RequestError
 from service.provenance import credentials

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.contract.faces import FaceMode
-from service.contract.reasons import REASONS, Reason
+from service.contract.faces.face import FaceMode
 from service.contract.spec import Precision
+from service.contract.verdict.reasons import REASONS, Reason
 from service.errors import ERROR_CODES, MEDIA_TYPE
 
 Probability = Annotated[float, Field(ge=0, le=1)]

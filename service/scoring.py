@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.batching import Batcher
-from service.contract.finder import face_finder
-from service.contract.framing import FacePolicy
-from service.contract.image import as_decoded, decode
-from service.contract.judgement import Judgement, judge
+from service.contract.faces.finder import face_finder
+from service.contract.faces.framing import FacePolicy
+from service.contract.faces.yunet import FinderError
+from service.contract.image.decode import as_decoded, decode
+from service.contract.image.image_errors import Limits
 from service.contract.preparation import find_faces, prepare
-from service.contract.refusals import Limits
-from service.contract.yunet import FinderError
+from service.contract.verdict.judgement import Judgement, judge
 from service.engine import Engine, InferenceError
 from service.errors import RequestError
 from service.metrics import Metrics

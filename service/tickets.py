@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.framing import FacePolicy
+from service.contract.faces.framing import FacePolicy
 from service.contract.preparation import Prepared
 
 # A file's bytes, or the pixels of a picture that has been decoded, uint8 ``[H, W, 3]`` RGB.

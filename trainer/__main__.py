@@ -36,9 +36,9 @@ for command in (new, audit, twins, fit, evaluate, compare, predict, rank, export
 
 def main() -> None:
     """Run the command line; a refusal is one line and exit status 1, Ctrl-C is 130."""
-    from service.contract.refusals import ImageError
+    from service.contract.faces.yunet import FinderError
+    from service.contract.image.image_errors import ImageError
     from service.contract.spec import SpecError
-    from service.contract.yunet import FinderError
     from service.engine import InferenceError
     from service.modelfile import ModelFileError
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from service.contract.faces import Face
-from service.contract.image import resize
+from service.contract.faces.face import Face
+from service.contract.image.resize import resize
 from trainer.drawings import drawing
 from trainer.recipes import FACE_MARGIN, Recipe, Reencoding
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from service.contract.spec import OutputKind
-from service.contract.verdict import fake_probability
+from service.contract.verdict.calibration import fake_probability
 from trainer.stats import expected_calibration_error, quantile_interval, wilson
 
 MAX_REAL_CALLED_FAKE = 0.01

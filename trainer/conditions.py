@@ -13,8 +13,8 @@ from typing import Final, Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
-from service.contract.image import decode
-from service.contract.refusals import Limits
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import Limits
 from trainer.dataset import SCAN_LIMITS
 
 Kind = Literal["tier", "JPEG quality", "scale", "blur, pixels", "noise, of 255", "grid"]

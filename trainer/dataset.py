@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.image import decode
-from service.contract.payload import read_bounded
-from service.contract.refusals import ImageError, Limits
+from service.contract.bounded_read import read_bounded
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import ImageError, Limits
 from trainer.errors import TrainerError
 from trainer.facts import Facts, facts_of_file
 from trainer.folders import printable, walk

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from service.contract.faces import Face
-from service.contract.finder import face_finder
+from service.contract.faces.face import Face
+from service.contract.faces.finder import face_finder
 
 HASH_SIDE: Final = 16
 # IJG's luminance table at quality 50 (ITU-T T.81, annex K), in any order: only its scaled sum is used.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from service.contract.faces import FINDER, Face
+from service.contract.faces.face import FINDER, Face
 from service.contract.spec import Preprocessing
 from trainer.dataset import Dataset, Rejected, Sample
 from trainer.errors import TrainerError

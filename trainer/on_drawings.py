@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.contract.verdict import verdicts
+from service.contract.verdict.calibration import verdicts
 from service.engine import Engine
 from trainer.dataset import Sample
 from trainer.drawings import KEPT_BACK, TECHNIQUES, Technique

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from service.contract.faces import FINDER
+from service.contract.faces.face import FINDER
 from service.contract.spec import Preprocessing, SpecError, check_field
 from trainer.recipes import FACE_MARGIN, RECIPES, Recipe, RecipeError
 

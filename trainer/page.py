@@ -14,8 +14,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
-from service.contract.image import decode
-from service.contract.payload import read_bounded
+from service.contract.bounded_read import read_bounded
+from service.contract.image.decode import decode
 from trainer.dataset import SCAN_LIMITS, Sample
 from trainer.files import atomic_path
 

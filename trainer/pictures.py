@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.faces import Face
+from service.contract.faces.face import Face
 from trainer.augment import Augment
 from trainer.mapped import received, release, to_send
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.faces import Face
+from service.contract.faces.face import Face
 from trainer.augment import Augment
 from trainer.dataset import Sample
 from trainer.distribute import ALL, Shard

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from service.contract.framing import FacePolicy, check_mode
-from service.contract.image import decode
-from service.contract.judgement import answer, judge
-from service.contract.payload import read_bounded
+from service.contract.bounded_read import read_bounded
+from service.contract.faces.framing import FacePolicy, check_mode
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import ImageError, Limits
 from service.contract.preparation import prepare
-from service.contract.refusals import ImageError, Limits
+from service.contract.verdict.judgement import answer, judge
 from service.engine import Engine
 from trainer.errors import TrainerError
 

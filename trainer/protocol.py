@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from service.contract.faces import MIN_FACE
-from service.contract.finder import face_finder
-from service.contract.framing import frame
-from service.contract.image import DecodedImage, decode, to_tensor
+from service.contract.faces.face import MIN_FACE
+from service.contract.faces.finder import face_finder
+from service.contract.faces.framing import frame
+from service.contract.image.decode import DecodedImage, decode
+from service.contract.image.resize import to_tensor
 from service.contract.spec import ModelSpec
 from service.engine import Engine
 from trainer.conditions import CONDITIONS, QUALITIES, SCALES, Condition, degrade

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from service.contract.payload import read_bounded
-from service.contract.refusals import TooManyBytes
+from service.contract.bounded_read import read_bounded
+from service.contract.image.image_errors import TooManyBytes
 from trainer.overrides import overridden
 from trainer.recipes import RECIPES, Recipe, RecipeError, get_recipe
 

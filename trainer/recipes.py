@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from service.contract.faces import FINDER
+from service.contract.faces.face import FINDER
 from service.contract.spec import Framing, OutputKind, Preprocessing, ResizeFilter
 
 Augmentation = Literal["none", "classic", "reencode"]

@@ -14,12 +14,12 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from service.contract import detector, exif, faces, finder, framing, image, jpeg, png, scans, webp, yunet
-from service.contract.faces import Face
-from service.contract.framing import frame
-from service.contract.image import decode, to_tensor
-from service.contract.payload import read_bounded
-from service.contract.refusals import ImageError
+from service.contract.bounded_read import read_bounded
+from service.contract.faces.face import Face
+from service.contract.faces.framing import FRAMING_VERSION, frame
+from service.contract.image.decode import DECODE_VERSION, decode
+from service.contract.image.image_errors import ImageError
+from service.contract.image.resize import to_tensor
 from service.contract.spec import Preprocessing
 from trainer.dataset import SCAN_LIMITS, Sample, sample_bytes
 from trainer.errors import TrainerError
@@ -29,8 +29,6 @@ from trainer.progress import track
 
 _DECODE_THREADS = 4
 _CHUNK = 64
-_DECODING = (image, jpeg, scans, png, webp, exif)
-_FRAMING = (framing, faces, finder, detector, yunet)
 
 
 def load_tensor(path: Path, preprocessing: Preprocessing, found: tuple[Face, ...] | None = None) -> NDArray[np.uint8]:
@@ -91,14 +89,14 @@ def cache_tensors(
 ) -> NDArray[np.uint8]:
     """Return all samples as one memory-mapped uint8 ``[N, H, W, 3]``, made once.
 
-    The file name holds a hash of the preprocessing, of the code and the libraries that carry it out,
+    The file name holds a hash of the preprocessing, of the versions of the code and the libraries that carry it out,
     and of every sample's content in order, so a cache of anything else is never taken for this one. Its own
-    hash lies beside it, so that one that was damaged is made again.
+    hash lies beside it, so that a damaged cache is made again.
     """
-    how = (sorted(asdict(preprocessing).items()), PIL.__version__, metadata.version("simplejpeg"))
-    key = hashlib.sha256(repr(how).encode())
-    for module in _DECODING if preprocessing.framing == "whole" else (*_DECODING, *_FRAMING):
-        key.update(Path(module.__file__).read_bytes())
+    versions = [DECODE_VERSION, PIL.__version__, metadata.version("simplejpeg")]
+    if preprocessing.framing == "face":
+        versions.append(FRAMING_VERSION)
+    key = hashlib.sha256(repr((sorted(asdict(preprocessing).items()), versions)).encode())
     for sample in samples:
         key.update(sample.sha256.encode())
     path = folder / f"tensors-{key.hexdigest()[:32]}.npy"

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, JpegImagePlugin
 
-from service.contract.image import decode
-from service.contract.payload import read_bounded
+from service.contract.bounded_read import read_bounded
+from service.contract.image.decode import decode
 from trainer.dataset import SCAN_LIMITS, Dataset, Label, Sample
 from trainer.errors import TrainerError
 from trainer.files import new_folder

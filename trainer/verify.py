@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from service.contract.verdict import verdicts
+from service.contract.verdict.calibration import verdicts
 from service.engine import Engine
 from trainer.errors import TrainerError
 from trainer.tensors import load_tensor

@@ -1,5 +1,5 @@
-"""What trainer and service must agree on: metadata, image path, face finder, framing, verdict and reasons.
+"""What trainer and service agree on: model metadata, decoding, face finding, framing, verdicts.
 
-Needs numpy and Pillow only, and ONNX Runtime for the face finder, so that the heavy trainer may
-depend on it and it on nothing heavy.
+In: the bytes of a picture, a model's metadata, its logits. Out: uint8 tensors, and a judgement with its reasons.
+May import: numpy and Pillow; ONNX Runtime for the face finder and protobuf for ONNX files; nothing else of the service.
 """

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal
 
-from service.contract import rules
+from service.contract import spec_rules
 
 SPEC_VERSION = 1
 _DEEPEST = 32
@@ -216,30 +216,30 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-_RULES: dict[str, rules.Rule] = {
-    "name": rules.name,
-    "version": rules.name,
-    "class_names": rules.two_names,
-    "fake_class": rules.name,
-    "output_kind": rules.one_of(OutputKind),
-    "input_height": rules.side,
-    "input_width": rules.side,
-    "resize_filter": rules.one_of(ResizeFilter),
-    "resize_fit": rules.one_of(ResizeFit),
-    "exif_policy": rules.one_of(ExifPolicy),
-    "temperature": rules.number(0.001, 1000),
-    "threshold_real": rules.number(0, 1),
-    "threshold_fake": rules.number(0, 1),
-    "threshold_rule": rules.text,
-    "dataset_fingerprint": rules.sha256,
-    "dataset_counts": rules.counts,
-    "recipe": rules.mapping,
-    "metrics": rules.mapping,
-    "library_versions": rules.text_map,
-    "commit": rules.text,
-    "calibration": rules.mapping,
-    "framing": rules.one_of(Framing),
-    "face_margin": rules.or_none(rules.number(0.5, 8)),
-    "face_finder": rules.or_empty(rules.name),
-    "precision": rules.one_of(Precision),
+_RULES: dict[str, spec_rules.Rule] = {
+    "name": spec_rules.name,
+    "version": spec_rules.name,
+    "class_names": spec_rules.two_names,
+    "fake_class": spec_rules.name,
+    "output_kind": spec_rules.one_of(OutputKind),
+    "input_height": spec_rules.side,
+    "input_width": spec_rules.side,
+    "resize_filter": spec_rules.one_of(ResizeFilter),
+    "resize_fit": spec_rules.one_of(ResizeFit),
+    "exif_policy": spec_rules.one_of(ExifPolicy),
+    "temperature": spec_rules.number(0.001, 1000),
+    "threshold_real": spec_rules.number(0, 1),
+    "threshold_fake": spec_rules.number(0, 1),
+    "threshold_rule": spec_rules.text,
+    "dataset_fingerprint": spec_rules.sha256,
+    "dataset_counts": spec_rules.counts,
+    "recipe": spec_rules.mapping,
+    "metrics": spec_rules.mapping,
+    "library_versions": spec_rules.text_map,
+    "commit": spec_rules.text,
+    "calibration": spec_rules.mapping,
+    "framing": spec_rules.one_of(Framing),
+    "face_margin": spec_rules.or_none(spec_rules.number(0.5, 8)),
+    "face_finder": spec_rules.or_empty(spec_rules.name),
+    "precision": spec_rules.one_of(Precision),
 }

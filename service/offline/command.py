@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from service import __version__, modelfile
-from service.contract.finder import face_finder
-from service.contract.yunet import FinderError
+from service.contract.faces.finder import face_finder
+from service.contract.faces.yunet import FinderError
 from service.engine import Engine
 from service.loading import load_engine
 from service.modelfile import ModelFileError

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from service.answers import prediction
-from service.contract.payload import read_bounded, read_head
+from service.contract.bounded_read import read_bounded, read_head
 from service.engine import Engine
 from service.intake import check_payload
 from service.metrics import Metrics

@@ -6,8 +6,8 @@ import threading
 from typing import Any, Final, TypeVar
 
 from service.confined import command, environment, nowhere
-from service.contract.exif import camera
-from service.contract.image import DecodedImage
+from service.contract.image.decode import DecodedImage
+from service.contract.image.exif import camera
 from service.messages import read_message, write_message
 from service.provenance import credentials
 

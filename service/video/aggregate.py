@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from service.contract.spec import ModelSpec
-from service.contract.verdict import Verdict, decide
+from service.contract.verdict.calibration import Verdict, decide
 from service.video.reasons import FEWEST, VideoReason
 
 _OUTSIDE: Final = 0.05

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.contract.judgement import FaceJudgement, face_fields, verdict_fields
-from service.contract.reasons import NOT_JUDGED
+from service.contract.verdict.judgement import FaceJudgement, face_fields, verdict_fields
+from service.contract.verdict.reasons import NOT_JUDGED
 from service.engine import Engine
 from service.video.aggregate import Aggregate, aggregate
 from service.video.frames import SampledFrame, VideoFacts

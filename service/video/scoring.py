@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.faces import Face
-from service.contract.framing import FacePolicy
-from service.contract.judgement import FaceJudgement
+from service.contract.faces.face import Face
+from service.contract.faces.framing import FacePolicy
+from service.contract.verdict.judgement import FaceJudgement
 from service.errors import RequestError
 from service.scoring import Scored, Scorer
 from service.video.answer import video_answer

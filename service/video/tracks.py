@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.faces import Face
+from service.contract.faces.face import Face
 
 # Of overlap, and of nearness in units of the face: what is under both is another face.
 _LEAST: Final = 0.3

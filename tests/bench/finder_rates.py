@@ -16,10 +16,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from service.contract.detector import SIDE
-from service.contract.finder import MIN_SCORE, face_finder
-from service.contract.image import decode
-from service.contract.refusals import ImageError, Limits
+from service.contract.faces.detector import SIDE
+from service.contract.faces.finder import MIN_SCORE, face_finder
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import ImageError, Limits
 from tests.conftest import FACES, PUBLIC_DOMAIN
 
 Find = Callable[[Image.Image], int]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import uvicorn
 
 from service.app import create_app
-from service.contract.image import decode
-from service.contract.judgement import judge
+from service.contract.image.decode import decode
 from service.contract.preparation import prepare
+from service.contract.verdict.judgement import judge
 from service.engine import Engine
 from service.settings import Settings
 from tests.bench.serving.load import picture

@@ -13,8 +13,9 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from service.contract.image import DecodedImage, decode, to_tensor
-from service.contract.payload import read_bounded
+from service.contract.bounded_read import read_bounded
+from service.contract.image.decode import DecodedImage, decode
+from service.contract.image.resize import to_tensor
 from service.engine import Engine
 from tests.conftest import FACES
 from trainer.dataset import SCAN_LIMITS

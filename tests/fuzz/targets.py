@@ -13,13 +13,14 @@ from uvicorn.server import ServerState
 
 from service.arrivals import Arrivals
 from service.connections import connections
-from service.contract.exif import camera
-from service.contract.image import decode
-from service.contract.refusals import ImageError, Limits
+from service.contract.image.decode import decode
+from service.contract.image.exif import camera
+from service.contract.image.image_errors import ImageError, Limits
 from service.errors import ERROR_CODES, RequestError
 from service.intake import read_picture, read_pictures
 from service.sockets import sockets
 from service.v2.routes import read_request
+from tests.conftest import REPOSITORY
 
 CORPUS = Path(__file__).parent / "corpus"
 _FAILED: list[dict[str, Any]] = []
@@ -139,7 +140,7 @@ def _application() -> Any:
 
             return np.zeros((len(images), 2), np.float32)
 
-    model = Path(__file__).resolve().parents[2] / "models" / "dilated-cnn-128" / "0.1.0" / "model.onnx"
+    model = REPOSITORY / "models" / "dilated-cnn-128" / "0.1.0" / "model.onnx"
     loaded = Engine.load(model, "cpu", 1)
     engine = Constant(loaded.spec, loaded.sha256, loaded.provider, 1, loaded._session)
     return create_app(Settings(faces="off", log_level="error", decode_threads=1), engine)

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from service.contract.image import decode
-from service.contract.refusals import ImageError, Limits
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import ImageError, Limits
 from tests.conftest import REPOSITORY
 from tests.fuzz.targets import CORPUS, TARGETS
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from service.app import create_app
-from service.contract.faces import FINDER
+from service.contract.faces.face import FINDER
 from service.engine import Engine
 from service.modelfile import ModelFileError
 from service.schemas import Explanation

@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from service.app import create_app
-from service.contract import yunet
-from service.contract.faces import FINDER
-from service.contract.finder import FaceFinder, face_finder
-from service.contract.judgement import REASONS
+from service.contract.faces import yunet
+from service.contract.faces.face import FINDER
+from service.contract.faces.finder import FaceFinder, face_finder
+from service.contract.faces.yunet import FinderError
 from service.contract.spec import SpecError
-from service.contract.yunet import FinderError
+from service.contract.verdict.judgement import REASONS
 from service.engine import Engine
 from service.settings import Settings
 from tests.conftest import REPOSITORY

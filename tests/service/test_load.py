@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.faces import FINDER
+from service.contract.faces.face import FINDER
 from service.engine import Engine, InferenceError
 from service.settings import Settings
 

@@ -19,8 +19,8 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from service import pages
 from service.app import create_app
 from service.connections import connections
-from service.contract.faces import FINDER
-from service.contract.reasons import REASONS
+from service.contract.faces.face import FINDER
+from service.contract.verdict.reasons import REASONS
 from service.engine import Engine
 from service.errors import ERROR_CODES
 from service.keys import new_key

@@ -207,8 +207,9 @@ def test_every_hostile_file_gets_an_answer_below_500(client, faces_data):
 
 def test_the_tensor_reaches_the_model_as_training_made_it(client, jpeg, tiny_engine, monkeypatch, astronaut):
     """No skew: what the engine sees is the contract's tensor, bit for bit."""
-    from service.contract.image import decode, to_tensor
-    from service.contract.refusals import Limits
+    from service.contract.image.decode import decode
+    from service.contract.image.image_errors import Limits
+    from service.contract.image.resize import to_tensor
 
     seen = []
     good = type(tiny_engine).logits

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.contract.exif import MOST_EXIF, camera
+from service.contract.image.exif import MOST_EXIF, camera
 from service.launch import StartError, load
 from service.provenance import credentials, facts
 from service.provenance.credentials import summary

@@ -11,10 +11,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from service.app import create_app
-from service.contract.image import decode
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import Limits
 from service.contract.preparation import prepare
-from service.contract.refusals import Limits
-from service.contract.verdict import verdicts
+from service.contract.verdict.calibration import verdicts
 from service.engine import Engine
 from service.options import default_model
 from service.settings import Settings
@@ -221,7 +221,7 @@ def test_service_and_trainer_agree_on_a_thousand_real_files(default, faces_data)
 def test_a_picture_is_prepared_the_same_way_every_time(astronaut):
     spec = Engine.load(default_model(), "cpu", 1).spec
     payload = saved(astronaut, "JPEG")
-    from service.contract.framing import FacePolicy
+    from service.contract.faces.framing import FacePolicy
 
     first, second = (
         prepare(decode(payload, Limits(), "apply"), spec.preprocessing, FacePolicy()).tensors for _ in range(2)

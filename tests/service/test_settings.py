@@ -1,7 +1,6 @@
 """Settings: environment and flags are twins, and every one is documented."""
 
 import re
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -11,8 +10,9 @@ from service.offline.options import ScoreOptions
 from service.offline.tables import COLUMNS
 from service.options import ModelOptions, default_model
 from service.settings import Settings
+from tests.conftest import REPOSITORY
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = REPOSITORY / "docs"
 SETTINGS = (DOCS / "settings.md").read_text("utf-8")
 ERRORS = (DOCS / "errors.md").read_text("utf-8")
 SCORING = (DOCS / "scoring.md").read_text("utf-8")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.payload import read_bounded
+from service.contract.bounded_read import read_bounded
 from trainer.checkpoints import RunState, load_network
 from trainer.dataset import scan
 from trainer.errors import TrainerError

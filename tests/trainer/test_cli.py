@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.engine import Engine
 from service.settings import Settings
+from tests.conftest import REPOSITORY
 from trainer.score import score
 from trainer.splits import read_split
 
@@ -321,7 +322,7 @@ def start(*arguments: object, file_limit: int | None = None) -> subprocess.Popen
         stdout=subprocess.DEVNULL,
         text=True,
         preexec_fn=limit,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
     )
 
 

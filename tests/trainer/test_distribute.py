@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.conftest import REPOSITORY
 from trainer.distribute import ADDRESSES, ALL, PROCESS, PROCESSES, Shard, join
 from trainer.errors import TrainerError
 
@@ -38,7 +39,7 @@ def test_without_the_environment_one_process_is_all():
 
 
 def start(run: Path, faces: Path, epochs: int, port: int, process: int | None, *flags: str) -> subprocess.Popen:
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(REPOSITORY)}
     if process is not None:
         environment |= {ADDRESSES: f"127.0.0.1:{port}", PROCESSES: "2", PROCESS: str(process)}
     command = [
@@ -121,7 +122,7 @@ def test_processes_that_would_do_different_things_refuse(faces, tmp_path, port):
 )
 def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message):
     code = "from trainer import distribute, errors\ntry: distribute.join(8)\nexcept errors.TrainerError as e: print(e)"
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[2]), **settings}
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(REPOSITORY), **settings}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert message in done.stdout
 
@@ -131,7 +132,7 @@ def test_fewer_validation_pictures_than_devices_is_one_clear_line(faces, tmp_pat
         **os.environ,
         "KERAS_BACKEND": "jax",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(REPOSITORY),
     }
     options = ("--recipe", "dilated-cnn-128", "--batch-size", "8", "--epochs", "1", "--out", tmp_path / "run")
     done = subprocess.run(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.faces import Face
+from service.contract.faces.face import Face
 from service.engine import Engine
 from trainer import drawings
 from trainer.augment import make_augment

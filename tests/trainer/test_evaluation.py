@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.finder import face_finder
-from service.contract.image import DecodedImage, to_tensor
+from service.contract.faces.finder import face_finder
+from service.contract.image.decode import DecodedImage
+from service.contract.image.resize import to_tensor
 from service.engine import Engine
 from trainer import plots
 from trainer.assess import without

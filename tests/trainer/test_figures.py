@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.contract.verdict import fake_probability
+from service.contract.verdict.calibration import fake_probability
 from trainer.calibrate import calibrate, fit_temperature
 from trainer.checkpoints import RunState, best_epoch
 from trainer.evaluate import figures

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.faces import FINDER, Face
-from service.contract.finder import face_finder
+from service.contract.faces.face import FINDER, Face
+from service.contract.faces.finder import face_finder
 from service.engine import Engine
 from tests.trainer.test_weights import facts_that_differ
 from trainer import feed
@@ -80,7 +80,7 @@ def test_a_picture_is_searched_once_in_the_scan_and_never_for_its_tensors(photos
     recipe = get_recipe("residual-cnn", framing="face")
     samples = scan([photos]).samples
     expected = [load_tensor(sample.path, recipe.preprocessing) for sample in samples]
-    monkeypatch.setattr("service.contract.finder.FaceFinder.find", lambda *_: 1 / 0)
+    monkeypatch.setattr("service.contract.faces.finder.FaceFinder.find", lambda *_: 1 / 0)
     assert np.array_equal(cache_tensors(samples, recipe.preprocessing, tmp_path, "served"), expected)
     assert len(cache_tensors(samples, recipe.train_preprocessing, tmp_path, "larger")) == len(samples)
 
@@ -168,13 +168,11 @@ def test_a_run_from_before_a_setting_is_the_same_run(faces):
     assert _identity(before) == now
 
 
-def test_a_changed_square_voids_a_cache_of_faces_and_not_one_of_whole_pictures(photos, tmp_path, monkeypatch):
+def test_cache_key_framing_version_voids_faces_only(photos, tmp_path, monkeypatch):
     samples = scan([photos]).samples
     for framing in ("face", "whole"):
         cache_tensors(samples, get_recipe("residual-cnn", framing=framing).preprocessing, tmp_path, "test")
-    elsewhere = tmp_path / "faces.py"
-    elsewhere.write_text("# another way to place the square")
-    monkeypatch.setattr("service.contract.faces.__file__", str(elsewhere))
+    monkeypatch.setattr("trainer.tensors.FRAMING_VERSION", 1000)
     for framing, files in (("whole", 2), ("face", 3)):
         cache_tensors(samples, get_recipe("residual-cnn", framing=framing).preprocessing, tmp_path, "test")
         assert len(list(tmp_path.glob("*.npy"))) == files

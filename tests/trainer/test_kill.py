@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import REPOSITORY
+
 
 def command(faces: Path, run: Path, *flags: str) -> list[str]:
     options = ["--recipe", "residual-cnn", "--epochs", "3", "--batch-size", "8", "--out", str(run)]
@@ -18,7 +20,7 @@ def command(faces: Path, run: Path, *flags: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 def killed_when(ready: Callable[[], bool], faces: Path, run: Path, *flags: str) -> None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from service.contract.faces import FINDER
+from service.contract.faces.face import FINDER
 from trainer.overrides import changed, overridden
 from trainer.recipes import FACE_MARGIN, RECIPES, RecipeError, get_recipe
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.contract.faces import Face
+from service.contract.faces.face import Face
 from trainer.cheat import cheat
 from trainer.dataset import scan
 from trainer.facts import Facts

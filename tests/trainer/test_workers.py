@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.contract.faces import Face
+from service.contract.faces.face import Face
+from tests.conftest import REPOSITORY
 from trainer.augment import make_augment
 from trainer.dataset import scan
 from trainer.errors import WorkerLost
@@ -215,7 +216,7 @@ def start(faces, tmp_path):
             started.append(
                 subprocess.Popen(
                     [sys.executable, "-m", "trainer", "fit", str(faces), "--out", str(tmp_path / "run"), *options],
-                    env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+                    env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,
                     start_new_session=True,
@@ -309,7 +310,7 @@ def test_on_jax_an_epoch_shows_its_own_batches_each_once(faces, tmp_path):
     options = ("--recipe", "residual-cnn", "--batch-size", "2", "--epochs", "2", "--workers", "2")
     done = subprocess.run(
         [sys.executable, tmp_path / "fit.py", "fit", faces, "--out", tmp_path / "run", *options],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "KERAS_BACKEND": "jax"},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,
         timeout=300,

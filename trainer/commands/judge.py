@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.contract.faces import MIN_FACE, FaceMode
+from service.contract.faces.face import MIN_FACE, FaceMode
 from trainer.errors import TrainerError
 from trainer.files import refuse_existing
 from trainer.options import Data, Json, Model, Report, Robustness, UnseenBy
@@ -92,7 +92,7 @@ def predict(
     ] = False,
 ) -> None:
     """Print one JSON line a picture: the verdict that the service would give."""
-    from service.contract.framing import FacePolicy
+    from service.contract.faces.framing import FacePolicy
     from service.engine import Engine
     from trainer.predict import predict_file
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.contract.faces import FINDER
-from service.contract.image import covered, resize
-from service.contract.rules import MAX_INPUT_SIDE
+from service.contract.faces.face import FINDER
+from service.contract.image.resize import covered, resize
 from service.contract.spec import ExifPolicy, ModelSpec, OutputKind, Precision, ResizeFilter, ResizeFit
-from service.contract.verdict import verdicts
+from service.contract.spec_rules import MAX_INPUT_SIDE
+from service.contract.verdict.calibration import verdicts
 
 NAMES = st.text(string.ascii_letters + string.digits, min_size=1, max_size=20)
 # Half a surrogate pair is no text.

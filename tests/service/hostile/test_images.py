@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.contract.image import decode
-from service.contract.refusals import ImageError, Limits
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import ImageError, Limits
 from tests.conftest import PUBLIC_DOMAIN, REPOSITORY
 from tests.service.hostile.families import FAMILIES, SCORED, Case
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.faces import FINDER
+from service.contract.faces.face import FINDER
 from service.engine import Engine
 from service.settings import Settings
 from service.video.limits import VideoLimits

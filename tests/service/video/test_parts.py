@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.contract.faces import Face
-from service.contract.reasons import REASONS
-from service.contract.verdict import decide
+from service.contract.faces.face import Face
+from service.contract.verdict.calibration import decide
+from service.contract.verdict.reasons import REASONS
 from service.video.aggregate import aggregate
 from service.video.limits import container_of
 from service.video.reasons import FEWEST, VIDEO_REASONS

@@ -298,7 +298,7 @@ def test_the_bounds_hold_for_good():
 
 
 def test_score_takes_videos_among_pictures(make_model, make_spec, tmp_path, make_video, astronaut, damaged):
-    from service.contract.faces import FINDER
+    from service.contract.faces.face import FINDER
 
     model = tmp_path / "model.onnx"
     model.write_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)))

@@ -8,9 +8,10 @@ import numpy as np
 import uvicorn
 from fastapi import FastAPI, UploadFile
 
-from service.contract.image import decode, to_tensor
-from service.contract.refusals import Limits
-from service.contract.verdict import verdicts
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import Limits
+from service.contract.image.resize import to_tensor
+from service.contract.verdict.calibration import verdicts
 from tests.bench.serving.peers.scoring import load
 
 app = FastAPI()

@@ -6,9 +6,10 @@ Needs numpy, Pillow and onnxruntime only, so that it runs in every peer's enviro
 import os
 from pathlib import Path
 
-from service.contract.image import decode, to_tensor
-from service.contract.refusals import Limits
-from service.contract.verdict import verdicts
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import Limits
+from service.contract.image.resize import to_tensor
+from service.contract.verdict.calibration import verdicts
 from service.engine import Engine
 
 _LIMITS = Limits()

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from service.contract import yunet
-from service.contract.detector import SIDE
-from service.contract.faces import Face
-from service.contract.finder import FaceFinder, face_finder
-from service.contract.image import decode
-from service.contract.refusals import Limits
-from service.contract.yunet import FinderError
+from service.contract.faces import yunet
+from service.contract.faces.detector import SIDE
+from service.contract.faces.face import Face
+from service.contract.faces.finder import FaceFinder, face_finder
+from service.contract.faces.yunet import FinderError
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import Limits
 from tests.conftest import PUBLIC_DOMAIN
 
 
@@ -131,7 +131,7 @@ def test_a_face_of_twenty_pixels_is_found_in_a_small_picture(find, astronaut, fa
 
 def test_a_crop_tighter_than_the_face_is_found_at_the_second_look(find, astronaut, face, monkeypatch):
     inner = astronaut.crop((round(face.left + 8), round(face.top + 20), round(face.left + 82), round(face.top + 100)))
-    monkeypatch.setattr("service.contract.finder.MIN_SCORE", 0.99)  # as if the first look had found nothing
+    monkeypatch.setattr("service.contract.faces.finder.MIN_SCORE", 0.99)  # as if the first look had found nothing
     (found,) = find(inner)
     assert found.tight
     assert found.side == pytest.approx(max(inner.size), rel=0.15)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from service.contract import evidence
-from service.contract.framing import FacePolicy
-from service.contract.image import decode
+from service.contract.faces.framing import FacePolicy
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import Limits
 from service.contract.preparation import prepare
-from service.contract.refusals import Limits
-from service.contract.verdict import fake_probability, log_odds
+from service.contract.verdict import evidence
+from service.contract.verdict.calibration import fake_probability, log_odds
 from service.engine import Engine
 from tests.conftest import REPOSITORY
 

@@ -7,8 +7,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.contract import yunet
-from service.contract.yunet import FinderError
+from service.contract.faces import yunet
+from service.contract.faces.yunet import FinderError
 
 # Rows and columns of the canvas, pixels. Of faces of 27 pixels in it YuNet finds 99 %, of 20 pixels 81 %, of 16 half.
 SIDE: Final = 320

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.contract.faces import FINDER, Face
-from service.contract.finder import FaceFinder
-from service.contract.framing import FacePolicy, Look, check_finder, check_mode, frame, looks
-from service.contract.image import DecodedImage, covered
-from service.contract.judgement import REASONS, Judgement, judge
+from service.contract.faces.face import FINDER, Face
+from service.contract.faces.finder import FaceFinder
+from service.contract.faces.framing import FacePolicy, Look, check_finder, check_mode, frame, looks
+from service.contract.image.decode import DecodedImage
+from service.contract.image.resize import covered
 from service.contract.preparation import Prepared, prepare, recompressed
 from service.contract.spec import SpecError
+from service.contract.verdict.judgement import REASONS, Judgement, judge
 
 FAKE, REAL, BETWEEN = (-4.0, 4.0), (4.0, -4.0), (0.0, 0.0)
 LARGE, SMALL = Face(100, 100, 150, 200, 0.9), Face(300, 40, 15, 20, 0.8)

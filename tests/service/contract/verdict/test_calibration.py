@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.contract.verdict import decide, fake_probability, verdicts
+from service.contract.verdict.calibration import decide, fake_probability, verdicts
 
 finite = st.floats(-1e30, 1e30, allow_subnormal=False)
 

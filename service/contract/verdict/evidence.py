@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from service.contract.image import Box
+from service.contract.image.resize import Box
 from service.contract.spec import ModelSpec
-from service.contract.verdict import log_odds
+from service.contract.verdict.calibration import log_odds
 
 Method = Literal["map", "occlusion"]
 # Rows and columns of what is covered one after the other.

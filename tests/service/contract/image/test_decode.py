@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.contract import refusals as contract
-from service.contract.image import decode, resize, sniff, to_tensor
-from service.contract.refusals import Limits
+from service.contract.image import image_errors as contract
+from service.contract.image.decode import decode, sniff
+from service.contract.image.image_errors import Limits
+from service.contract.image.resize import resize, to_tensor
 from service.contract.spec import Preprocessing
 
 LIMITS = Limits()

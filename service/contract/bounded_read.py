@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from service.contract.refusals import TooManyBytes
+from service.contract.image.image_errors import TooManyBytes
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:

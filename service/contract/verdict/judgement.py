@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.faces import MAX_CUT, Face
-from service.contract.framing import FacePolicy, Look
+from service.contract.faces.face import MAX_CUT, Face
+from service.contract.faces.framing import FacePolicy, Look
 from service.contract.preparation import Prepared
-from service.contract.reasons import REASONS, Reason
 from service.contract.spec import ModelSpec
-from service.contract.verdict import Verdict, verdicts
+from service.contract.verdict.calibration import Verdict, verdicts
+from service.contract.verdict.reasons import REASONS, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
         policy: what ``prepared`` was made with.
 
     Raises:
-        ValueError: as :func:`service.contract.verdict.fake_probability`.
+        ValueError: as :func:`service.contract.verdict.calibration.fake_probability`.
     """
     every = verdicts(logits, spec)
     count = len(prepared.looks)

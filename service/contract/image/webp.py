@@ -3,9 +3,9 @@
 import struct
 from typing import Final
 
-from service.contract.exif import MOST_EXIF, orientation
-from service.contract.refusals import Animated, Corrupt, Limits
-from service.contract.still import Still
+from service.contract.image.exif import MOST_EXIF, orientation
+from service.contract.image.image_errors import Animated, Corrupt, Limits
+from service.contract.image.still import Still
 
 _HEADER: Final = 12
 _MOST_CHUNKS: Final = 4096

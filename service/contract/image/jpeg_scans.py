@@ -7,7 +7,7 @@ complain of: it is only coarse.
 import struct
 from typing import Final
 
-from service.contract.refusals import Corrupt
+from service.contract.image.image_errors import Corrupt
 
 # Ten are usual, and thirty the most that optimisers write; each is a pass over all the pixels.
 _MOST_SCANS: Final = 100

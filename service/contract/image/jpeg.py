@@ -13,10 +13,10 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.contract.exif import orientation
-from service.contract.refusals import Corrupt, Limits
-from service.contract.scans import Scans
-from service.contract.still import Still
+from service.contract.image.exif import orientation
+from service.contract.image.image_errors import Corrupt, Limits
+from service.contract.image.jpeg_scans import Scans
+from service.contract.image.still import Still
 
 _SOI, _EOI, _SOS, _DQT, _DHT, _DRI, _COM, _APP0, _APP1, _APP14 = (
     0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xFE, 0xE0, 0xE1, 0xEE,

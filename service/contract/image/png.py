@@ -9,9 +9,9 @@ import zlib
 from dataclasses import dataclass
 from typing import Final
 
-from service.contract.exif import MOST_EXIF, orientation
-from service.contract.refusals import Animated, Corrupt, Limits
-from service.contract.still import Still
+from service.contract.image.exif import MOST_EXIF, orientation
+from service.contract.image.image_errors import Animated, Corrupt, Limits
+from service.contract.image.still import Still
 
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS: Final = 100_000

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.contract.exif import orientation
+from service.contract.image.exif import orientation
 
 
 def tiff(order: str, *entries: tuple[int, int, int, int]) -> bytes:

@@ -5,11 +5,11 @@ import io
 import pytest
 from PIL import Image, ImageFilter
 
-from service.contract.drawn import is_drawn
-from service.contract.framing import FacePolicy
-from service.contract.image import decode
+from service.contract.faces.drawn import is_drawn
+from service.contract.faces.framing import FacePolicy
+from service.contract.image.decode import decode
+from service.contract.image.image_errors import Limits
 from service.contract.preparation import prepare
-from service.contract.refusals import Limits
 from service.contract.spec import Preprocessing
 from tests.cartoon import cartoon
 

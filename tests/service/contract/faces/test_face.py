@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.contract.faces import Face, Region
+from service.contract.faces.face import Face, Region
 
 FACE = Face(100, 50, 60, 80, 0.9)
 

@@ -5,11 +5,14 @@ from typing import Final
 
 from PIL import Image
 
-from service.contract.faces import FINDER, MIN_FACE, Face, FaceMode
-from service.contract.finder import face_finder
-from service.contract.image import Box, covered
+from service.contract.faces.face import FINDER, MIN_FACE, Face, FaceMode
+from service.contract.faces.finder import face_finder
+from service.contract.image.resize import Box, covered
 from service.contract.spec import ModelSpec, Preprocessing, SpecError
 
+# Part of every key of cached tensors of faces: increase it whenever the same picture may be framed otherwise, by the
+# finder or by the code here.
+FRAMING_VERSION: Final = 1
 # The share that a face must span of what it spanned in training. Further out a network that takes
 # pictures whole judges the surroundings: residual-cnn 0.1.2 calls 21 % of fakes real at .93 of the span, 71 % at .85.
 MIN_SPAN: Final = 0.86
@@ -20,7 +23,7 @@ class FacePolicy:
     """What is done about faces.
 
     Attributes:
-        mode: see :data:`service.contract.faces.FaceMode`.
+        mode: see :data:`service.contract.faces.face.FaceMode`.
         min_face: a face whose box's longer side has fewer pixels is not judged.
         max_faces: at most so many are reported and judged, the largest.
         check_recompression: also judge the picture as it is after another JPEG compression.
@@ -40,7 +43,7 @@ class Look:
         box: left, top, right and bottom, pixels; may be the whole picture.
         face: the face that it is about; None where none was found, or none looked for.
         wide: a whole picture, in which the face spans too little for a verdict to be about the face.
-        drawn: the face is drawn in flat colours (:mod:`service.contract.drawn`).
+        drawn: the face is drawn in flat colours (:mod:`service.contract.faces.drawn`).
     """
 
     box: Box
@@ -52,7 +55,7 @@ class Look:
 def frame(rgb: Image.Image, preprocessing: Preprocessing, faces: tuple[Face, ...] | None = None) -> Box:
     """Return the part of a picture that a model is trained on, and is shown unless each face is asked for.
 
-    By the framing that the recipe states: what :func:`~service.contract.image.covered` says, or the
+    By the framing that the recipe states: what :func:`~service.contract.image.resize.covered` says, or the
     square around the largest face (the former where none is found).
 
     Args:
@@ -83,7 +86,7 @@ def looks(
         width: of the picture, pixels.
         height: of the picture, pixels.
         preprocessing: of the model; for ``crop`` it has a margin (:func:`check_mode`).
-        mode: see :data:`service.contract.faces.FaceMode`.
+        mode: see :data:`service.contract.faces.face.FaceMode`.
     """
     whole = _whole(width, height, preprocessing)
     if mode == "off" or not faces:

@@ -1,0 +1,5 @@
+"""Logits to calibrated probabilities, a verdict, its reasons, and the evidence for it.
+
+In: logits and the prepared picture that they belong to. Out: a judgement; never a response body.
+May import: every other part of ``service.contract``.
+"""
