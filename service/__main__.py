@@ -13,7 +13,7 @@ try:
     from pydantic_settings import SettingsError
 
     from service.launch import StartError
-    from service.logs import log_config
+    from service.observability.logs import log_config
     from service.settings import Settings, unknown_variables
     from service.start import serve, serve_by_workers
 except ModuleNotFoundError as missing:

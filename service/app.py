@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import __version__, logs, modelfile
+from service import __version__, modelfile
 from service.contract.faces.finder import face_finder
 from service.contract.faces.framing import check_mode
 from service.contract.image.image_errors import ImageError
@@ -25,13 +25,14 @@ from service.engine import Engine, InferenceError
 from service.errors import RequestError, code_for_status, refuse
 from service.guard import Guard
 from service.keys import Keys
-from service.memory import give_back, resident
-from service.metrics import Metrics
+from service.observability import logs
+from service.observability.metrics import Metrics
+from service.observability.telemetry import telemetry_config
 from service.reload import Reload
+from service.resources import give_back, resident
 from service.routes import router
 from service.settings import Settings
 from service.state import State
-from service.telemetry import telemetry_config
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TIDY_S, _MUCH = 10.0, 32 * 1024 * 1024

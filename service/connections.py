@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from service import logs
 from service.errors import problem
+from service.observability import logs
 
 # Bytes beside the body: request line, headers, chunk sizes and their extensions, trailers.
 _MOST_FRAMING: Final = 64 * 1024

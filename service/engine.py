@@ -16,9 +16,8 @@ from service import modelfile
 from service.contract.faces.framing import check_finder
 from service.contract.spec import ModelSpec, SpecError
 from service.graph import EVIDENCE, IMAGE, LOGITS, check_graph
-from service.memory import at_most
 from service.modelfile import ModelFileError
-from service.processors import processors
+from service.resources import at_most, processors
 from service.session import CUDA, Cuda, Provider, may_run_on_cuda, open_session
 from service.signature import check_signature
 

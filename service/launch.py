@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from service.contract.faces.yunet import FinderError
+from service.model_settings import ProvenanceError
 from service.modelfile import ModelFileError
-from service.options import ProvenanceError
 from service.session import ProviderError
 from service.settings import Settings
 
@@ -32,7 +32,7 @@ def load(settings: Settings, content: bytes | None = None, reread: Callable[[], 
     from service.app import create_app
     from service.keys import KeysError
     from service.loading import load_engine
-    from service.telemetry import TelemetryError
+    from service.observability.telemetry import TelemetryError
 
     try:
         return create_app(settings, load_engine(settings, content), reread)

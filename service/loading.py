@@ -3,8 +3,8 @@
 from service.contract.faces.framing import check_mode
 from service.contract.spec import SpecError
 from service.engine import Engine
+from service.model_settings import ModelOptions
 from service.modelfile import ModelFileError
-from service.options import ModelOptions
 from service.session import Cuda
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from service.keys import Keys, KeysError
 from service.loading import load_engine
-from service.memory import give_back
 from service.modelfile import ModelFileError
+from service.resources import give_back
 from service.scoring import Scorer
 from service.session import ProviderError
 from service.settings import Settings

@@ -25,10 +25,11 @@ from service.contract.preparation import find_faces, prepare
 from service.contract.verdict.judgement import Judgement, judge
 from service.engine import Engine, InferenceError
 from service.errors import RequestError
-from service.metrics import Metrics
+from service.limits import Capacity
+from service.observability.metrics import Metrics
+from service.observability.telemetry import Stage
 from service.provenance.facts import Provenance
-from service.settings import Capacity
-from service.tickets import Errand, ImageFacts, Payload, Stage, Ticket
+from service.tickets import Errand, ImageFacts, Payload, Ticket
 
 # Weight of the newest picture in the running mean from which Retry-After is computed.
 _NEWEST = 0.05

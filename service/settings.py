@@ -1,39 +1,18 @@
 """Settings: every one has a ``SERVICE_…`` environment variable and a flag of the same name."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from service.options import ModelOptions
-from service.processors import processors
+from service.limits import Capacity
+from service.model_settings import ModelOptions
+from service.resources import processors
 
 # Read by prometheus_client itself, when it is first imported.
 SERIES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """How much one process takes on at once.
-
-    Attributes:
-        decode_threads: pictures decoded at once.
-        batches_in_flight: runs of the model at once.
-        max_batch: most pictures, or faces, in one run.
-        batch_window_s: how long a run that is not full waits for more, seconds.
-        max_queue: most pictures that wait for a thread or a run.
-        deadline_s: from a picture's arrival to its verdict, seconds.
-    """
-
-    decode_threads: int
-    batches_in_flight: int
-    max_batch: int
-    batch_window_s: float
-    max_queue: int
-    deadline_s: float
 
 
 def _threads_of_a_worker(data: dict[str, Any]) -> int:

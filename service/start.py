@@ -15,7 +15,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from service.connections import connections
 from service.launch import StartError, load
-from service.logs import log_config
+from service.observability.logs import log_config
 from service.session import may_run_on_cuda
 from service.settings import SERIES_VARIABLE, Settings
 from service.sockets import sockets

@@ -5,12 +5,12 @@ from contextlib import contextmanager
 
 from starlette.requests import Request
 
-from service import telemetry
 from service.arrivals import Arrivals
 from service.engine import Engine
 from service.errors import RequestError
 from service.keys import Keys
-from service.metrics import Metrics
+from service.observability import telemetry
+from service.observability.metrics import Metrics
 from service.provenance.facts import Provenance
 from service.scoring import Scored, Scorer
 from service.settings import Settings

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.faces.framing import FacePolicy
 from service.contract.preparation import Prepared
+from service.observability.telemetry import Stage, StageName
 
 # A file's bytes, or the pixels of a picture that has been decoded, uint8 ``[H, W, 3]`` RGB.
 Payload = bytes | NDArray[np.uint8]
@@ -32,21 +33,7 @@ class ImageFacts:
     provenance: dict[str, Any] | None = None
 
 
-StageName = Literal["decode", "faces", "queue", "inference"]
 _ORDER: Final[tuple[StageName, ...]] = get_args(StageName)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One stretch of a picture's way, by :func:`time.perf_counter`.
-
-    ``decode`` is bytes to picture, and picture to tensors; ``faces`` the search for faces; ``queue`` the
-    wait for a thread, and for a run; ``inference`` a run that the picture was in.
-    """
-
-    name: StageName
-    started: float
-    ended: float
 
 
 class Ticket:

@@ -50,7 +50,7 @@ class Workers(Multiprocess):
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], settings: Settings, folder: Path) -> None:
-        from service.metrics import Metrics
+        from service.observability.metrics import Metrics
         from service.reload import Watch, watched
 
         self._settings, self._folder = settings, folder

@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.routes import router
 from service.settings import Settings
 from tests.conftest import REPOSITORY

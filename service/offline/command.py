@@ -10,6 +10,7 @@ from service.contract.faces.finder import face_finder
 from service.contract.faces.yunet import FinderError
 from service.engine import Engine
 from service.loading import load_engine
+from service.model_settings import ProvenanceError
 from service.modelfile import ModelFileError
 from service.offline.failures import ScoreError
 from service.offline.journal import FAILURES, Journal
@@ -18,7 +19,6 @@ from service.offline.options import ScoreOptions
 from service.offline.progress import Tally
 from service.offline.rows import Row, score_files
 from service.offline.tables import check_format, write_table
-from service.options import ProvenanceError
 from service.session import ProviderError
 
 JOURNAL = ".journal"

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import CliImplicitFlag, CliSettingsSource
 
-from service.options import ModelOptions
-from service.processors import processors
-from service.settings import Capacity
+from service.limits import Capacity
+from service.model_settings import ModelOptions
+from service.resources import processors
 
 Format = Literal["jsonl", "csv", "parquet"]
 # A picture waits for as long as it takes: nobody else does.

@@ -9,12 +9,13 @@ from service.answers import prediction
 from service.contract.bounded_read import read_bounded, read_head
 from service.engine import Engine
 from service.intake import check_payload
-from service.metrics import Metrics
+from service.limits import VideoLimits
+from service.observability.metrics import Metrics
 from service.offline.options import ScoreOptions
 from service.provenance.facts import Provenance
 from service.refused import refusal
 from service.scoring import Scorer
-from service.video.limits import HEAD, VideoLimits, container_of
+from service.video.limits import HEAD, container_of
 from service.video.scoring import score_video
 
 Row = dict[str, Any]

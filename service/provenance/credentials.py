@@ -11,8 +11,8 @@ import sys
 from importlib.util import find_spec
 from typing import Any, Final
 
-from service.confined import confine
-from service.messages import read_message, write_message
+from service.sandbox.confinement import confine
+from service.sandbox.messages import read_message, write_message
 
 # Of what can carry them.
 MIMES: Final = {

@@ -5,11 +5,11 @@ import subprocess
 import threading
 from typing import Any, Final, TypeVar
 
-from service.confined import command, environment, nowhere
 from service.contract.image.decode import DecodedImage
 from service.contract.image.exif import camera
-from service.messages import read_message, write_message
 from service.provenance import credentials
+from service.sandbox.confinement import command, environment, nowhere
+from service.sandbox.messages import read_message, write_message
 
 _log = logging.getLogger(__name__)
 # For one picture; the start of the process is in it now and then.

@@ -12,10 +12,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from service.confined import command, environment, nowhere
 from service.errors import RequestError
-from service.messages import LENGTH, write_message
-from service.video.limits import Container, VideoLimits
+from service.limits import VideoLimits
+from service.sandbox.confinement import command, environment, nowhere
+from service.sandbox.messages import LENGTH, write_message
+from service.video.limits import Container
 
 _READER: Final = "service.video.reader"
 # An array of pixels is copied once on its way; what comes meanwhile waits in the pipe.

@@ -1,9 +1,9 @@
 """Limits: which videos are read, how far, and what the first bytes must be."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from service.errors import RequestError
+from service.limits import VideoLimits
 
 Container = Literal["MP4", "MOV", "WEBM", "MKV"]
 # As FFmpeg names them.
@@ -12,27 +12,6 @@ HEAD: Final = 64
 # Brands of HEIC and AVIF, which are pictures in the same boxes.
 _PICTURES: Final = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
-
-
-@dataclass(frozen=True, slots=True)
-class VideoLimits:
-    """What is refused, and how much is looked at.
-
-    Attributes:
-        max_bytes: longest file, bytes.
-        max_s: longest duration, seconds; as the frames' own times have it, whatever the header says.
-        max_frames: most frames in the file.
-        max_pixels: most pixels (width x height) of a frame.
-        samples: frames that are looked at, spread evenly.
-        deadline_s: for all of it, seconds.
-    """
-
-    max_bytes: int
-    max_s: float
-    max_frames: int
-    max_pixels: int
-    samples: int
-    deadline_s: float
 
 
 def container_of(head: bytes) -> Container | None:

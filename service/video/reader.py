@@ -18,8 +18,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from service.confined import confine
-from service.messages import read_message, write_message
+from service.sandbox.confinement import confine
+from service.sandbox.messages import read_message, write_message
 from service.video.limits import CODECS
 from service.video.sampling import Coded, Target, seconds, targets
 

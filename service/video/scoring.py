@@ -15,10 +15,11 @@ from service.contract.faces.face import Face
 from service.contract.faces.framing import FacePolicy
 from service.contract.verdict.judgement import FaceJudgement
 from service.errors import RequestError
+from service.limits import VideoLimits
 from service.scoring import Scored, Scorer
 from service.video.answer import video_answer
 from service.video.frames import SampledFrame, VideoFacts, sampled
-from service.video.limits import VideoLimits, check_video
+from service.video.limits import check_video
 from service.video.tracks import follow, scene
 
 UnderWay = deque[tuple[SampledFrame, asyncio.Task[Scored]]]

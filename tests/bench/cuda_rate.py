@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.engine import Engine
-from service.options import default_model
+from service.model_settings import default_model
 from service.session import ProviderError
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)

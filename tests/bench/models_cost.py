@@ -1,6 +1,6 @@
 """What one face costs on one core, the committed models in turn, against the default."""
 
-from service.options import default_model
+from service.model_settings import default_model
 from tests.bench.timing import Row, print_table
 from tests.conftest import REPOSITORY
 from trainer.cost import costs

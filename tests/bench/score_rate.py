@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.client import Client
-from service.processors import processors
+from service.resources import processors
 from tests.conftest import FACES, PUBLIC_DOMAIN, REPOSITORY
 from tests.serving import serving
 

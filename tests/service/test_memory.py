@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from service import app as app_module
-from service.memory import at_most, give_back, resident
+from service.resources import at_most, give_back, resident
 from tests.conftest import REPOSITORY
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where the system says and bounds it")
@@ -17,7 +17,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where t
 def test_freed_memory_goes_back_to_the_system():
     """In a process of its own: bodies that grow piece by piece, side by side, leave gaps that glibc keeps."""
     code = (
-        "from service.memory import give_back, resident\n"
+        "from service.resources import give_back, resident\n"
         "bodies = [bytearray() for _ in range(40)]\n"
         "for _ in range(150):\n"
         "    for body in bodies:\n"
@@ -51,7 +51,7 @@ def test_a_service_gives_back_once_much_has_been_added(make_client, monkeypatch)
 @LINUX
 def test_what_one_step_may_add_is_bounded_and_the_bound_goes_with_it():
     code = (
-        "from service.memory import at_most\n"
+        "from service.resources import at_most\n"
         "try:\n"
         "    with at_most(100_000_000):\n"
         "        bytes(50_000_000)\n"

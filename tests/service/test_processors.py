@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from service.processors import processors
+from service.resources import processors
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from service.contract.image.image_errors import Limits
 from service.contract.preparation import prepare
 from service.contract.verdict.calibration import verdicts
 from service.engine import Engine
-from service.options import default_model
+from service.model_settings import default_model
 from service.settings import Settings
 from tests.cartoon import cartoon
 from tests.conftest import PUBLIC_DOMAIN, REPOSITORY

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from service.keys import Keys, new_key
-from service.memory import resident
+from service.resources import resident
 from service.schemas import Prediction
 
 

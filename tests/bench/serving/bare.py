@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 
-from service.processors import processors
+from service.resources import processors
 from tests.bench.serving.process import cost
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from service import metrics as metrics_module
-from service.metrics import Metrics
+from service.observability import metrics as metrics_module
+from service.observability.metrics import Metrics
 from tests.conftest import REPOSITORY
 from tests.service.hostile.storm import Outcome, storm
 from tests.serving import children, free_port, once_ready, request, serving, until

@@ -11,8 +11,8 @@ from PIL import Image
 
 from service.contract.faces.face import FINDER
 from service.engine import Engine
+from service.limits import VideoLimits
 from service.settings import Settings
-from service.video.limits import VideoLimits
 
 
 @pytest.fixture(scope="session")

@@ -288,7 +288,7 @@ def test_a_video_may_be_as_large_as_the_settings_say(make_client, clip):
 def test_the_bounds_hold_for_good():
     """It has no memory beyond its bound, can write no file, and runs no longer than it may."""
     script = (
-        "import resource; from service.confined import confine; from service.video import reader;"
+        "import resource; from service.sandbox.confinement import confine; from service.video import reader;"
         "confine(reader.MEMORY, 4);"
         "print([resource.getrlimit(getattr(resource, name))[0] for name in "
         "('RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_NOFILE')])"
@@ -331,7 +331,7 @@ def test_real_clips_and_face_swaps(faces_data, make_client):
 
     from service.app import create_app
     from service.engine import Engine
-    from service.options import default_model
+    from service.model_settings import default_model
     from service.settings import Settings
 
     app = create_app(Settings(), Engine.load(default_model(), "cpu", 1))

@@ -4,11 +4,27 @@ import importlib.util
 import os
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 from fastapi.telemetry import TelemetryConfig
 from opentelemetry import trace
 
-from service.tickets import Stage
+StageName = Literal["decode", "faces", "queue", "inference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stretch of a picture's way, by :func:`time.perf_counter`.
+
+    ``decode`` is bytes to picture, and picture to tensors; ``faces`` the search for faces; ``queue`` the
+    wait for a thread, and for a run; ``inference`` a run that the picture was in.
+    """
+
+    name: StageName
+    started: float
+    ended: float
+
 
 _tracer = trace.get_tracer("service")
 

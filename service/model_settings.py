@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.contract.faces.face import FaceMode
 from service.contract.faces.framing import FacePolicy
 from service.contract.image.image_errors import Limits
-from service.video.limits import VideoLimits
+from service.limits import VideoLimits
 
 _LIMITS = Limits()
 _FACES = FacePolicy()

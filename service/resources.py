@@ -1,11 +1,16 @@
-"""How many processors this process may use: affinity mask and cgroup quota, not the host's count."""
+"""Resources of this process: the CPUs and the memory that it may use."""
 
+import ctypes
 import math
+import mmap
 import os
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _SYSTEM = Path("/")
+_STATUS, _PAGES = Path("/proc/self/status"), Path("/proc/self/statm")
 
 
 def processors(root: Path = _SYSTEM) -> int:
@@ -75,3 +80,49 @@ def _text(path: Path) -> str:
         return path.read_text("ascii")
     except (OSError, ValueError):
         return ""
+
+
+@contextmanager
+def at_most(more: int) -> Iterator[None]:
+    """Let this process allocate at most ``more`` further bytes meanwhile; beyond it allocations fail.
+
+    Linux only: elsewhere nothing is bounded.
+
+    Args:
+        more: bytes of writable private memory (RLIMIT_DATA), beside what there is.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = _data_bytes() + more
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    if soft != resource.RLIM_INFINITY:
+        limit = min(limit, soft)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process holds; 0 where the system does not say."""
+    try:
+        return int(_PAGES.read_text("ascii").split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0
+
+
+def give_back() -> None:
+    """Give the pages of freed memory back to the system; glibc keeps them else. Elsewhere nothing is done."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+
+
+def _data_bytes() -> int:
+    line = next(line for line in _STATUS.read_text("ascii").splitlines() if line.startswith("VmData:"))
+    return int(line.split()[1]) * 1024

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from service.metrics import STAGES, Metrics
+from service.observability.metrics import STAGES, Metrics
 from service.schemas import Prediction
 from tests.conftest import REPOSITORY
 from tests.serving import free_port, request, serving

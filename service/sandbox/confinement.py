@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_PACKAGES: Final = Path(__file__).resolve().parents[1]
+_PACKAGES: Final = Path(__file__).resolve().parents[2]
 _OPEN_FILES: Final = 16
 
 
