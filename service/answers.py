@@ -4,9 +4,9 @@ from typing import Any
 
 from service.contract.faces.framing import FacePolicy
 from service.contract.verdict.judgement import Judgement, answer
-from service.engine import Engine
-from service.scoring import Scored, Scorer
-from service.tickets import ImageFacts
+from service.inference.engine import Engine
+from service.inference.job import ImageFacts
+from service.inference.scorer import Scored, Scorer
 
 
 def prediction(judgement: Judgement, image: ImageFacts, engine: Engine, policy: FacePolicy) -> dict[str, Any]:

@@ -15,15 +15,16 @@ from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service import __version__, modelfile
+from service import __version__
 from service.contract.faces.finder import face_finder
 from service.contract.faces.framing import check_mode
 from service.contract.image.image_errors import ImageError
 from service.document import complete
 from service.drain import Drain
-from service.engine import Engine, InferenceError
 from service.errors import RequestError, code_for_status, refuse
 from service.guard import Guard
+from service.inference import model_file
+from service.inference.engine import Engine, InferenceError
 from service.keys import Keys
 from service.observability import logs
 from service.observability.metrics import Metrics
@@ -91,7 +92,7 @@ async def _lifespan(
     _log.info("ready", extra={"model": spec.name, "version": spec.version, "provider": engine.provider})
     drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
     drain.install()
-    reload = Reload(state, reread or (lambda: modelfile.read(settings.model)), alone=reread is None)
+    reload = Reload(state, reread or (lambda: model_file.read(settings.model)), alone=reread is None)
     reload.install()
     tidy = asyncio.create_task(_give_memory_back())
     yield {"metrics": state.metrics}  # for what the server refuses before there is a request

@@ -9,13 +9,13 @@ from service.answers import scored_prediction
 from service.direct import DirectRoute
 from service.errors import RequestError, problem_details
 from service.form import FIELD
+from service.inference.job import Payload
+from service.inference.scorer import Scored, Scorer
 from service.intake import Upload, check_payload, read_pictures
 from service.refused import refusal
 from service.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, BatchPrediction, problems
-from service.scoring import Scored, Scorer
 from service.several import score_all
 from service.state import State, state_of
-from service.tickets import Payload
 
 router = APIRouter()
 _PICTURES_BODY = {

@@ -11,12 +11,12 @@ from service.contract.verdict.evidence import Evidence, from_map, from_occlusion
 from service.departure import while_connected
 from service.direct import DirectRoute
 from service.errors import RequestError
+from service.inference.job import Ticket
+from service.inference.scorer import Scored, Scorer
 from service.overlay import overlay
 from service.schemas import OF_TENSORS, OF_VIDEOS, Explanation, problems
-from service.scoring import Scored, Scorer
 from service.single import PICTURE_BODY, read_payload
 from service.state import State, state_of
-from service.tickets import Ticket
 
 router = APIRouter()
 Format = Literal["json", "png"]

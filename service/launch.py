@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from service.contract.faces.yunet import FinderError
+from service.inference.model_file import ModelFileError
+from service.inference.session import ProviderError
 from service.model_settings import ProvenanceError
-from service.modelfile import ModelFileError
-from service.session import ProviderError
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def load(settings: Settings, content: bytes | None = None, reread: Callable[[], 
     """
     # Not needed by the process that only starts workers.
     from service.app import create_app
+    from service.inference.loading import load_engine
     from service.keys import KeysError
-    from service.loading import load_engine
     from service.observability.telemetry import TelemetryError
 
     try:

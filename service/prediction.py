@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request, Response
 
 from service.answers import scored_prediction
 from service.direct import DirectRoute
+from service.inference.scorer import Scored
 from service.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, Prediction, problems
-from service.scoring import Scored
 from service.single import PICTURE_BODY, read_payload, scored_for
 from service.state import state_of
 

@@ -3,8 +3,8 @@
 import logging
 
 from service.contract.image.image_errors import ImageError
-from service.engine import InferenceError
 from service.errors import RequestError
+from service.inference.engine import InferenceError
 
 _log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from service.inference.loading import load_engine
+from service.inference.model_file import ModelFileError
+from service.inference.scorer import Scorer
+from service.inference.session import ProviderError
 from service.keys import Keys, KeysError
-from service.loading import load_engine
-from service.modelfile import ModelFileError
 from service.resources import give_back
-from service.scoring import Scorer
-from service.session import ProviderError
 from service.settings import Settings
 from service.state import State
 from service.terminal import Terminal
@@ -65,7 +65,7 @@ class Watch:
 
 def watched(settings: Settings) -> list[Path]:
     """Return the files whose change makes a reload: model, signature, API keys."""
-    from service.signature import SUFFIX
+    from service.inference.signature import SUFFIX
 
     found = [settings.model]
     if settings.model_public_key:

@@ -7,8 +7,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from service import batch, explain, pages, predict_video, prediction, stream
 from service.contract.faces.face import FINDER
-from service.engine import Engine
 from service.errors import RequestError
+from service.inference.engine import Engine
 from service.provenance import credentials
 from service.schemas import (
     Abilities,

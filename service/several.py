@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from starlette.requests import Request
 
 from service.departure import while_connected
-from service.scoring import Scored, Scorer
-from service.tickets import Payload
+from service.inference.job import Payload
+from service.inference.scorer import Scored, Scorer
 
 
 async def score_all(

@@ -7,10 +7,10 @@ from starlette.requests import Request
 
 from service.errors import RequestError
 from service.form import FIELD
+from service.inference.job import Ticket
+from service.inference.scorer import Scored, Scorer
 from service.intake import read_picture
-from service.scoring import Scored, Scorer
 from service.state import State
-from service.tickets import Ticket
 
 _BINARY = {"type": "string", "format": "binary"}
 
@@ -29,7 +29,7 @@ async def scored_for(request: Request, state: State, scorer: Scorer, payload: by
     """Score the one picture of a request, as long as its client waits, and count it.
 
     Raises:
-        ImageError, InferenceError, RequestError: as :meth:`service.scoring.Scorer.score`.
+        ImageError, InferenceError, RequestError: as :meth:`service.inference.scorer.Scorer.score`.
     """
     ticket = scorer.submit(payload)
     del payload

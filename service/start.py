@@ -14,9 +14,9 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from service.connections import connections
+from service.inference.session import may_run_on_cuda
 from service.launch import StartError, load
 from service.observability.logs import log_config
-from service.session import may_run_on_cuda
 from service.settings import SERIES_VARIABLE, Settings
 from service.sockets import sockets
 from service.workers import Workers

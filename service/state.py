@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from starlette.requests import Request
 
 from service.arrivals import Arrivals
-from service.engine import Engine
 from service.errors import RequestError
+from service.inference.engine import Engine
+from service.inference.scorer import Scored, Scorer
 from service.keys import Keys
 from service.observability import telemetry
 from service.observability.metrics import Metrics
 from service.provenance.facts import Provenance
-from service.scoring import Scored, Scorer
 from service.settings import Settings
 
 # What one usually takes, seconds.

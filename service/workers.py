@@ -19,9 +19,9 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from service import modelfile
+from service.inference import model_file
+from service.inference.model_file import ModelFileError
 from service.launch import StartError, load
-from service.modelfile import ModelFileError
 from service.settings import Settings
 from service.terminal import Terminal
 
@@ -168,13 +168,13 @@ class Workers(Multiprocess):
 
     def _read_model(self) -> bytes:
         """Return the model file, held against digest and signature."""
-        from service.signature import check_signature
+        from service.inference.signature import check_signature
 
         settings = self._settings
         try:
-            content = modelfile.read(settings.model)
+            content = model_file.read(settings.model)
             if settings.model_sha256:
-                modelfile.check_digest(content, settings.model_sha256)
+                model_file.check_digest(content, settings.model_sha256)
             if settings.model_public_key:
                 check_signature(content, settings.model, settings.model_public_key)
         except ModelFileError as error:
@@ -240,11 +240,11 @@ class Trial:
 
 
 def _try(settings: Settings, path: Path, answer: Connection) -> None:
-    from service.loading import load_engine
-    from service.session import ProviderError
+    from service.inference.loading import load_engine
+    from service.inference.session import ProviderError
 
     try:
-        load_engine(settings, modelfile.read(path))
+        load_engine(settings, model_file.read(path))
     except (ModelFileError, ProviderError) as error:
         answer.send(str(error))
     else:
@@ -284,7 +284,7 @@ def load_in_worker(settings: Settings, model: Path, fatal: bool) -> "FastAPI":
     logging.captureWarnings(True)
     threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
     try:
-        return load(settings, modelfile.read(model), lambda: modelfile.read(model))
+        return load(settings, model_file.read(model), lambda: model_file.read(model))
     except (StartError, ModelFileError) as error:
         _log.error("a worker cannot start", extra={"error": str(error)})
     except Exception:  # whatever it is, it is said once, and the status tells the first process what to do

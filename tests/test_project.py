@@ -195,7 +195,7 @@ def test_models_hold_artifacts_only():
 
 
 def test_every_committed_model_loads_and_is_what_its_folder_says():
-    from service.engine import Engine
+    from service.inference.engine import Engine
 
     for path in (REPOSITORY / "models").rglob("model.onnx"):
         spec = Engine.load(path, "cpu").spec

@@ -39,8 +39,8 @@ def main() -> None:
     from service.contract.faces.yunet import FinderError
     from service.contract.image.image_errors import ImageError
     from service.contract.spec import SpecError
-    from service.engine import InferenceError
-    from service.modelfile import ModelFileError
+    from service.inference.engine import InferenceError
+    from service.inference.model_file import ModelFileError
 
     try:
         app(prog_name="trainer")

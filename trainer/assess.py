@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.conditions import CONDITIONS, Condition
 from trainer.dataset import Dataset, Sample, is_fake, read_samples
 from trainer.duplicates import clusters, near_duplicates

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.overrides import changed
 from trainer.page import write_text
 from trainer.recipes import BEFORE, RECIPES

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.engine import Engine
+from service.inference.engine import Engine
 
 _WARM_UP = 5
 _ROUNDS = 60

@@ -15,7 +15,7 @@ from sklearn.metrics import (
 
 from service.contract.spec import ModelSpec
 from service.contract.verdict.calibration import fake_probability
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.dataset import LABELS, Sample, is_fake
 from trainer.errors import TrainerError
 from trainer.progress import track

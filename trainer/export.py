@@ -9,7 +9,7 @@ import keras
 import onnx
 
 from service.contract.spec import ModelSpec, Precision, SpecError, check_field
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.calibrate import Calibration
 from trainer.evidence import with_evidence
 from trainer.files import atomic_path

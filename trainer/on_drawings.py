@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.contract.verdict.calibration import verdicts
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.dataset import Sample
 from trainer.drawings import KEPT_BACK, TECHNIQUES, Technique
 from trainer.progress import track

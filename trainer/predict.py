@@ -9,7 +9,7 @@ from service.contract.image.decode import decode
 from service.contract.image.image_errors import ImageError, Limits
 from service.contract.preparation import prepare
 from service.contract.verdict.judgement import answer, judge
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.errors import TrainerError
 
 

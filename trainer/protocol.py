@@ -18,7 +18,7 @@ from service.contract.faces.framing import frame
 from service.contract.image.decode import DecodedImage, decode
 from service.contract.image.resize import to_tensor
 from service.contract.spec import ModelSpec
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.conditions import CONDITIONS, QUALITIES, SCALES, Condition, degrade
 from trainer.dataset import SCAN_LIMITS, Sample, is_fake, sample_bytes
 from trainer.evaluate import calibrated

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from service.contract.spec import Precision
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.assess import assess, check_unseen
 from trainer.card import write_card
 from trainer.conditions import RELEASE

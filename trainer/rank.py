@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.assess import check_unseen
 from trainer.conditions import Condition
 from trainer.dataset import Dataset, is_fake

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import onnx
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.cost import costs
 from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits

@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 
 from service.contract.spec import ModelSpec, Precision
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
 from trainer.dataset import Sample, is_fake
 from trainer.evaluate import calibrated, engine_logits, evaluation, uncalibrated

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from service.contract.verdict.calibration import verdicts
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.errors import TrainerError
 from trainer.tensors import load_tensor
 

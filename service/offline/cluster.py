@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import service
-from service.engine import Engine
-from service.loading import load_engine
+from service.inference.engine import Engine
+from service.inference.loading import load_engine
 from service.offline.failures import ScoreError
 from service.offline.options import ScoreOptions
 from service.offline.rows import Row, score_files

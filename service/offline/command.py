@@ -5,13 +5,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from service import __version__, modelfile
+from service import __version__
 from service.contract.faces.finder import face_finder
 from service.contract.faces.yunet import FinderError
-from service.engine import Engine
-from service.loading import load_engine
+from service.inference import model_file
+from service.inference.engine import Engine
+from service.inference.loading import load_engine
+from service.inference.model_file import ModelFileError
+from service.inference.session import ProviderError
 from service.model_settings import ProvenanceError
-from service.modelfile import ModelFileError
 from service.offline.failures import ScoreError
 from service.offline.journal import FAILURES, Journal
 from service.offline.listing import files_of
@@ -19,7 +21,6 @@ from service.offline.options import ScoreOptions
 from service.offline.progress import Tally
 from service.offline.rows import Row, score_files
 from service.offline.tables import check_format, write_table
-from service.session import ProviderError
 
 JOURNAL = ".journal"
 _MOST_IN_A_ROW = 20
@@ -78,7 +79,7 @@ def _check_output(output: Path, journal: Path, options: ScoreOptions) -> None:
 
 def _load(options: ScoreOptions) -> tuple[bytes, Engine]:
     try:
-        content = modelfile.read(options.model)
+        content = model_file.read(options.model)
         engine = load_engine(options, content)
         if options.faces != "off":
             face_finder()

@@ -7,14 +7,14 @@ from typing import Any
 
 from service.answers import prediction
 from service.contract.bounded_read import read_bounded, read_head
-from service.engine import Engine
+from service.inference.engine import Engine
+from service.inference.scorer import Scorer
 from service.intake import check_payload
 from service.limits import VideoLimits
 from service.observability.metrics import Metrics
 from service.offline.options import ScoreOptions
 from service.provenance.facts import Provenance
 from service.refused import refusal
-from service.scoring import Scorer
 from service.video.limits import HEAD, container_of
 from service.video.scoring import score_video
 

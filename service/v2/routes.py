@@ -11,14 +11,14 @@ from service import __version__
 from service.answers import scored_prediction
 from service.direct import DirectRoute
 from service.errors import RequestError
+from service.inference.job import Payload
+from service.inference.scorer import Scored, Scorer
 from service.intake import check_payload, read_body
 from service.refused import refusal
 from service.schemas import OF_PARAMETERS, OF_VIDEOS, problems
-from service.scoring import Scored, Scorer
 from service.settings import Settings
 from service.several import score_all
 from service.state import State, state_of
-from service.tickets import Payload
 from service.v2.messages import (
     InferenceRequest,
     InferenceResponse,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import RequestError
-from service.tickets import Payload
+from service.inference.job import Payload
 from service.v2.messages import Input, TensorFacts
 
 FILES: Final = TensorFacts(name="image", datatype="BYTES", shape=[-1])

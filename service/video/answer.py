@@ -5,7 +5,7 @@ from typing import Any
 
 from service.contract.verdict.judgement import FaceJudgement, face_fields, verdict_fields
 from service.contract.verdict.reasons import NOT_JUDGED
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.video.aggregate import Aggregate, aggregate
 from service.video.frames import SampledFrame, VideoFacts
 from service.video.reasons import VIDEO_REASONS, VideoReason

@@ -15,8 +15,8 @@ from service.contract.faces.face import Face
 from service.contract.faces.framing import FacePolicy
 from service.contract.verdict.judgement import FaceJudgement
 from service.errors import RequestError
+from service.inference.scorer import Scored, Scorer
 from service.limits import VideoLimits
-from service.scoring import Scored, Scorer
 from service.video.answer import video_answer
 from service.video.frames import SampledFrame, VideoFacts, sampled
 from service.video.limits import check_video

@@ -11,9 +11,9 @@ import onnxruntime as ort
 from rich.console import Console
 from rich.table import Table
 
-from service.engine import Engine
+from service.inference.engine import Engine
+from service.inference.session import ProviderError
 from service.model_settings import default_model
-from service.session import ProviderError
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
 IN_FLIGHT = 2

@@ -11,7 +11,7 @@ from service.app import create_app
 from service.contract.image.decode import decode
 from service.contract.preparation import prepare
 from service.contract.verdict.judgement import judge
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.settings import Settings
 from tests.bench.serving.load import picture
 from tests.bench.timing import Row, print_table

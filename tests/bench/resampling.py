@@ -16,7 +16,7 @@ from rich.table import Table
 from service.contract.bounded_read import read_bounded
 from service.contract.image.decode import DecodedImage, decode
 from service.contract.image.resize import to_tensor
-from service.engine import Engine
+from service.inference.engine import Engine
 from tests.conftest import FACES
 from trainer.dataset import SCAN_LIMITS
 from trainer.evaluate import calibrated

@@ -11,11 +11,16 @@ with atheris.instrument_imports(
     import starlette.routing
 
     import service.app
-    import service.engine
+    import service.inference.engine
     import service.settings
     from tests.fuzz.targets import TARGETS
 
-_GUIDED = (starlette.routing, service.app, service.engine, service.settings)  # else a target would import them unguided
+_GUIDED = (
+    starlette.routing,
+    service.app,
+    service.inference.engine,
+    service.settings,
+)  # else a target would import them unguided
 
 
 def main() -> None:

@@ -131,7 +131,7 @@ class _Transport(asyncio.Transport):
 def _application() -> Any:
     """Return the service around a model that says the same of every picture."""
     from service.app import create_app
-    from service.engine import Engine
+    from service.inference.engine import Engine
     from service.settings import Settings
 
     class Constant(Engine):

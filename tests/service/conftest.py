@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.connections import connections
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.settings import Settings
 from service.sockets import sockets
 

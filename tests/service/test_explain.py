@@ -8,8 +8,8 @@ from PIL import Image
 
 from service.app import create_app
 from service.contract.faces.face import FINDER
-from service.engine import Engine
-from service.modelfile import ModelFileError
+from service.inference.engine import Engine
+from service.inference.model_file import ModelFileError
 from service.schemas import Explanation
 from service.settings import Settings
 

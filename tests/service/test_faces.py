@@ -11,7 +11,7 @@ from service.contract.faces.finder import FaceFinder, face_finder
 from service.contract.faces.yunet import FinderError
 from service.contract.spec import SpecError
 from service.contract.verdict.judgement import REASONS
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 

@@ -480,7 +480,7 @@ def test_what_failed_for_a_reason_that_may_pass_is_tried_again_on_resume(tmp_pat
 
 
 def test_a_model_that_fails_again_and_again_stops_the_run(many, tmp_path, make_model, monkeypatch):
-    from service.engine import Engine, InferenceError
+    from service.inference.engine import Engine, InferenceError
     from service.offline import command as offline
 
     def fail(*_: object) -> None:

@@ -21,8 +21,8 @@ from service.app import create_app
 from service.connections import connections
 from service.contract.faces.face import FINDER
 from service.contract.verdict.reasons import REASONS
-from service.engine import Engine
 from service.errors import ERROR_CODES
+from service.inference.engine import Engine
 from service.keys import new_key
 from service.settings import Settings
 from service.sockets import sockets

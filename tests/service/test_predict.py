@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.engine import InferenceError
 from service.errors import ERROR_CODES
+from service.inference.engine import InferenceError
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_a_failing_inference_is_500_and_the_service_stays_up(client, jpeg, tiny_
 
 
 def test_a_defect_is_a_clean_500_without_a_stack_trace(client, jpeg, monkeypatch):
-    monkeypatch.setattr("service.scoring.decode", lambda *_: 1 / 0)
+    monkeypatch.setattr("service.inference.scorer.decode", lambda *_: 1 / 0)
     response = client.post("/predict", files={"file": jpeg})
     refused(response, "internal_error")
     assert "Traceback" not in response.text

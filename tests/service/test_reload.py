@@ -204,7 +204,7 @@ def test_a_request_that_began_before_the_swap_is_answered_by_the_model_that_it_b
     """Its body is still arriving when the model is swapped."""
     import socket
 
-    from service.engine import Engine
+    from service.inference.engine import Engine
 
     states = []
     address = make_server(faces="off", on_state=states.append)

@@ -15,7 +15,7 @@ from service.contract.image.decode import decode
 from service.contract.image.image_errors import Limits
 from service.contract.preparation import prepare
 from service.contract.verdict.calibration import verdicts
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.model_settings import default_model
 from service.settings import Settings
 from tests.cartoon import cartoon

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from service.contract.faces.face import Face
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer import drawings
 from trainer.augment import make_augment
 from trainer.dataset import scan

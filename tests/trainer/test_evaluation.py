@@ -11,7 +11,7 @@ from PIL import Image
 from service.contract.faces.finder import face_finder
 from service.contract.image.decode import DecodedImage
 from service.contract.image.resize import to_tensor
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer import plots
 from trainer.assess import without
 from trainer.conditions import CONDITIONS, Condition, degrade

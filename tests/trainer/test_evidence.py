@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.convert import convert
 from trainer.evidence import with_evidence, without_evidence
 from trainer.export import with_metadata

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.convert import convert
 from trainer.errors import TrainerError
 from trainer.export import with_metadata, write_verified

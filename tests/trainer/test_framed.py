@@ -10,7 +10,7 @@ from PIL import Image
 
 from service.contract.faces.face import FINDER, Face
 from service.contract.faces.finder import face_finder
-from service.engine import Engine
+from service.inference.engine import Engine
 from tests.trainer.test_weights import facts_that_differ
 from trainer import feed
 from trainer.augment import Jitter, make_augment

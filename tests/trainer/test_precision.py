@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.run import Run
 from trainer.splits import read_split
 from trainer.tensors import load_tensor

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.engine import Engine
+from service.inference.engine import Engine
 from trainer.card import command
 from trainer.publish import published_model
 

@@ -93,7 +93,7 @@ def predict(
 ) -> None:
     """Print one JSON line a picture: the verdict that the service would give."""
     from service.contract.faces.framing import FacePolicy
-    from service.engine import Engine
+    from service.inference.engine import Engine
     from trainer.predict import predict_file
 
     engine = Engine.load(model, "cpu")

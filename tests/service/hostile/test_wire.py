@@ -11,7 +11,7 @@ import pytest
 
 from service.arrivals import Arrivals
 from service.connections import _FRAMING_A_BYTE, _MOST_FRAMING, _MOST_PIPELINED
-from service.engine import Engine
+from service.inference.engine import Engine
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 

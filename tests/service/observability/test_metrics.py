@@ -28,7 +28,7 @@ def jpeg(astronaut, encode) -> bytes:
 def test_an_answer_is_what_the_api_says(make_client, make_model, make_spec, jpeg, faces):
     """The route writes it without validation, so a test validates it."""
     from service.contract.faces.face import FINDER
-    from service.engine import Engine
+    from service.inference.engine import Engine
 
     client = make_client(faces="off" if faces == "off" else "report")
     if faces == "crop":

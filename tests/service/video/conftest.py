@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from service.contract.faces.face import FINDER
-from service.engine import Engine
+from service.inference.engine import Engine
 from service.limits import VideoLimits
 from service.settings import Settings
 

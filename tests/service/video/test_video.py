@@ -177,7 +177,7 @@ def test_a_model_without_a_margin_and_a_service_without_faces_judge_what_they_ca
     from fastapi.testclient import TestClient
 
     from service.app import create_app
-    from service.engine import Engine
+    from service.inference.engine import Engine
     from service.settings import Settings
 
     app = create_app(Settings(faces=mode), Engine.from_bytes(make_model(), "cpu", 1))
@@ -330,7 +330,7 @@ def test_real_clips_and_face_swaps(faces_data, make_client):
     from fastapi.testclient import TestClient
 
     from service.app import create_app
-    from service.engine import Engine
+    from service.inference.engine import Engine
     from service.model_settings import default_model
     from service.settings import Settings
 

@@ -10,7 +10,7 @@ from service.contract.image.decode import decode
 from service.contract.image.image_errors import Limits
 from service.contract.image.resize import to_tensor
 from service.contract.verdict.calibration import verdicts
-from service.engine import Engine
+from service.inference.engine import Engine
 
 _LIMITS = Limits()
 

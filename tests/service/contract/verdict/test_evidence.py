@@ -9,7 +9,7 @@ from service.contract.image.image_errors import Limits
 from service.contract.preparation import prepare
 from service.contract.verdict import evidence
 from service.contract.verdict.calibration import fake_probability, log_odds
-from service.engine import Engine
+from service.inference.engine import Engine
 from tests.conftest import REPOSITORY
 
 BOX = (0.0, 0.0, 1.0, 1.0)

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from service.modelfile import ModelFileError
+from service.inference.model_file import ModelFileError
 
 SUFFIX: Final = ".sig"
 

@@ -2,10 +2,10 @@
 
 from service.contract.faces.framing import check_mode
 from service.contract.spec import SpecError
-from service.engine import Engine
+from service.inference.engine import Engine
+from service.inference.model_file import ModelFileError
+from service.inference.session import Cuda
 from service.model_settings import ModelOptions
-from service.modelfile import ModelFileError
-from service.session import Cuda
 
 
 def load_engine(settings: ModelOptions, content: bytes | None = None) -> Engine:

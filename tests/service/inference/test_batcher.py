@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from service.batching import Batcher
+from service.inference.batcher import Batcher
 
 
 class Entry:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from service.contract.faces.face import FINDER
-from service.engine import Engine, InferenceError
+from service.inference.engine import Engine, InferenceError
 from service.settings import Settings
 
 

@@ -178,7 +178,7 @@ class Errand:
 
 
 class Part:
-    """Some rows of a ticket; an :class:`service.batching.Entry`."""
+    """Some rows of a ticket; an :class:`service.inference.batcher.Entry`."""
 
     __slots__ = ("_index", "_ticket", "arrived", "tensors")
 

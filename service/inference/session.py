@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 import onnxruntime as ort
 
-from service.modelfile import ModelFileError
+from service.inference.model_file import ModelFileError
 
 _CONFIGURATION: Final = {
     "session.intra_op.allow_spinning": "0",

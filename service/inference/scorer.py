@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from service.batching import Batcher
 from service.contract.faces.finder import face_finder
 from service.contract.faces.framing import FacePolicy
 from service.contract.faces.yunet import FinderError
@@ -23,13 +22,14 @@ from service.contract.image.decode import as_decoded, decode
 from service.contract.image.image_errors import Limits
 from service.contract.preparation import find_faces, prepare
 from service.contract.verdict.judgement import Judgement, judge
-from service.engine import Engine, InferenceError
 from service.errors import RequestError
+from service.inference.batcher import Batcher
+from service.inference.engine import Engine, InferenceError
+from service.inference.job import Errand, ImageFacts, Payload, Ticket
 from service.limits import Capacity
 from service.observability.metrics import Metrics
 from service.observability.telemetry import Stage
 from service.provenance.facts import Provenance
-from service.tickets import Errand, ImageFacts, Payload, Ticket
 
 # Weight of the newest picture in the running mean from which Retry-After is computed.
 _NEWEST = 0.05

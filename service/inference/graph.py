@@ -6,7 +6,7 @@ from typing import Any, Final
 import onnxruntime as ort
 
 from service.contract.spec import ModelSpec, SpecError
-from service.modelfile import ModelFileError
+from service.inference.model_file import ModelFileError
 
 IMAGE: Final = "image"
 LOGITS: Final = "logits"

@@ -12,14 +12,14 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service import modelfile
 from service.contract.faces.framing import check_finder
 from service.contract.spec import ModelSpec, SpecError
-from service.graph import EVIDENCE, IMAGE, LOGITS, check_graph
-from service.modelfile import ModelFileError
+from service.inference import model_file
+from service.inference.graph import EVIDENCE, IMAGE, LOGITS, check_graph
+from service.inference.model_file import ModelFileError
+from service.inference.session import CUDA, Cuda, Provider, may_run_on_cuda, open_session
+from service.inference.signature import check_signature
 from service.resources import at_most, processors
-from service.session import CUDA, Cuda, Provider, may_run_on_cuda, open_session
-from service.signature import check_signature
 
 _MOST_AT_ONCE = 8
 # What building a session and running its largest batch may take; the largest model of this project takes .5 GiB.
@@ -87,7 +87,7 @@ class Engine:
             cuda: which device.
             max_batch: most images in one run.
             sha256: that the file must have, hexadecimal.
-            public_key: whose signature must lie beside the file (:mod:`service.signature`).
+            public_key: whose signature must lie beside the file (:mod:`service.inference.signature`).
             content: of the file, where it has been read already.
 
         Raises:
@@ -95,10 +95,10 @@ class Engine:
             ProviderError: ``cuda`` was asked for and is not active.
         """
         if content is None:
-            content = modelfile.read(path)
+            content = model_file.read(path)
         try:
             if sha256:
-                modelfile.check_digest(content, sha256)
+                model_file.check_digest(content, sha256)
             if public_key:
                 check_signature(content, path, public_key)
             return cls.from_bytes(content, provider, threads, cuda, max_batch)
@@ -133,7 +133,7 @@ class Engine:
         bounded = nullcontext() if may_run_on_cuda(provider) else at_most(_MOST_MEMORY)
         try:
             with bounded:
-                modelfile.check(content)
+                model_file.check(content)
                 return cls._proven(content, provider, threads or processors(), cuda or Cuda(), max_batch)
         # What a process that gets no more memory fails with, or one that can start no thread.
         except (MemoryError, RuntimeError, ImportError) as error:

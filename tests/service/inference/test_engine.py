@@ -7,10 +7,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from service import session as session_module
-from service.engine import Engine, InferenceError, batch_shapes
-from service.modelfile import ModelFileError
-from service.session import Cuda, ProviderError, open_session
+from service.inference import session as session_module
+from service.inference.engine import Engine, InferenceError, batch_shapes
+from service.inference.model_file import ModelFileError
+from service.inference.session import Cuda, ProviderError, open_session
 from tests.bench import cuda_rate
 
 

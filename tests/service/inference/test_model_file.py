@@ -16,11 +16,11 @@ import pytest
 from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
 
-from service import engine as engine_module
 from service.app import create_app
 from service.contract.spec import ModelSpec, SpecError
-from service.engine import Engine
-from service.modelfile import LARGEST, ModelFileError
+from service.inference import engine as engine_module
+from service.inference.engine import Engine
+from service.inference.model_file import LARGEST, ModelFileError
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 
@@ -310,8 +310,8 @@ def test_a_model_in_onnx_runtimes_own_format_is_refused(make_model, tmp_path):
 
 FLIPS = """
 import random, sys
-from service.engine import Engine
-from service.modelfile import ModelFileError
+from service.inference.engine import Engine
+from service.inference.model_file import ModelFileError
 content = open(sys.argv[1], "rb").read()
 draw, counts = random.Random(5), [0, 0]
 for number in range(240):

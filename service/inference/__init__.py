@@ -1,0 +1,5 @@
+"""One model and the threads that score pictures with it.
+
+In: the bytes of a picture, or its pixels. Out: a scored picture with its timings, or the error that refuses it.
+May import: ``service.provenance`` and whatever that may import.
+"""
