@@ -13,7 +13,7 @@ from service.contract.image.decode import sniff
 from service.contract.image.image_errors import ImageError
 from service.errors import RequestError
 from service.form import FIELD, Form
-from service.video.limits import HEAD, container_of
+from service.video.video_limits import HEAD, container_of
 
 # Boundaries and part headers around the picture; and around each of several.
 _MULTIPART_OVERHEAD = 16 * 1024

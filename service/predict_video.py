@@ -11,7 +11,7 @@ from service.schemas import OF_PARAMETERS, OF_TENSORS, problems
 from service.single import file_body
 from service.state import state_of
 from service.video.schemas import VideoPrediction
-from service.video.scoring import score_video
+from service.video.score_video import score_video
 
 router = APIRouter()
 

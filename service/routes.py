@@ -9,7 +9,7 @@ from service import batch, explain, pages, predict_video, prediction, stream
 from service.contract.faces.face import FINDER
 from service.errors import RequestError
 from service.inference.engine import Engine
-from service.provenance import credentials
+from service.provenance import c2pa_reader
 from service.schemas import (
     Abilities,
     FaceFacts,
@@ -98,7 +98,7 @@ async def model(request: Request) -> ModelFacts:
             inference=engine.threads,
             batches_in_flight=capacity.batches_in_flight,
         ),
-        abilities=Abilities(video=frames.available(), content_credentials=credentials.available()),
+        abilities=Abilities(video=frames.available(), content_credentials=c2pa_reader.available()),
         limits=LimitValues.model_validate(settings.model_dump() | {"max_queue": capacity.max_queue}),
     )
 

@@ -12,7 +12,7 @@ from service.inference.scorer import Scored, Scorer
 from service.keys import Keys
 from service.observability import telemetry
 from service.observability.metrics import Metrics
-from service.provenance.facts import Provenance
+from service.provenance.content_credentials import Provenance
 from service.settings import Settings
 
 # What one usually takes, seconds.

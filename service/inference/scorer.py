@@ -29,7 +29,7 @@ from service.inference.job import Errand, ImageFacts, Payload, Ticket
 from service.limits import Capacity
 from service.observability.metrics import Metrics
 from service.observability.telemetry import Stage
-from service.provenance.facts import Provenance
+from service.provenance.content_credentials import Provenance
 
 # Weight of the newest picture in the running mean from which Retry-After is computed.
 _NEWEST = 0.05
@@ -234,7 +234,7 @@ class Scorer:
 
         Args:
             payload: of the file.
-            container: as :func:`service.video.limits.container_of` names it.
+            container: as :func:`service.video.video_limits.container_of` names it.
         """
         if self._provenance is None:
             return None

@@ -13,10 +13,10 @@ from service.intake import check_payload
 from service.limits import VideoLimits
 from service.observability.metrics import Metrics
 from service.offline.options import ScoreOptions
-from service.provenance.facts import Provenance
+from service.provenance.content_credentials import Provenance
 from service.refused import refusal
-from service.video.limits import HEAD, container_of
-from service.video.scoring import score_video
+from service.video.score_video import score_video
+from service.video.video_limits import HEAD, container_of
 
 Row = dict[str, Any]
 

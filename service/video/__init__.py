@@ -1,1 +1,5 @@
-"""Video: sampled frames to faces that are followed, and from their verdicts to one on each person."""
+"""Sampled frames of a video to tracked faces, and one verdict per face and for the video.
+
+In: the bytes of an MP4, MOV, WebM or Matroska file. Out: a scored video, or the error that refuses it.
+May import: ``service.inference``, ``service.sandbox`` and whatever those may import.
+"""

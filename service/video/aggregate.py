@@ -12,7 +12,7 @@ from typing import Final
 
 from service.contract.spec import ModelSpec
 from service.contract.verdict.calibration import Verdict, decide
-from service.video.reasons import FEWEST, VideoReason
+from service.video.video_reasons import FEWEST, VideoReason
 
 _OUTSIDE: Final = 0.05
 _MOST_ODDS: Final = 700.0

@@ -8,8 +8,8 @@ from service.contract.verdict.reasons import NOT_JUDGED
 from service.inference.engine import Engine
 from service.video.aggregate import Aggregate, aggregate
 from service.video.frames import SampledFrame, VideoFacts
-from service.video.reasons import VIDEO_REASONS, VideoReason
 from service.video.tracks import Track
+from service.video.video_reasons import VIDEO_REASONS, VideoReason
 
 
 def video_answer(

@@ -16,7 +16,7 @@ from service.errors import RequestError
 from service.limits import VideoLimits
 from service.sandbox.confinement import command, environment, nowhere
 from service.sandbox.messages import LENGTH, write_message
-from service.video.limits import Container
+from service.video.video_limits import Container
 
 _READER: Final = "service.video.reader"
 # An array of pixels is copied once on its way; what comes meanwhile waits in the pipe.

@@ -20,8 +20,8 @@ from av.video.stream import VideoStream
 
 from service.sandbox.confinement import confine
 from service.sandbox.messages import read_message, write_message
-from service.video.limits import CODECS
 from service.video.sampling import Coded, Target, seconds, targets
+from service.video.video_limits import CODECS
 
 MEMORY: Final = 3 * 1024**3
 _DEMUXERS: Final = {"MP4": "mov", "MOV": "mov", "WEBM": "matroska", "MKV": "matroska"}

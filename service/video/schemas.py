@@ -14,7 +14,7 @@ from service.schemas import (
     ThresholdValues,
     VerdictField,
 )
-from service.video.reasons import VIDEO_REASONS, VideoReason
+from service.video.video_reasons import VIDEO_REASONS, VideoReason
 
 
 class Interval(BaseModel):

@@ -26,7 +26,7 @@ from service.inference.engine import Engine
 from service.keys import new_key
 from service.settings import Settings
 from service.sockets import sockets
-from service.video.reasons import VIDEO_REASONS
+from service.video.video_reasons import VIDEO_REASONS
 from tests.serving import free_port
 
 CHROMIUM = shutil.which("chromium")

@@ -9,10 +9,10 @@ from service.contract.faces.face import Face
 from service.contract.verdict.calibration import decide
 from service.contract.verdict.reasons import REASONS
 from service.video.aggregate import aggregate
-from service.video.limits import container_of
-from service.video.reasons import FEWEST, VIDEO_REASONS
 from service.video.sampling import Coded, seconds, targets
 from service.video.tracks import follow, scene
+from service.video.video_limits import container_of
+from service.video.video_reasons import FEWEST, VIDEO_REASONS
 
 STILL = np.zeros((9, 16))
 

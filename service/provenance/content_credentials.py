@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from service.contract.image.decode import DecodedImage
 from service.contract.image.exif import camera
-from service.provenance import credentials
+from service.provenance import c2pa_reader
 from service.sandbox.confinement import command, environment, nowhere
 from service.sandbox.messages import read_message, write_message
 
@@ -33,7 +33,7 @@ class Provenance:
 
     def __init__(self, anchors: str | None = None) -> None:
         self._anchors = anchors
-        self._installed = credentials.available()
+        self._installed = c2pa_reader.available()
         self._lock = threading.Lock()
         self._reader: subprocess.Popen[bytes] | None = None
 
@@ -66,7 +66,7 @@ class Provenance:
 
     def _credentials(self, payload: bytes, file_format: str) -> dict[str, Any]:
         marked = _BOX in payload and _LABEL in payload
-        able = self._installed and file_format in credentials.MIMES
+        able = self._installed and file_format in c2pa_reader.MIMES
         if not marked or not able:
             return {"present": marked, "checked": able}
         found = self._read(payload, file_format)
@@ -103,7 +103,7 @@ class Provenance:
         self._end()
         with nowhere() as silent:
             self._reader = subprocess.Popen(
-                command("service.provenance.credentials"),
+                command("service.provenance.c2pa_reader"),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=silent,

@@ -22,8 +22,8 @@ from PIL import Image
 
 from service.contract.image.exif import MOST_EXIF, camera
 from service.launch import StartError, load
-from service.provenance import credentials, facts
-from service.provenance.credentials import summary
+from service.provenance import c2pa_reader, content_credentials
+from service.provenance.c2pa_reader import summary
 from service.schemas import Prediction
 from service.settings import Settings
 
@@ -201,15 +201,15 @@ def test_a_reader_that_dies_or_hangs_is_replaced(client, signed, monkeypatch):
     provenance._reader.wait()
     assert seal(client, signed)["valid"] is True
     os.kill(provenance._reader.pid, signal.SIGSTOP)
-    monkeypatch.setattr(facts, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(content_credentials, "_PATIENCE_S", 0.3)
     found = seal(client, signed)
     assert (found["present"], found["checked"], found["problems"]) == (True, False, ["reader_failed"])
-    monkeypatch.setattr(facts, "_PATIENCE_S", 10)
+    monkeypatch.setattr(content_credentials, "_PATIENCE_S", 10)
     assert seal(client, signed)["valid"] is True
 
 
 def test_without_the_extra_it_says_that_it_did_not_look(make_client, signed, monkeypatch):
-    monkeypatch.setattr(credentials, "available", lambda: False)
+    monkeypatch.setattr(c2pa_reader, "available", lambda: False)
     found = seal(make_client(), signed)
     assert found == {"present": True, "checked": False}
 

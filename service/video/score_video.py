@@ -19,8 +19,8 @@ from service.inference.scorer import Scored, Scorer
 from service.limits import VideoLimits
 from service.video.answer import video_answer
 from service.video.frames import SampledFrame, VideoFacts, sampled
-from service.video.limits import check_video
 from service.video.tracks import follow, scene
+from service.video.video_limits import check_video
 
 UnderWay = deque[tuple[SampledFrame, asyncio.Task[Scored]]]
 
