@@ -34,7 +34,7 @@ def main() -> None:
 
 def _key(arguments: list[str]) -> None:
     """Print the line for the file of API keys, and beside it, once, the key."""
-    from service.keys import KeysError, new_key
+    from service.lifecycle.keys import KeysError, new_key
 
     parser = argparse.ArgumentParser(
         prog="service key",

@@ -20,20 +20,20 @@ from service.contract.faces.finder import face_finder
 from service.contract.faces.framing import check_mode
 from service.contract.image.image_errors import ImageError
 from service.document import complete
-from service.drain import Drain
 from service.errors import RequestError, code_for_status, refuse
 from service.guard import Guard
 from service.inference import model_file
 from service.inference.engine import Engine, InferenceError
-from service.keys import Keys
+from service.lifecycle.drain import Drain
+from service.lifecycle.keys import Keys
+from service.lifecycle.reload import Reload
+from service.lifecycle.state import State
 from service.observability import logs
 from service.observability.metrics import Metrics
 from service.observability.telemetry import telemetry_config
-from service.reload import Reload
 from service.resources import give_back, resident
 from service.routes import router
 from service.settings import Settings
-from service.state import State
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _TIDY_S, _MUCH = 10.0, 32 * 1024 * 1024

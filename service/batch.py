@@ -12,10 +12,10 @@ from service.form import FIELD
 from service.inference.job import Payload
 from service.inference.scorer import Scored, Scorer
 from service.intake import Upload, check_payload, read_pictures
+from service.lifecycle.state import State, state_of
 from service.refused import refusal
 from service.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, BatchPrediction, problems
 from service.several import score_all
-from service.state import State, state_of
 
 router = APIRouter()
 _PICTURES_BODY = {

@@ -13,10 +13,10 @@ from service.direct import DirectRoute
 from service.errors import RequestError
 from service.inference.job import Ticket
 from service.inference.scorer import Scored, Scorer
+from service.lifecycle.state import State, state_of
 from service.overlay import overlay
 from service.schemas import OF_TENSORS, OF_VIDEOS, Explanation, problems
 from service.single import PICTURE_BODY, read_payload
-from service.state import State, state_of
 
 router = APIRouter()
 Format = Literal["json", "png"]

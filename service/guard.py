@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.errors import refuse
-from service.state import State
+from service.lifecycle.state import State
 
 # Everything else is guarded, whatever is added.
 _OPEN = frozenset(

@@ -8,11 +8,11 @@ from typing import Literal
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from service.arrivals import Arrivals
 from service.contract.image.decode import sniff
 from service.contract.image.image_errors import ImageError
 from service.errors import RequestError
 from service.form import FIELD, Form
+from service.lifecycle.body_budget import Arrivals
 from service.video.video_limits import HEAD, container_of
 
 # Boundaries and part headers around the picture; and around each of several.

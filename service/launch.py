@@ -31,7 +31,7 @@ def load(settings: Settings, content: bytes | None = None, reread: Callable[[], 
     # Not needed by the process that only starts workers.
     from service.app import create_app
     from service.inference.loading import load_engine
-    from service.keys import KeysError
+    from service.lifecycle.keys import KeysError
     from service.observability.telemetry import TelemetryError
 
     try:

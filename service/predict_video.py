@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request, Response
 from service.departure import while_connected
 from service.direct import DirectRoute
 from service.intake import read_file
+from service.lifecycle.state import state_of
 from service.schemas import OF_PARAMETERS, OF_TENSORS, problems
 from service.single import file_body
-from service.state import state_of
 from service.video.schemas import VideoPrediction
 from service.video.score_video import score_video
 

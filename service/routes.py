@@ -9,6 +9,7 @@ from service import batch, explain, pages, predict_video, prediction, stream
 from service.contract.faces.face import FINDER
 from service.errors import RequestError
 from service.inference.engine import Engine
+from service.lifecycle.state import state_of
 from service.provenance import c2pa_reader
 from service.schemas import (
     Abilities,
@@ -21,7 +22,6 @@ from service.schemas import (
     ThresholdValues,
     problems,
 )
-from service.state import state_of
 from service.v2 import routes as v2
 from service.video import frames
 

@@ -10,7 +10,7 @@ from service.form import FIELD
 from service.inference.job import Ticket
 from service.inference.scorer import Scored, Scorer
 from service.intake import read_picture
-from service.state import State
+from service.lifecycle.state import State
 
 _BINARY = {"type": "string", "format": "binary"}
 

@@ -18,8 +18,8 @@ from starlette.websockets import WebSocketDisconnect
 from service.answers import scored_prediction
 from service.errors import RequestError, problem_details, refuse
 from service.intake import check_payload
+from service.lifecycle.state import State
 from service.refused import refusal
-from service.state import State
 
 router = APIRouter()
 _log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from uvicorn.supervisors import Multiprocess
 from service.inference import model_file
 from service.inference.model_file import ModelFileError
 from service.launch import StartError, load
+from service.lifecycle.terminal import Terminal
 from service.settings import Settings
-from service.terminal import Terminal
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -50,8 +50,8 @@ class Workers(Multiprocess):
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], settings: Settings, folder: Path) -> None:
+        from service.lifecycle.reload import Watch, watched
         from service.observability.metrics import Metrics
-        from service.reload import Watch, watched
 
         self._settings, self._folder = settings, folder
         self._watch = Watch(watched(settings), fresh=True)
@@ -182,7 +182,7 @@ class Workers(Multiprocess):
         return content
 
     def _read_keys(self) -> bytes:
-        from service.keys import Keys, KeysError
+        from service.lifecycle.keys import Keys, KeysError
 
         if self._settings.api_keys is None:
             return b""

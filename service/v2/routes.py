@@ -14,11 +14,11 @@ from service.errors import RequestError
 from service.inference.job import Payload
 from service.inference.scorer import Scored, Scorer
 from service.intake import check_payload, read_body
+from service.lifecycle.state import State, state_of
 from service.refused import refusal
 from service.schemas import OF_PARAMETERS, OF_VIDEOS, problems
 from service.settings import Settings
 from service.several import score_all
-from service.state import State, state_of
 from service.v2.messages import (
     InferenceRequest,
     InferenceResponse,

@@ -7,8 +7,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.arrivals import Arrivals
 from service.errors import RequestError
+from service.lifecycle.body_budget import Arrivals
 from service.schemas import BatchPrediction
 from service.settings import Settings
 from tests.conftest import FACES

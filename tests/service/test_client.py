@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from service.client import AsyncClient, Client, ServiceError, Unavailable
-from service.keys import new_key
+from service.lifecycle.keys import new_key
 from service.schemas import ModelFacts, Prediction
 from tests.serving import free_port
 

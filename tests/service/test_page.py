@@ -23,7 +23,7 @@ from service.contract.faces.face import FINDER
 from service.contract.verdict.reasons import REASONS
 from service.errors import ERROR_CODES
 from service.inference.engine import Engine
-from service.keys import new_key
+from service.lifecycle.keys import new_key
 from service.settings import Settings
 from service.sockets import sockets
 from service.video.video_reasons import VIDEO_REASONS

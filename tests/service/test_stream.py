@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from service.keys import Keys, new_key
+from service.lifecycle.keys import Keys, new_key
 from service.resources import resident
 from service.schemas import Prediction
 

@@ -9,9 +9,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from service.arrivals import Arrivals
 from service.connections import _FRAMING_A_BYTE, _MOST_FRAMING, _MOST_PIPELINED
 from service.inference.engine import Engine
+from service.lifecycle.body_budget import Arrivals
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.keys import new_key
-from service.reload import Watch
+from service.lifecycle.keys import new_key
+from service.lifecycle.reload import Watch
 from tests.conftest import REPOSITORY
 from tests.serving import children, free_port, request, serving, until
 

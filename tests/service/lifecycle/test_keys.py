@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from service.keys import Keys, KeysError, new_key
+from service.lifecycle.keys import Keys, KeysError, new_key
 from tests.conftest import REPOSITORY
 
 

@@ -18,11 +18,11 @@ from service.inference.loading import load_engine
 from service.inference.model_file import ModelFileError
 from service.inference.scorer import Scorer
 from service.inference.session import ProviderError
-from service.keys import Keys, KeysError
+from service.lifecycle.keys import Keys, KeysError
+from service.lifecycle.state import State
+from service.lifecycle.terminal import Terminal
 from service.resources import give_back
 from service.settings import Settings
-from service.state import State
-from service.terminal import Terminal
 
 _TICK_S = 0.05
 _log = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from starlette.requests import Request
 
-from service.arrivals import Arrivals
 from service.errors import RequestError
 from service.inference.engine import Engine
 from service.inference.scorer import Scored, Scorer
-from service.keys import Keys
+from service.lifecycle.body_budget import Arrivals
+from service.lifecycle.keys import Keys
 from service.observability import telemetry
 from service.observability.metrics import Metrics
 from service.provenance.content_credentials import Provenance
