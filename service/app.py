@@ -16,12 +16,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__
+from service.api.auth import Guard
+from service.api.openapi import complete
+from service.api.routes import router
 from service.contract.faces.finder import face_finder
 from service.contract.faces.framing import check_mode
 from service.contract.image.image_errors import ImageError
-from service.document import complete
 from service.errors import RequestError, code_for_status, refuse
-from service.guard import Guard
 from service.inference import model_file
 from service.inference.engine import Engine, InferenceError
 from service.lifecycle.drain import Drain
@@ -32,7 +33,6 @@ from service.observability import logs
 from service.observability.metrics import Metrics
 from service.observability.telemetry import telemetry_config
 from service.resources import give_back, resident
-from service.routes import router
 from service.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

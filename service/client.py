@@ -28,7 +28,7 @@ except ModuleNotFoundError:
     raise ModuleNotFoundError("service.client needs httpx: pip install 'face-authenticity[client]'") from None
 from pydantic import ValidationError
 
-from service.schemas import BatchPrediction, BatchResult, ModelFacts, Prediction, Problem
+from service.api.schemas import BatchPrediction, BatchResult, ModelFacts, Prediction, Problem
 
 Picture = bytes | str | Path
 _Model = TypeVar("_Model", Prediction, BatchPrediction, ModelFacts)

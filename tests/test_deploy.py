@@ -8,8 +8,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from service.api.routes import router
 from service.observability.metrics import Metrics
-from service.routes import router
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 

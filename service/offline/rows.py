@@ -5,16 +5,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from service.answers import prediction
+from service.api.refused import refusal
+from service.api.responses import prediction
+from service.api.upload import check_payload
+from service.api.video_responses import video_answer
 from service.contract.bounded_read import read_bounded, read_head
 from service.inference.engine import Engine
 from service.inference.scorer import Scorer
-from service.intake import check_payload
 from service.limits import VideoLimits
 from service.observability.metrics import Metrics
 from service.offline.options import ScoreOptions
 from service.provenance.content_credentials import Provenance
-from service.refused import refusal
 from service.video.score_video import score_video
 from service.video.video_limits import HEAD, container_of
 
@@ -66,7 +67,7 @@ async def _row(name: str, scorer: Scorer, max_bytes: int, videos: VideoLimits) -
     try:
         if await asyncio.to_thread(_is_video, Path(name)):
             payload = await asyncio.to_thread(read_bounded, Path(name), videos.max_bytes)
-            return {"path": name, **await score_video(payload, scorer, videos)}
+            return {"path": name, **video_answer(await score_video(payload, scorer, videos))}
         payload = await asyncio.to_thread(read_bounded, Path(name), max_bytes)
         check_payload(payload, max_bytes)
         now = asyncio.get_running_loop().time()

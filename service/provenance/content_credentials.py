@@ -38,7 +38,7 @@ class Provenance:
         self._reader: subprocess.Popen[bytes] | None = None
 
     def of(self, payload: bytes, image: DecodedImage) -> dict[str, Any]:
-        """Return what :class:`service.schemas.Provenance` describes.
+        """Return what :class:`service.api.schemas.Provenance` describes.
 
         Args:
             payload: of the picture.

@@ -15,11 +15,11 @@ from service.contract.faces.face import Face
 from service.contract.faces.framing import FacePolicy
 from service.contract.verdict.judgement import FaceJudgement
 from service.errors import RequestError
+from service.inference.engine import Engine
 from service.inference.scorer import Scored, Scorer
 from service.limits import VideoLimits
-from service.video.answer import video_answer
 from service.video.frames import SampledFrame, VideoFacts, sampled
-from service.video.tracks import follow, scene
+from service.video.tracks import Track, follow, scene
 from service.video.video_limits import check_video
 
 UnderWay = deque[tuple[SampledFrame, asyncio.Task[Scored]]]
@@ -36,8 +36,35 @@ class Watched:
     unreadable: list[SampledFrame] = field(default_factory=list)
 
 
-async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> dict[str, Any]:
-    """Return what :class:`service.video.schemas.VideoPrediction` describes.
+@dataclass(frozen=True, slots=True)
+class ScoredVideo:
+    """One scored video.
+
+    Attributes:
+        facts: of the file.
+        frames: the scored frames, in order.
+        faces: of each frame, largest first.
+        unreadable: sampled frames that cannot be decoded.
+        tracks: which faces are one person.
+        sha256: of the file, hexadecimal.
+        engine: the model.
+        total_ms: from the last byte to the tracks, milliseconds.
+        provenance: what the file says of its origin; None where ``SERVICE_PROVENANCE`` is off.
+    """
+
+    facts: VideoFacts
+    frames: list[SampledFrame]
+    faces: list[tuple[FaceJudgement, ...]]
+    unreadable: list[SampledFrame]
+    tracks: list[Track]
+    sha256: str
+    engine: Engine
+    total_ms: float
+    provenance: dict[str, Any] | None
+
+
+async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> ScoredVideo:
+    """Score the sampled frames of a video and track the faces in them.
 
     As many frames as there are decode threads are under way at once; those that come meanwhile wait undecoded.
 
@@ -81,8 +108,7 @@ async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> di
         raise RequestError("corrupt_video", "none of its frames can be decoded")
     provenance = await scorer.origin(payload, container)
     tracks = follow([[judged.face for judged in faces] for faces in watched.faces], watched.scenes)
-    milliseconds = round((time.perf_counter() - started) * 1000, 3)
-    return video_answer(
+    return ScoredVideo(
         facts=watched.facts,
         frames=watched.frames,
         faces=watched.faces,
@@ -90,7 +116,7 @@ async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> di
         tracks=tracks,
         sha256=digest,
         engine=scorer.engine,
-        total_ms=milliseconds,
+        total_ms=round((time.perf_counter() - started) * 1000, 3),
         provenance=provenance,
     )
 

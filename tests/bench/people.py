@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from websockets.sync.client import connect
 
+from service.api.page import _FOLDER as PAGE
 from service.client import Client
-from service.pages import _FOLDER as PAGE
 from tests.conftest import FACES, PUBLIC_DOMAIN, REPOSITORY
 from tests.serving import request, serving
 

@@ -7,9 +7,9 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
+from service.api.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, Prediction
 from service.app import create_app
 from service.errors import ERROR_CODES
-from service.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, Prediction
 from service.settings import Settings
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.api.schemas import ModelFacts, Prediction
 from service.client import AsyncClient, Client, ServiceError, Unavailable
 from service.lifecycle.keys import new_key
-from service.schemas import ModelFacts, Prediction
 from tests.serving import free_port
 
 

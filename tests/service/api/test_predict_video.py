@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.api.video_schemas import VideoPrediction
 from service.settings import Settings
 from service.video import frames, reader
-from service.video.schemas import VideoPrediction
 from tests.conftest import REPOSITORY
 
 

@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from service.api.schemas import Prediction
 from service.observability.metrics import STAGES, Metrics
-from service.schemas import Prediction
 from tests.conftest import REPOSITORY
 from tests.serving import free_port, request, serving
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from service.departure import while_connected
+from service.api.disconnect import while_connected
 from service.inference.job import Payload
 from service.inference.scorer import Scored, Scorer
 

@@ -5,17 +5,17 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from service.answers import scored_prediction
-from service.direct import DirectRoute
+from service.api.endpoint import DirectRoute
+from service.api.form import FIELD
+from service.api.refused import refusal
+from service.api.responses import scored_prediction
+from service.api.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, BatchPrediction, problems
+from service.api.several import score_all
+from service.api.upload import Upload, check_payload, read_pictures
 from service.errors import RequestError, problem_details
-from service.form import FIELD
 from service.inference.job import Payload
 from service.inference.scorer import Scored, Scorer
-from service.intake import Upload, check_payload, read_pictures
 from service.lifecycle.state import State, state_of
-from service.refused import refusal
-from service.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, BatchPrediction, problems
-from service.several import score_all
 
 router = APIRouter()
 _PICTURES_BODY = {

@@ -8,10 +8,10 @@ from typing import Literal
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from service.api.form import FIELD, Form
 from service.contract.image.decode import sniff
 from service.contract.image.image_errors import ImageError
 from service.errors import RequestError
-from service.form import FIELD, Form
 from service.lifecycle.body_budget import Arrivals
 from service.video.video_limits import HEAD, container_of
 

@@ -15,11 +15,11 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from service.answers import scored_prediction
+from service.api.refused import refusal
+from service.api.responses import scored_prediction
+from service.api.upload import check_payload
 from service.errors import RequestError, problem_details, refuse
-from service.intake import check_payload
 from service.lifecycle.state import State
-from service.refused import refusal
 
 router = APIRouter()
 _log = logging.getLogger(__name__)

@@ -1,20 +1,12 @@
-"""Routes: what each path answers."""
+"""``GET /model``: which model answers, where it runs, and within which limits."""
 
 from dataclasses import asdict
 
-from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST
+from fastapi import APIRouter, Request
 
-from service import batch, explain, pages, predict_video, prediction, stream
-from service.contract.faces.face import FINDER
-from service.errors import RequestError
-from service.inference.engine import Engine
-from service.lifecycle.state import state_of
-from service.provenance import c2pa_reader
-from service.schemas import (
+from service.api.schemas import (
     Abilities,
     FaceFacts,
-    Health,
     InputFacts,
     LimitValues,
     ModelFacts,
@@ -22,36 +14,12 @@ from service.schemas import (
     ThresholdValues,
     problems,
 )
-from service.v2 import routes as v2
+from service.contract.faces.face import FINDER
+from service.lifecycle.state import state_of
+from service.provenance import c2pa_reader
 from service.video import frames
 
 router = APIRouter()
-for _module in (prediction, batch, explain, predict_video, stream, pages, v2):
-    router.routes += _module.router.routes
-
-
-def _thresholds(engine: Engine) -> ThresholdValues:
-    return ThresholdValues(real=engine.spec.threshold_real, fake=engine.spec.threshold_fake)
-
-
-@router.get("/healthz", operation_id="healthz", response_model=Health, summary="Does the process live?")
-async def healthz() -> Health:
-    """Answer as long as the event loop turns; says nothing of the model."""
-    return Health(status="alive")
-
-
-@router.get(
-    "/readyz",
-    operation_id="readyz",
-    response_model=Health,
-    responses=problems(503),
-    summary="Can it answer predictions?",
-)
-async def readyz(request: Request) -> Health:
-    """Answer 200 only while a model is loaded, warmed and able to answer."""
-    if reason := await state_of(request).ready_scorer().unready():
-        raise RequestError("not_ready", reason)
-    return Health(status="ready")
 
 
 @router.get(
@@ -84,7 +52,7 @@ async def model(request: Request) -> ModelFacts:
         ),
         faces=FaceFacts(finder=FINDER, margin=spec.face_margin, **asdict(settings.face_policy)),
         temperature=spec.temperature,
-        thresholds=_thresholds(engine),
+        thresholds=ThresholdValues(real=spec.threshold_real, fake=spec.threshold_fake),
         threshold_rule=spec.threshold_rule,
         dataset_fingerprint=spec.dataset_fingerprint,
         dataset_counts=spec.dataset_counts,
@@ -101,12 +69,3 @@ async def model(request: Request) -> ModelFacts:
         abilities=Abilities(video=frames.available(), content_credentials=c2pa_reader.available()),
         limits=LimitValues.model_validate(settings.model_dump() | {"max_queue": capacity.max_queue}),
     )
-
-
-@router.get("/metrics", operation_id="metrics", summary="Prometheus series", response_class=Response)
-async def metrics(request: Request) -> Response:
-    """Render every series in the Prometheus text format; of all workers, where there are several."""
-    state = state_of(request)
-    if state.scorer is not None:
-        state.count_queue(state.scorer)
-    return Response(state.metrics.render(), media_type=CONTENT_TYPE_LATEST)

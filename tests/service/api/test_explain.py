@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service.api.schemas import Explanation
 from service.app import create_app
 from service.contract.faces.face import FINDER
 from service.inference.engine import Engine
 from service.inference.model_file import ModelFileError
-from service.schemas import Explanation
 from service.settings import Settings
 
 

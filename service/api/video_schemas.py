@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from service.schemas import (
+from service.api.schemas import (
     FoundFace,
     ModelIdentity,
     Probabilities,

@@ -5,60 +5,39 @@ from typing import Any
 
 from service.contract.verdict.judgement import FaceJudgement, face_fields, verdict_fields
 from service.contract.verdict.reasons import NOT_JUDGED
-from service.inference.engine import Engine
 from service.video.aggregate import Aggregate, aggregate
 from service.video.frames import SampledFrame, VideoFacts
+from service.video.score_video import ScoredVideo
 from service.video.tracks import Track
 from service.video.video_reasons import VIDEO_REASONS, VideoReason
 
 
-def video_answer(
-    facts: VideoFacts,
-    frames: Sequence[SampledFrame],
-    faces: Sequence[Sequence[FaceJudgement]],
-    unreadable: Sequence[SampledFrame],
-    tracks: Sequence[Track],
-    sha256: str,
-    engine: Engine,
-    total_ms: float,
-    provenance: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return the answer as JSON values.
-
-    Args:
-        facts: of the video.
-        frames: that were looked at, in order.
-        faces: of each frame.
-        unreadable: frames that should have been.
-        tracks: which faces are one.
-        sha256: of the file.
-        engine: that judged them.
-        total_ms: that it took.
-        provenance: what the file says of itself; None where nobody asks.
-    """
-    spec = engine.spec
-    judged = [[_judged(faces[place][index]) for place, index in track.seen] for track in tracks]
-    found = [aggregate([p for p in each if p is not None], spec) for each in judged]
-    # A face that could hardly be judged does not decide while another can.
-    sure = [one for one in found if one.interval is not None] or found
-    decisive = max(sure, key=_incriminating, default=Aggregate(None, None, ("no_face",)))
+def video_answer(scored: ScoredVideo) -> dict[str, Any]:
+    """Return the body that :class:`service.api.video_schemas.VideoPrediction` describes."""
+    spec, frames = scored.engine.spec, scored.frames
+    judged = [[_judged(scored.faces[frame][face]) for frame, face in track.seen] for track in scored.tracks]
+    aggregates = [aggregate([p for p in scores if p is not None], spec) for scores in judged]
+    # A track with too few judged frames does not decide while another can.
+    candidates = [item for item in aggregates if item.interval is not None] or aggregates
+    decisive = max(candidates, key=_incriminating, default=Aggregate(None, None, ("no_face",)))
     reasons: set[VideoReason] = set(decisive.reasons)
-    if sum(len(each) > 1 for each in judged) > 1:
+    if sum(len(scores) > 1 for scores in judged) > 1:
         reasons.add("several_faces")
-    if unreadable or not facts.complete:
+    if scored.unreadable or not scored.facts.complete:
         reasons.add("incomplete")
     return {
         **_aggregate_fields(decisive),
         "thresholds": {"real": spec.threshold_real, "fake": spec.threshold_fake},
         "reasons": _ordered(reasons),
         "tracks": [
-            _track_fields(track, one, each, frames) for track, one, each in zip(tracks, found, judged, strict=True)
+            _track_fields(track, item, scores, frames)
+            for track, item, scores in zip(scored.tracks, aggregates, judged, strict=True)
         ],
-        "frames": _timeline(frames, faces, tracks),
-        **({} if provenance is None else {"provenance": provenance}),
-        "video": _file_fields(facts, frames, len(unreadable)) | {"sha256": sha256},
-        "model": {"name": spec.name, "version": spec.version, "sha256": engine.sha256},
-        "timings_ms": {"total": total_ms},
+        "frames": _timeline(frames, scored.faces, scored.tracks),
+        **({} if scored.provenance is None else {"provenance": scored.provenance}),
+        "video": _file_fields(scored.facts, frames, len(scored.unreadable)) | {"sha256": scored.sha256},
+        "model": {"name": spec.name, "version": spec.version, "sha256": scored.engine.sha256},
+        "timings_ms": {"total": scored.total_ms},
     }
 
 

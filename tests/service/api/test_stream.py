@@ -13,9 +13,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from service.api.schemas import Prediction
 from service.lifecycle.keys import Keys, new_key
 from service.resources import resident
-from service.schemas import Prediction
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from service.api.v2.protocol import Input, TensorFacts
 from service.errors import RequestError
 from service.inference.job import Payload
-from service.v2.messages import Input, TensorFacts
 
 FILES: Final = TensorFacts(name="image", datatype="BYTES", shape=[-1])
 PIXELS: Final = TensorFacts(name="pixels", datatype="UINT8", shape=[-1, -1, -1, 3])

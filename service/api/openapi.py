@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service.guard import is_open
-from service.schemas import Problem
-from service.v2.messages import InferenceRequest
+from service.api.auth import is_open
+from service.api.schemas import Problem
+from service.api.v2.protocol import InferenceRequest
 
 _COMPONENTS = "#/components/schemas/{model}"
 

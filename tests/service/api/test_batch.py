@@ -6,10 +6,10 @@ import threading
 import pytest
 from fastapi.testclient import TestClient
 
+from service.api.schemas import BatchPrediction
 from service.app import create_app
 from service.errors import RequestError
 from service.lifecycle.body_budget import Arrivals
-from service.schemas import BatchPrediction
 from service.settings import Settings
 from tests.conftest import FACES
 

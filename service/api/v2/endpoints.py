@@ -8,18 +8,13 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from service import __version__
-from service.answers import scored_prediction
-from service.direct import DirectRoute
-from service.errors import RequestError
-from service.inference.job import Payload
-from service.inference.scorer import Scored, Scorer
-from service.intake import check_payload, read_body
-from service.lifecycle.state import State, state_of
-from service.refused import refusal
-from service.schemas import OF_PARAMETERS, OF_VIDEOS, problems
-from service.settings import Settings
-from service.several import score_all
-from service.v2.messages import (
+from service.api.endpoint import DirectRoute
+from service.api.refused import refusal
+from service.api.responses import scored_prediction
+from service.api.schemas import OF_PARAMETERS, OF_VIDEOS, problems
+from service.api.several import score_all
+from service.api.upload import check_payload, read_body
+from service.api.v2.protocol import (
     InferenceRequest,
     InferenceResponse,
     Live,
@@ -28,7 +23,12 @@ from service.v2.messages import (
     ServerMetadata,
     in_words,
 )
-from service.v2.tensors import FILES, OUTPUTS, PIXELS, encoded, malformed, pictures
+from service.api.v2.tensor_codec import FILES, OUTPUTS, PIXELS, encoded, malformed, pictures
+from service.errors import RequestError
+from service.inference.job import Payload
+from service.inference.scorer import Scored, Scorer
+from service.lifecycle.state import State, state_of
+from service.settings import Settings
 
 router = APIRouter()
 _LENGTH = "Inference-Header-Content-Length"

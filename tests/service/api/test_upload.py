@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.api.form import Form
 from service.errors import RequestError
-from service.form import Form
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from typing import Any
 
 from starlette.requests import Request
 
+from service.api.form import FIELD
+from service.api.upload import read_picture
 from service.errors import RequestError
-from service.form import FIELD
 from service.inference.job import Ticket
 from service.inference.scorer import Scored, Scorer
-from service.intake import read_picture
 from service.lifecycle.state import State
 
 _BINARY = {"type": "string", "format": "binary"}
@@ -47,7 +47,7 @@ async def read_payload(request: Request, state: State) -> bytes:
     """Return the bytes of the one picture that a request carries.
 
     Raises:
-        RequestError: as :func:`service.intake.read_picture`.
+        RequestError: as :func:`service.api.upload.read_picture`.
     """
     settings = state.settings
     return await read_picture(request, settings.max_bytes, settings.body_timeout_s, state.arrivals)

@@ -16,7 +16,7 @@ import uvicorn
 from PIL import Image
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
-from service import pages
+from service.api import page
 from service.app import create_app
 from service.connections import connections
 from service.contract.faces.face import FINDER
@@ -30,7 +30,7 @@ from service.video.video_reasons import VIDEO_REASONS
 from tests.serving import free_port
 
 CHROMIUM = shutil.which("chromium")
-FOLDER = Path(pages.__file__).parent / "page"
+FOLDER = Path(page.__file__).parents[1] / "page"
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from service.v2.messages import InferenceResponse, ModelMetadata, ServerMetadata
+from service.api.v2.protocol import InferenceResponse, ModelMetadata, ServerMetadata
 
 INFER = "/v2/models/tiny/infer"
 LENGTH = "inference-header-content-length"

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from service.errors import RequestError
 
 router = APIRouter()
-_FOLDER: Final = Path(__file__).resolve().parent / "page"
+_FOLDER: Final = Path(__file__).resolve().parents[1] / "page"
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

@@ -10,7 +10,7 @@ from service.inference.scorer import Scored, Scorer
 
 
 def prediction(judgement: Judgement, image: ImageFacts, engine: Engine, policy: FacePolicy) -> dict[str, Any]:
-    """Return a verdict as :class:`service.schemas.Prediction` describes it, but for ``timings_ms``.
+    """Return a verdict as :class:`service.api.schemas.Prediction` describes it, but for ``timings_ms``.
 
     Args:
         judgement: of the picture.

@@ -4,12 +4,12 @@ import json
 
 from fastapi import APIRouter, Request, Response
 
-from service.answers import scored_prediction
-from service.direct import DirectRoute
+from service.api.endpoint import DirectRoute
+from service.api.responses import scored_prediction
+from service.api.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, Prediction, problems
+from service.api.single import PICTURE_BODY, read_payload, scored_for
 from service.inference.scorer import Scored
 from service.lifecycle.state import state_of
-from service.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, Prediction, problems
-from service.single import PICTURE_BODY, read_payload, scored_for
 
 router = APIRouter()
 

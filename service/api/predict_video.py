@@ -4,13 +4,14 @@ import json
 
 from fastapi import APIRouter, Request, Response
 
-from service.departure import while_connected
-from service.direct import DirectRoute
-from service.intake import read_file
+from service.api.disconnect import while_connected
+from service.api.endpoint import DirectRoute
+from service.api.schemas import OF_PARAMETERS, OF_TENSORS, problems
+from service.api.single import file_body
+from service.api.upload import read_file
+from service.api.video_responses import video_answer
+from service.api.video_schemas import VideoPrediction
 from service.lifecycle.state import state_of
-from service.schemas import OF_PARAMETERS, OF_TENSORS, problems
-from service.single import file_body
-from service.video.schemas import VideoPrediction
 from service.video.score_video import score_video
 
 router = APIRouter()
@@ -28,7 +29,8 @@ async def predict_video(request: Request) -> Response:
         state.check_videos()  # before it is sent for nothing
         payload = await read_file(request, "video", limits.max_bytes, settings.video_body_timeout_s, state.arrivals)
         with state.video_permit(), state.arrivals.keep(len(payload)):
-            answer = await while_connected(request, score_video(payload, scorer, limits))
+            scored = await while_connected(request, score_video(payload, scorer, limits))
+    answer = video_answer(scored)
     state.metrics.videos.labels(answer["verdict"]).inc()
     return Response(json.dumps(answer, separators=(",", ":"), allow_nan=False), media_type="application/json")
 

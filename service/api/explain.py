@@ -6,17 +6,17 @@ from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Request, Response
 
-from service.answers import scored_prediction
+from service.api.disconnect import while_connected
+from service.api.endpoint import DirectRoute
+from service.api.overlay import overlay
+from service.api.responses import scored_prediction
+from service.api.schemas import OF_TENSORS, OF_VIDEOS, Explanation, problems
+from service.api.single import PICTURE_BODY, read_payload
 from service.contract.verdict.evidence import Evidence, from_map, from_occlusion, occluded
-from service.departure import while_connected
-from service.direct import DirectRoute
 from service.errors import RequestError
 from service.inference.job import Ticket
 from service.inference.scorer import Scored, Scorer
 from service.lifecycle.state import State, state_of
-from service.overlay import overlay
-from service.schemas import OF_TENSORS, OF_VIDEOS, Explanation, problems
-from service.single import PICTURE_BODY, read_payload
 
 router = APIRouter()
 Format = Literal["json", "png"]
@@ -59,7 +59,7 @@ router.add_api_route(
 
 
 def evidence_fields(evidence: Evidence) -> dict[str, Any]:
-    """Return evidence as :class:`service.schemas.EvidenceMap` describes it."""
+    """Return evidence as :class:`service.api.schemas.EvidenceMap` describes it."""
     left, top, right, bottom = evidence.box
     rows, columns = evidence.values.shape
     return {
