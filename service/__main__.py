@@ -12,10 +12,10 @@ try:
     from pydantic_core import ErrorDetails
     from pydantic_settings import SettingsError
 
-    from service.launch import StartError
     from service.observability.logs import log_config
+    from service.server.launch import StartError
+    from service.server.start import serve, serve_by_workers
     from service.settings import Settings, unknown_variables
-    from service.start import serve, serve_by_workers
 except ModuleNotFoundError as missing:
     sys.exit(f"service: {missing.name} is not installed here; `make serve` makes an environment, or pip install '.'")
 
@@ -55,13 +55,13 @@ def _score(arguments: list[str]) -> None:
 
     What prevents it is one line and exit status 2. Ctrl-C is 130, and 1 says that the model failed on some files.
     """
-    from service.offline.options import from_command_line
+    from service.offline.score_options import from_command_line
 
     paths, options = _settings(lambda: from_command_line(arguments))
     logging.config.dictConfig(log_config("error"))  # of what is no fault of a picture
     try:
-        from service.offline.command import score
-        from service.offline.failures import ScoreError
+        from service.offline.score_command import score
+        from service.offline.score_error import ScoreError
 
         try:
             failed = score(paths, options)

@@ -16,9 +16,9 @@ from typing import Any
 import service
 from service.inference.engine import Engine
 from service.inference.loading import load_engine
-from service.offline.failures import ScoreError
-from service.offline.options import ScoreOptions
 from service.offline.rows import Row, score_files
+from service.offline.score_error import ScoreError
+from service.offline.score_options import ScoreOptions
 
 _FILES_AT_ONCE = 32
 _ANSWER_S = 5.0

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from service.offline.failures import ScoreError
 from service.offline.rows import Row
+from service.offline.score_error import ScoreError
 
 _SYNC_S = 2.0
 _BEGINS = b'{"journal":'

@@ -14,7 +14,7 @@ from service.inference.engine import Engine
 from service.inference.scorer import Scorer
 from service.limits import VideoLimits
 from service.observability.metrics import Metrics
-from service.offline.options import ScoreOptions
+from service.offline.score_options import ScoreOptions
 from service.provenance.content_credentials import Provenance
 from service.video.score_video import score_video
 from service.video.video_limits import HEAD, container_of

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from service.offline.failures import ScoreError
-from service.offline.options import Format
 from service.offline.rows import Row
+from service.offline.score_error import ScoreError
+from service.offline.score_options import Format
 
 # Of CSV and Parquet; a JSON line is as POST /predict answers.
 COLUMNS: Final = {

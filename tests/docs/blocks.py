@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 # What a block may need that this machine, or any test, has not.
 REASONS = {
-    "tests/service/test_nginx.py does, on other ports",
+    "tests/service/server/test_nginx.py does, on other ports",
     "needs a cluster",
     "needs a Docker daemon",
     "needs two hosts",

@@ -13,13 +13,13 @@ from uvicorn.server import ServerState
 
 from service.api.upload import read_picture, read_pictures
 from service.api.v2.endpoints import read_request
-from service.connections import connections
 from service.contract.image.decode import decode
 from service.contract.image.exif import camera
 from service.contract.image.image_errors import ImageError, Limits
 from service.errors import ERROR_CODES, RequestError
 from service.lifecycle.body_budget import Arrivals
-from service.sockets import sockets
+from service.server.http_protocol import connections
+from service.server.websocket_protocol import sockets
 from tests.conftest import REPOSITORY
 
 CORPUS = Path(__file__).parent / "corpus"

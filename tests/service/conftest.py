@@ -9,10 +9,10 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from service.app import create_app
-from service.connections import connections
 from service.inference.engine import Engine
+from service.server.http_protocol import connections
+from service.server.websocket_protocol import sockets
 from service.settings import Settings
-from service.sockets import sockets
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from service.errors import ERROR_CODES
 from service.model_settings import ModelOptions, default_model
-from service.offline.options import ScoreOptions
+from service.offline.score_options import ScoreOptions
 from service.offline.tables import COLUMNS
 from service.settings import Settings
 from tests.conftest import REPOSITORY

@@ -18,14 +18,14 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from service.api import page
 from service.app import create_app
-from service.connections import connections
 from service.contract.faces.face import FINDER
 from service.contract.verdict.reasons import REASONS
 from service.errors import ERROR_CODES
 from service.inference.engine import Engine
 from service.lifecycle.keys import new_key
+from service.server.http_protocol import connections
+from service.server.websocket_protocol import sockets
 from service.settings import Settings
-from service.sockets import sockets
 from service.video.video_reasons import VIDEO_REASONS
 from tests.serving import free_port
 

@@ -22,9 +22,9 @@ from PIL import Image
 
 from service.api.schemas import Prediction
 from service.contract.image.exif import MOST_EXIF, camera
-from service.launch import StartError, load
 from service.provenance import c2pa_reader, content_credentials
 from service.provenance.c2pa_reader import summary
+from service.server.launch import StartError, load
 from service.settings import Settings
 
 MIMES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from service.offline.failures import ScoreError
 from service.offline.journal import Journal
 from service.offline.listing import files_of
-from service.offline.options import ScoreOptions
 from service.offline.rows import score_files
+from service.offline.score_error import ScoreError
+from service.offline.score_options import ScoreOptions
 from service.offline.tables import COLUMNS, write_table
 from tests.conftest import REPOSITORY
 from tests.serving import free_port, until
@@ -338,7 +338,7 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_rows(tmp_path):
         "import resource, signal\n"
         "from pathlib import Path\n"
         "from service.offline.journal import Journal\n"
-        "from service.offline.failures import ScoreError\n"
+        "from service.offline.score_error import ScoreError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
         f"journal = Journal(Path({str(tmp_path / 'j')!r}), {{'journal': 1}}, resume=False)\n"
@@ -481,7 +481,7 @@ def test_what_failed_for_a_reason_that_may_pass_is_tried_again_on_resume(tmp_pat
 
 def test_a_model_that_fails_again_and_again_stops_the_run(many, tmp_path, make_model, monkeypatch):
     from service.inference.engine import Engine, InferenceError
-    from service.offline import command as offline
+    from service.offline import score_command as offline
 
     def fail(*_: object) -> None:
         raise InferenceError("the device is gone")
@@ -515,7 +515,7 @@ def test_a_run_that_was_to_overwrite_can_be_resumed(many, model, tmp_path):
 def test_a_run_that_was_cut_off_before_its_table_is_finished_by_either_engine(
     archive, model, tmp_path, engine, monkeypatch
 ):
-    from service.offline import command as offline
+    from service.offline import score_command as offline
 
     def fail(*_: object) -> None:
         raise ScoreError("no room")

@@ -21,8 +21,8 @@ from uvicorn.supervisors import Multiprocess
 
 from service.inference import model_file
 from service.inference.model_file import ModelFileError
-from service.launch import StartError, load
 from service.lifecycle.terminal import Terminal
+from service.server.launch import StartError, load
 from service.settings import Settings
 
 if TYPE_CHECKING:

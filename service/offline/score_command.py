@@ -14,12 +14,12 @@ from service.inference.loading import load_engine
 from service.inference.model_file import ModelFileError
 from service.inference.session import ProviderError
 from service.model_settings import ProvenanceError
-from service.offline.failures import ScoreError
 from service.offline.journal import FAILURES, Journal
 from service.offline.listing import files_of
-from service.offline.options import ScoreOptions
-from service.offline.progress import Tally
 from service.offline.rows import Row, score_files
+from service.offline.score_error import ScoreError
+from service.offline.score_options import ScoreOptions
+from service.offline.score_progress import Tally
 from service.offline.tables import check_format, write_table
 
 JOURNAL = ".journal"

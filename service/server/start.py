@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from service.connections import connections
 from service.inference.session import may_run_on_cuda
-from service.launch import StartError, load
 from service.observability.logs import log_config
+from service.server.http_protocol import connections
+from service.server.launch import StartError, load
+from service.server.supervisor import Workers
+from service.server.websocket_protocol import sockets
 from service.settings import SERIES_VARIABLE, Settings
-from service.sockets import sockets
-from service.workers import Workers
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

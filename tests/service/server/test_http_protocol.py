@@ -9,9 +9,9 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from service.connections import _FRAMING_A_BYTE, _MOST_FRAMING, _MOST_PIPELINED
 from service.inference.engine import Engine
 from service.lifecycle.body_budget import Arrivals
+from service.server.http_protocol import _FRAMING_A_BYTE, _MOST_FRAMING, _MOST_PIPELINED
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 
@@ -168,7 +168,7 @@ def test_a_body_in_chunks_of_one_byte_is_as_good_as_any(make_server, jpeg):
 
 def test_who_goes_on_sending_after_a_refusal_is_cut_off(make_server, monkeypatch):
     """Found in issue 6: whoever trickled bytes after 413 or 429 kept the connection."""
-    monkeypatch.setattr("service.connections._LINGER_S", 0.5)
+    monkeypatch.setattr("service.server.http_protocol._LINGER_S", 0.5)
     with connect(make_server()) as connection:
         connection.sendall(POST + b"Content-Length: 1000000000\r\n\r\n")
         assert code(connection.recv(65536)) == (413, "payload_too_large")
