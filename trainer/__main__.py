@@ -20,9 +20,9 @@ from trainer.commands.judge import compare, evaluate, predict
 from trainer.commands.new import new
 from trainer.commands.release import export, publish, rank
 from trainer.commands.twins import twins
-from trainer.errors import PeerLost, TrainerError, WorkerLost
-from trainer.progress import console
-from trainer.recipes import RecipeError
+from trainer.common.errors import PeerLost, TrainerError, WorkerLost
+from trainer.common.progress import console
+from trainer.recipes.recipe import RecipeError
 
 app = typer.Typer(
     help="Fit, evaluate and export detectors of AI-generated faces.",

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference.engine import Engine
+from trainer.common.errors import TrainerError
+from trainer.common.history import read_history
+from trainer.common.progress import track
+from trainer.common.run import HISTORY, METRICS, read_json
+from trainer.common.stats import expected_calibration_error
 from trainer.conditions import CONDITIONS, Condition
 from trainer.dataset import Dataset, Sample, is_fake, read_samples
 from trainer.duplicates import clusters, near_duplicates
-from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
-from trainer.history import read_history
 from trainer.on_drawings import on_drawings
-from trainer.progress import track
 from trainer.protocol import robustness, some
-from trainer.run import HISTORY, METRICS, read_json
 from trainer.splits import PARTS, read_split
-from trainer.stats import expected_calibration_error
 
 
 @dataclass(frozen=True, slots=True)

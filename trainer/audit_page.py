@@ -9,9 +9,9 @@ from rich.table import Table
 
 from trainer.audit import Audit
 from trainer.cheat import CUES, FRAMING_SEPARABLE, SEPARABLE, Cheat, tells
+from trainer.common.files import write_json
 from trainer.dataset import Dataset, Sample
 from trainer.duplicates import MAX_DISTANCE
-from trainer.files import write_json
 from trainer.page import figure3, percent, thumbnails, write_page
 
 _GRID: Final = 12

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from service.contract.faces.face import Face
 from service.contract.image.resize import resize
 from trainer.drawings import drawing
-from trainer.recipes import FACE_MARGIN, Recipe, Reencoding
+from trainer.recipes.recipe import FACE_MARGIN, Recipe, Reencoding
 
 Tensor = NDArray[np.uint8]
 # Cached tensor, the same picture as it will be served, generator, the face in the cached tensor, whether to draw it.
@@ -117,7 +117,7 @@ def _affine_nearest_fill(image: Tensor, matrix: NDArray[np.float64]) -> Tensor:
 class Reencode:
     """Random crop, flip; compression, rescale, shrink, blur, sharpen, noise, colour, greyscale, mask in random order.
 
-    How often each comes is the recipe's (:class:`trainer.recipes.Reencoding`). Compression may come
+    How often each comes is the recipe's (:class:`trainer.recipes.recipe.Reencoding`). Compression may come
     at any point between the other steps, and once more at the end, as pictures on the web are saved
     again (Wang et al. 2020, arXiv:1912.11035, found blur and JPEG in training to be what makes a
     detector hold elsewhere).

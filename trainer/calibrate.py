@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 
 from service.contract.spec import OutputKind
 from service.contract.verdict.calibration import fake_probability
-from trainer.stats import expected_calibration_error, quantile_interval, wilson
+from trainer.common.stats import expected_calibration_error, quantile_interval, wilson
 
 MAX_REAL_CALLED_FAKE = 0.01
 MAX_FAKE_CALLED_REAL = 0.05

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.inference.engine import Engine
-from trainer.overrides import changed
 from trainer.page import write_text
-from trainer.recipes import BEFORE, RECIPES
+from trainer.recipes.overrides import changed
+from trainer.recipes.recipe import BEFORE, RECIPES
 from trainer.splits import outlier_counts, split_seed
 
 _WRONG: Final = {

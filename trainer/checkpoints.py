@@ -13,13 +13,13 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from trainer.errors import TrainerError
-from trainer.files import atomic_path, write_json
+from trainer.common.errors import TrainerError
+from trainer.common.files import atomic_path, write_json
+from trainer.common.history import write_history
+from trainer.common.progress import console
+from trainer.common.run import Run, read_json
 from trainer.finite import diverged, finite
-from trainer.history import write_history
-from trainer.progress import console
-from trainer.recipes import Select
-from trainer.run import Run, read_json
+from trainer.recipes.recipe import Select
 
 STATE = "state.json"
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import onnx
 
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 from trainer.networks import LOGITS
 
 OPSET = 18

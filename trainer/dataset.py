@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from service.contract.bounded_read import read_bounded
 from service.contract.image.decode import decode
 from service.contract.image.image_errors import ImageError, Limits
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
+from trainer.common.progress import track
 from trainer.facts import Facts, facts_of_file
 from trainer.folders import printable, walk
-from trainer.progress import track
 
 Label = Literal["real", "fake", "neither"]
 LABELS: tuple[Label, Label] = ("real", "fake")  # the classes; what is neither is trained on alone

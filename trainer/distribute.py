@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 from trainer.finite import diverged, finite
 
 ADDRESSES, PROCESSES, PROCESS = (

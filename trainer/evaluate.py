@@ -16,10 +16,10 @@ from sklearn.metrics import (
 from service.contract.spec import ModelSpec
 from service.contract.verdict.calibration import fake_probability
 from service.inference.engine import Engine
+from trainer.common.errors import TrainerError
+from trainer.common.progress import track
+from trainer.common.stats import Interval, bootstrap, expected_calibration_error, found_at, wilson
 from trainer.dataset import LABELS, Sample, is_fake
-from trainer.errors import TrainerError
-from trainer.progress import track
-from trainer.stats import Interval, bootstrap, expected_calibration_error, found_at, wilson
 from trainer.tensors import tensor_batches
 
 

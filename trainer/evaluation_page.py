@@ -11,7 +11,7 @@ from rich.table import Table
 
 from trainer import plots
 from trainer.assess import Assessment
-from trainer.files import write_json
+from trainer.common.files import write_json
 from trainer.page import figure3, percent, svg, thumbnails, write_page
 
 _WORST: Final = 12

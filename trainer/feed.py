@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from trainer.augment import make_augment
+from trainer.common.files import write_json
+from trainer.common.progress import console
 from trainer.distribute import Shard
-from trainer.files import write_json
 from trainer.framed import faces_in_tensors
 from trainer.leftover import weigh
 from trainer.pipeline import Batches, one_hot
-from trainer.progress import console
 from trainer.splits import Split
 from trainer.start import FitOptions
 from trainer.tensors import cache_tensors

@@ -14,13 +14,13 @@ import keras
 from trainer import plots
 from trainer.calibrate import Calibration
 from trainer.checkpoints import load_network
+from trainer.common.errors import TrainerError
+from trainer.common.files import held, remove_partial, write_json
+from trainer.common.history import read_history
+from trainer.common.run import Run, read_json
 from trainer.convert import convert
-from trainer.errors import TrainerError
 from trainer.export import build_spec, write_verified
-from trainer.files import held, remove_partial, write_json
-from trainer.history import read_history
 from trainer.networks import logits_model
-from trainer.run import Run, read_json
 from trainer.score import score
 from trainer.splits import Split, run_split
 from trainer.verify import Parity

@@ -8,9 +8,9 @@ import numpy as np
 
 from service.contract.faces.face import FINDER, Face
 from service.contract.spec import Preprocessing
+from trainer.common.errors import TrainerError
 from trainer.dataset import Dataset, Rejected, Sample
-from trainer.errors import TrainerError
-from trainer.recipes import Recipe
+from trainer.recipes.recipe import Recipe
 
 
 def with_faces(dataset: Dataset, recipe: Recipe) -> Dataset:

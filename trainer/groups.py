@@ -16,9 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.common.errors import TrainerError
 from trainer.dataset import Dataset, Sample
 from trainer.duplicates import clusters, near_duplicates
-from trainer.errors import TrainerError
 
 GroupRule = Literal["listed", "folders"]
 GROUPS_FILE = "groups.csv"

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.cheat import Cheat, cheat
+from trainer.common.progress import track
 from trainer.dataset import Sample, is_fake
 from trainer.facts import Facts, facts_of_tensor
 from trainer.mapped import release
-from trainer.progress import track
-from trainer.recipes import Balance, Recipe
+from trainer.recipes.recipe import Balance, Recipe
 from trainer.tensors import tensor_batches
 from trainer.weights import by_class, by_cues, by_cues_held_out, by_source, effective_share
 

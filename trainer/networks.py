@@ -14,7 +14,7 @@ from trainer.auc import FakeAUC
 from trainer.consistency import Consistency
 from trainer.efficientnet import features, load_imagenet
 from trainer.pretrained import imagenet_weights
-from trainer.recipes import Recipe
+from trainer.recipes.recipe import Recipe
 
 LOGITS = "logits"
 EVIDENCE = "evidence"

@@ -11,9 +11,9 @@ from PIL import Image
 
 from service.contract.verdict.calibration import verdicts
 from service.inference.engine import Engine
+from trainer.common.progress import track
 from trainer.dataset import Sample
 from trainer.drawings import KEPT_BACK, TECHNIQUES, Technique
-from trainer.progress import track
 from trainer.tensors import load_sample
 
 _THREADS: Final = 2

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from trainer.common.errors import TrainerError
 from trainer.dataset import Dataset, Rejected, Sample, files_of, named_roots, read_dataset
 from trainer.duplicates import near_duplicates
-from trainer.errors import TrainerError
 from trainer.framed import with_faces
-from trainer.recipes import Recipe
+from trainer.recipes.recipe import Recipe
 
 
 def scan_outliers(folders: Sequence[Path], recipe: Recipe, dataset: Dataset) -> Dataset:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
-from trainer.files import atomic_path
-from trainer.stats import expected_calibration_error, reliability
+from trainer.common.files import atomic_path
+from trainer.common.stats import expected_calibration_error, reliability
 
 Scores = NDArray[np.float64]
 Truth = NDArray[np.bool_]

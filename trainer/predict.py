@@ -10,7 +10,7 @@ from service.contract.image.image_errors import ImageError, Limits
 from service.contract.preparation import prepare
 from service.contract.verdict.judgement import answer, judge
 from service.inference.engine import Engine
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 
 
 def predict_file(engine: Engine, path: Path, policy: FacePolicy | None = None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
-from trainer.progress import console
+from trainer.common.progress import console
 
 if TYPE_CHECKING:  # rich's tables and the scan are heavy, and --help needs neither
     from rich.table import Table

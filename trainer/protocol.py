@@ -19,11 +19,11 @@ from service.contract.image.decode import DecodedImage, decode
 from service.contract.image.resize import to_tensor
 from service.contract.spec import ModelSpec
 from service.inference.engine import Engine
+from trainer.common.progress import track
+from trainer.common.stats import wilson
 from trainer.conditions import CONDITIONS, QUALITIES, SCALES, Condition, degrade
 from trainer.dataset import SCAN_LIMITS, Sample, is_fake, sample_bytes
 from trainer.evaluate import calibrated
-from trainer.progress import track
-from trainer.stats import wilson
 
 _THREADS: Final = 2
 _CHUNK: Final = 8

@@ -10,16 +10,16 @@ from service.contract.spec import Precision
 from service.inference.engine import Engine
 from trainer.assess import assess, check_unseen
 from trainer.card import write_card
+from trainer.common.errors import TrainerError
+from trainer.common.files import atomic_path, new_folder, write_json
+from trainer.common.history import read_history
+from trainer.common.run import METRICS, Run, read_json
 from trainer.conditions import RELEASE
 from trainer.cost import costs
 from trainer.dataset import Dataset
-from trainer.errors import TrainerError
-from trainer.files import atomic_path, new_folder, write_json
 from trainer.gates import Gate, Measured, gates, refused
-from trainer.history import read_history
 from trainer.on_drawings import measured_alike, on_drawings
 from trainer.protocol import robustness, some
-from trainer.run import METRICS, Run, read_json
 from trainer.splits import run_split
 from trainer.verify import check_origin
 

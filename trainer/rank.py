@@ -13,13 +13,13 @@ from sklearn.metrics import roc_auc_score
 
 from service.inference.engine import Engine
 from trainer.assess import check_unseen
+from trainer.common.errors import TrainerError
+from trainer.common.history import read_history
+from trainer.common.run import Run
 from trainer.conditions import Condition
 from trainer.dataset import Dataset, is_fake
-from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits
-from trainer.history import read_history
 from trainer.protocol import observe
-from trainer.run import Run
 from trainer.splits import run_split, split_seed
 from trainer.verify import check_origin
 

@@ -7,14 +7,14 @@ import numpy as np
 import onnx
 
 from service.inference.engine import Engine
+from trainer.common.errors import TrainerError
+from trainer.common.files import atomic_path, held, write_json
+from trainer.common.run import Run, read_json
 from trainer.cost import costs
-from trainer.errors import TrainerError
 from trainer.evaluate import calibrated, engine_logits
 from trainer.evidence import without_evidence
 from trainer.export import with_metadata
-from trainer.files import atomic_path, held, write_json
 from trainer.precision import to_float16, to_int8
-from trainer.run import Run, read_json
 from trainer.score import score
 from trainer.splits import Split, run_split
 from trainer.tensors import load_sample

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from trainer.common.errors import TrainerError
+from trainer.common.files import atomic_path
+from trainer.common.run import Run
 from trainer.dataset import LABELS, Dataset, Label, Sample
-from trainer.errors import TrainerError
-from trainer.files import atomic_path
-from trainer.run import Run
 
 Part = Literal["train", "validation", "calibration", "test"]
 SplitRule = Literal["stratified", "as-published"]

@@ -11,14 +11,14 @@ import keras
 
 from trainer.audit import Audit
 from trainer.audit_page import write_audit
+from trainer.common.errors import TrainerError
+from trainer.common.files import new_folder, refuse_existing, remove_partial, write_json
+from trainer.common.run import Run
+from trainer.common.versions import commit, library_versions
 from trainer.dataset import Dataset
-from trainer.errors import TrainerError
-from trainer.files import new_folder, refuse_existing, remove_partial, write_json
 from trainer.framed import framing_facts
 from trainer.groups import GroupRule
-from trainer.provenance import commit, library_versions
-from trainer.recipes import BEFORE, Recipe, Reencoding
-from trainer.run import Run
+from trainer.recipes.recipe import BEFORE, Recipe, Reencoding
 from trainer.splits import Split, SplitRule, relocate, run_split, split, split_digest, split_seed, write_split
 
 _DEFAULT_FRAMING = {"framing": "whole", "face_margin": None, "face_finder": ""}

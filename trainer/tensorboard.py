@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 
 NAME = "tensorboard"
 

@@ -21,11 +21,11 @@ from service.contract.image.decode import DECODE_VERSION, decode
 from service.contract.image.image_errors import ImageError
 from service.contract.image.resize import to_tensor
 from service.contract.spec import Preprocessing
+from trainer.common.errors import TrainerError
+from trainer.common.files import atomic_path, remove_partial
+from trainer.common.progress import track
 from trainer.dataset import SCAN_LIMITS, Sample, sample_bytes
-from trainer.errors import TrainerError
-from trainer.files import atomic_path, remove_partial
 from trainer.mapped import release
-from trainer.progress import track
 
 _DECODE_THREADS = 4
 _CHUNK = 64

@@ -16,10 +16,10 @@ from PIL import ExifTags, Image, ImageOps, JpegImagePlugin
 
 from service.contract.bounded_read import read_bounded
 from service.contract.image.decode import decode
+from trainer.common.errors import TrainerError
+from trainer.common.files import new_folder
+from trainer.common.progress import track
 from trainer.dataset import SCAN_LIMITS, Dataset, Label, Sample
-from trainer.errors import TrainerError
-from trainer.files import new_folder
-from trainer.progress import track
 
 # Nobody knows how the others were shrunk, so no one kernel may come with one class.
 _FILTERS: Final = (

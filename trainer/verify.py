@@ -10,7 +10,7 @@ import numpy as np
 
 from service.contract.verdict.calibration import verdicts
 from service.inference.engine import Engine
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 from trainer.tensors import load_tensor
 
 BATCH_SIZES = (1, 3, 8)

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.errors import WorkerLost
+from trainer.common.errors import WorkerLost
 from trainer.pictures import Pictures, Tensors
 
 # A fork of a process in which a backend's threads run may hang.

@@ -16,7 +16,7 @@ def main() -> None:
 
     from trainer.convert import convert
     from trainer.networks import build_network, logits_model
-    from trainer.recipes import RECIPES
+    from trainer.recipes.recipe import RECIPES
 
     rows = []
     with tempfile.TemporaryDirectory() as folder:

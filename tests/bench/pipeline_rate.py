@@ -16,7 +16,7 @@ from trainer.augment import make_augment
 from trainer.dataset import scan
 from trainer.networks import compiled_network
 from trainer.pipeline import Batches, one_hot
-from trainer.recipes import get_recipe
+from trainer.recipes.recipe import get_recipe
 from trainer.tensors import cache_tensors
 
 IMAGES = 1024

@@ -17,7 +17,7 @@ def main() -> None:
     import numpy as np
 
     from trainer.networks import compiled_network
-    from trainer.recipes import RECIPES
+    from trainer.recipes.recipe import RECIPES
 
     recipe = RECIPES["efficientnet-lite"]
     with mock.patch("trainer.efficientnet.FusedBatchNormalization", keras.layers.BatchNormalization):

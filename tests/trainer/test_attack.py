@@ -15,13 +15,13 @@ from PIL import Image
 
 from service.contract.bounded_read import read_bounded
 from trainer.checkpoints import RunState, load_network
+from trainer.common.errors import TrainerError
+from trainer.common.files import atomic_path, held, new_folder, remove_partial
+from trainer.common.run import Run
 from trainer.dataset import scan
-from trainer.errors import TrainerError
-from trainer.files import atomic_path, held, new_folder, remove_partial
 from trainer.folders import printable
 from trainer.groups import grouped
-from trainer.recipes import RECIPES
-from trainer.run import Run
+from trainer.recipes.recipe import RECIPES
 from trainer.splits import read_split
 from trainer.tensors import cache_tensors
 

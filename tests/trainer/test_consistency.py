@@ -8,7 +8,7 @@ import pytest
 
 from trainer.consistency import Consistency
 from trainer.networks import compiled_network, logits_model
-from trainer.recipes import get_recipe
+from trainer.recipes.recipe import get_recipe
 
 
 def test_the_loss_is_the_symmetric_divergence_of_neighbours():

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer.common.errors import TrainerError
 from trainer.dataset import SCAN_LIMITS, scan
-from trainer.errors import TrainerError
 
 
 def test_every_picture_is_found_with_label_and_source(faces):

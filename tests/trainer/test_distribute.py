@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
+from trainer.common.errors import TrainerError
 from trainer.distribute import ADDRESSES, ALL, PROCESS, PROCESSES, Shard, join
-from trainer.errors import TrainerError
 
 
 def test_shards_divide_a_batch_without_loss_or_overlap():

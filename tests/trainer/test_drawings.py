@@ -14,7 +14,7 @@ from trainer.dataset import scan
 from trainer.drawings import KEPT_BACK, TECHNIQUES, drawing
 from trainer.on_drawings import measured_alike, on_drawings
 from trainer.pipeline import Batches
-from trainer.recipes import get_recipe
+from trainer.recipes.recipe import get_recipe
 
 STEPS = (*dict.fromkeys(TECHNIQUES), *KEPT_BACK, drawings.inked, drawings._bent, drawings._recoloured, drawing)
 

@@ -14,9 +14,9 @@ from service.contract.image.resize import to_tensor
 from service.inference.engine import Engine
 from trainer import plots
 from trainer.assess import without
+from trainer.common.errors import TrainerError
 from trainer.conditions import CONDITIONS, Condition, degrade
 from trainer.dataset import scan
-from trainer.errors import TrainerError
 from trainer.evaluate import calibrated
 from trainer.printing import print_robustness
 from trainer.protocol import robustness, some

@@ -12,7 +12,7 @@ from trainer.evidence import with_evidence, without_evidence
 from trainer.export import with_metadata
 from trainer.networks import build_network, logits_model
 from trainer.precision import to_float16, to_int8
-from trainer.recipes import RECIPES
+from trainer.recipes.recipe import RECIPES
 
 
 @pytest.fixture(scope="module")

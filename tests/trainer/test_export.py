@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from service.inference.engine import Engine
+from trainer.common.errors import TrainerError
 from trainer.convert import convert
-from trainer.errors import TrainerError
 from trainer.export import with_metadata, write_verified
 from trainer.networks import build_network, logits_model
-from trainer.recipes import RECIPES
+from trainer.recipes.recipe import RECIPES
 from trainer.verify import same_verdicts
 
 

@@ -15,14 +15,14 @@ from tests.trainer.test_weights import facts_that_differ
 from trainer import feed
 from trainer.augment import Jitter, make_augment
 from trainer.cheat import cheat
+from trainer.common.run import Run
 from trainer.dataset import Dataset, scan
 from trainer.distribute import Shard
 from trainer.export import _preprocessing
 from trainer.framed import faces_in_tensors, framing_facts, with_faces
 from trainer.pipeline import Batches, one_hot
 from trainer.protocol import robustness
-from trainer.recipes import RECIPES, RecipeError, Reencoding, get_recipe
-from trainer.run import Run
+from trainer.recipes.recipe import RECIPES, RecipeError, Reencoding, get_recipe
 from trainer.splits import Split
 from trainer.start import FitOptions, _config, _identity, identity
 from trainer.tensors import cache_tensors, load_tensor

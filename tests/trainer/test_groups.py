@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from trainer.common.errors import TrainerError
 from trainer.dataset import scan
 from trainer.duplicates import near_duplicates
-from trainer.errors import TrainerError
 from trainer.groups import grouped
 from trainer.splits import PARTS, split
 

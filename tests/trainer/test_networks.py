@@ -6,9 +6,9 @@ import pytest
 
 from trainer import fit
 from trainer.checkpoints import RunState, checkpoint_path
+from trainer.common.run import Run
 from trainer.networks import build_network, compiled_network, logits_model
-from trainer.recipes import RECIPES, RecipeError, get_recipe
-from trainer.run import Run
+from trainer.recipes.recipe import RECIPES, RecipeError, get_recipe
 
 
 @pytest.fixture(scope="module")

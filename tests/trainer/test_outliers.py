@@ -10,13 +10,13 @@ from PIL import Image
 
 from trainer.assess import check_unseen, without
 from trainer.card import command
+from trainer.common.errors import TrainerError
+from trainer.common.run import Run
 from trainer.dataset import scan
 from trainer.drawings import inked
-from trainer.errors import TrainerError
 from trainer.outliers import scan_outliers
 from trainer.pipeline import Batches, one_hot
-from trainer.recipes import get_recipe
-from trainer.run import Run
+from trainer.recipes.recipe import get_recipe
 from trainer.splits import Split, run_split, write_split
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from trainer.augment import Reencode, classic, make_augment
 from trainer.dataset import scan
 from trainer.pipeline import Batches, one_hot
-from trainer.recipes import RECIPES, Reencoding, get_recipe
+from trainer.recipes.recipe import RECIPES, Reencoding, get_recipe
 from trainer.tensors import cache_tensors, load_tensor, tensor_batches
 
 

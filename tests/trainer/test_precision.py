@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from service.inference.engine import Engine
-from trainer.run import Run
+from trainer.common.run import Run
 from trainer.splits import read_split
 from trainer.tensors import load_tensor
 

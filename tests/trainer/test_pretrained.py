@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from trainer import pretrained
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 from trainer.networks import build_network
 from trainer.pretrained import imagenet_weights, read_state
-from trainer.recipes import get_recipe
+from trainer.recipes.recipe import get_recipe
 
 
 class _Name:

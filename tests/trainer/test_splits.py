@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from trainer.common.errors import TrainerError
 from trainer.dataset import Dataset, Rejected, Sample
-from trainer.errors import TrainerError
 from trainer.splits import PARTS, read_split, relocate, split, write_split
 
 

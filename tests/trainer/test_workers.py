@@ -22,12 +22,12 @@ import pytest
 from service.contract.faces.face import Face
 from tests.conftest import REPOSITORY
 from trainer.augment import make_augment
+from trainer.common.errors import WorkerLost
 from trainer.dataset import scan
-from trainer.errors import WorkerLost
 from trainer.mapped import received, to_send
 from trainer.pictures import Pictures
 from trainer.pipeline import Batches, one_hot
-from trainer.recipes import get_recipe
+from trainer.recipes.recipe import get_recipe
 from trainer.tensors import cache_tensors
 from trainer.workers import Workers
 

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from trainer.errors import TrainerError
-from trainer.files import refuse_existing
+from trainer.common.errors import TrainerError
+from trainer.common.files import refuse_existing
+from trainer.common.progress import console
 from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice
 from trainer.printing import print_left_out, print_table
-from trainer.progress import console
-from trainer.recipes import get_recipe
+from trainer.recipes.recipe import get_recipe
 
 
 def audit(
@@ -28,8 +28,8 @@ def audit(
     """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
     from trainer.audit import audit as run_audit
     from trainer.audit_page import audit_tables, write_audit
+    from trainer.common.files import new_folder
     from trainer.dataset import scan
-    from trainer.files import new_folder
     from trainer.framed import with_faces
     from trainer.groups import grouped
     from trainer.leftover import preprocessed

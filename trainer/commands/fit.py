@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from service.contract.spec import ResizeFilter
-from trainer.errors import PeerLost, WorkerLost
+from trainer.common.errors import PeerLost, WorkerLost
+from trainer.common.progress import console
 from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice, SplitChoice
-from trainer.overrides import overridden
 from trainer.printing import print_table
-from trainer.progress import console
-from trainer.recipe_files import named_recipe
-from trainer.recipes import RECIPES, Augmentation, changed_recipe
+from trainer.recipes.overrides import overridden
+from trainer.recipes.recipe import RECIPES, Augmentation, changed_recipe
+from trainer.recipes.recipe_files import named_recipe
 
 
 def fit(
@@ -89,8 +89,8 @@ def fit(
         face_margin=face_margin,
     )
     chosen = overridden(chosen, settings or ())
+    from trainer.common.run import Run
     from trainer.fit import fit as run_fit
-    from trainer.run import Run
     from trainer.start import FitOptions
     from trainer.tensorboard import check_tensorboard
 

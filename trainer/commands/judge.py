@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.contract.faces.face import MIN_FACE, FaceMode
-from trainer.errors import TrainerError
-from trainer.files import refuse_existing
+from trainer.common.errors import TrainerError
+from trainer.common.files import refuse_existing
+from trainer.common.progress import console
 from trainer.options import Data, Json, Model, Report, Robustness, UnseenBy
 from trainer.printing import print_left_out, print_robustness, print_table
-from trainer.progress import console
 
 if TYPE_CHECKING:
     from trainer.assess import Assessment
@@ -63,9 +63,9 @@ def _assess(
     models: list[Path], data: list[Path], report: Path | None, robust: int, unseen_by: list[Path] | None
 ) -> "list[Assessment]":
     from trainer.assess import assess, load_models, without
+    from trainer.common.files import new_folder
     from trainer.dataset import scan
     from trainer.evaluation_page import write_report
-    from trainer.files import new_folder
 
     refuse_existing(report)
     engines = load_models(models)

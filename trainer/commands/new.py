@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 
 if TYPE_CHECKING:
-    from trainer.questions import Answer, Question
+    from trainer.recipes.questions import Answer, Question
 
 _FEW = 500
 
@@ -23,9 +23,9 @@ def new(
     defaults: Annotated[bool, typer.Option("--defaults", help="Ask nothing, and take the first answers.")] = False,
 ) -> None:
     """Ask a few questions, write a recipe file, and say how to go on."""
-    from trainer.files import atomic_path, refuse_existing
-    from trainer.questions import NETWORKS, questions, recipe_file
-    from trainer.recipe_files import SUFFIX
+    from trainer.common.files import atomic_path, refuse_existing
+    from trainer.recipes.questions import NETWORKS, questions, recipe_file
+    from trainer.recipes.recipe_files import SUFFIX
 
     if path.suffix.lower() != SUFFIX:
         raise TrainerError(f"'{path}' does not end with {SUFFIX}")

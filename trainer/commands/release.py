@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.contract.spec import Precision
+from trainer.common.progress import console
 from trainer.options import Json
 from trainer.printing import print_left_out, print_table
-from trainer.progress import console
 
 if TYPE_CHECKING:
+    from trainer.common.run import Run
     from trainer.reduce import Reduced, Reduction
-    from trainer.run import Run
 
 Elsewhere = Annotated[
     list[Path] | None,
@@ -68,7 +68,7 @@ def export(
     A run that was trained without TensorFlow, or broke off after training, is calibrated and tested first. With --int8
     or --fp16, write a smaller model instead, with temperature and thresholds of its own; say what it costs and gains.
     """
-    from trainer.run import Run
+    from trainer.common.run import Run
 
     if (int8 or fp16) and images:
         raise typer.BadParameter("goes with the float32 model alone", param_hint="--images")
@@ -116,11 +116,11 @@ def publish(
     """
     from rich.table import Table
 
+    from trainer.common.run import Run
     from trainer.dataset import scan
     from trainer.gates import refused
     from trainer.publish import examine
     from trainer.publish import publish as write
-    from trainer.run import Run
 
     dataset = scan(elsewhere, one_class=True, facts=False) if elsewhere else None
     if dataset:

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from trainer.common.progress import console
 from trainer.options import Data
 from trainer.printing import print_left_out
-from trainer.progress import console
 
 Label = Annotated[Literal["real", "fake"], typer.Option(help="Which pictures of DATA, and so what the twins are.")]
 
@@ -27,8 +27,8 @@ def twins(
     Each is shrunk to the size of a picture of the other class drawn from --like, and saved with its quantisation tables
     and chroma subsampling. Nothing is enlarged or cut to another shape: what does not fit is left out, and counted.
     """
+    from trainer.common.files import refuse_existing
     from trainer.dataset import scan
-    from trainer.files import refuse_existing
     from trainer.twins import write_twins
 
     refuse_existing(out)

@@ -9,7 +9,7 @@ import onnx
 from onnx import numpy_helper
 
 from trainer.networks import build_network, logits_model
-from trainer.recipes import RECIPES
+from trainer.recipes.recipe import RECIPES
 
 
 def twin(path: Path) -> keras.Model:

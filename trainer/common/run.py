@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from service.contract.spec import Precision
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 
 HISTORY = "history.csv"
 METRICS = "metrics.json"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import trainer
-from trainer.provenance import commit, library_versions
+from trainer.common.versions import commit, library_versions
 
 
 def test_in_a_checkout_the_commit_is_its_head():
@@ -21,7 +21,7 @@ def test_installed_inside_another_project_the_commit_is_unknown_not_that_project
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]
     subprocess.run([*git, "init", "-q"], cwd=tmp_path, check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "other"], cwd=tmp_path, check=True)
-    program = "from trainer.provenance import commit; print(commit())"
+    program = "from trainer.common.versions import commit; print(commit())"
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path / "site", capture_output=True, text=True, check=True
     )

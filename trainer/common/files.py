@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from trainer.errors import TrainerError
+from trainer.common.errors import TrainerError
 
 try:
     import fcntl

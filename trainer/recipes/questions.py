@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import tomlkit
 
-from trainer.recipe_files import recipe_of
-from trainer.recipes import RECIPES
+from trainer.recipes.recipe import RECIPES
+from trainer.recipes.recipe_files import recipe_of
 
 Settings = Mapping[str, tuple[Any, str]]
 

@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from trainer.errors import TrainerError
-from trainer.files import atomic_path
+from trainer.common.errors import TrainerError
+from trainer.common.files import atomic_path
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from service.contract.faces.face import FINDER
-from trainer.overrides import changed, overridden
-from trainer.recipes import FACE_MARGIN, RECIPES, RecipeError, get_recipe
+from trainer.recipes.overrides import changed, overridden
+from trainer.recipes.recipe import FACE_MARGIN, RECIPES, RecipeError, get_recipe
 
 
 def test_settings_are_replaced_by_name_and_the_rest_stays():

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.contract.faces.face import FINDER
 from service.contract.spec import Preprocessing, SpecError, check_field
-from trainer.recipes import FACE_MARGIN, RECIPES, Recipe, RecipeError
+from trainer.recipes.recipe import FACE_MARGIN, RECIPES, Recipe, RecipeError
 
 
 def overridden(recipe: Recipe, assignments: Sequence[str]) -> Recipe:

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from service.contract.bounded_read import read_bounded
 from service.contract.image.image_errors import TooManyBytes
-from trainer.overrides import overridden
-from trainer.recipes import RECIPES, Recipe, RecipeError, get_recipe
+from trainer.recipes.overrides import overridden
+from trainer.recipes.recipe import RECIPES, Recipe, RecipeError, get_recipe
 
 SUFFIX: Final = ".toml"
 _KEY: Final = "recipe"

@@ -17,11 +17,11 @@ from sklearn.metrics import roc_auc_score
 
 from tests.conftest import REPOSITORY
 from trainer.auc import FakeAUC
-from trainer.history import read_history, write_history
+from trainer.common.history import read_history, write_history
 from trainer.live import LiveView
-from trainer.questions import NETWORKS, questions, recipe_file
-from trainer.recipe_files import read_recipe
-from trainer.recipes import RECIPES, RecipeError
+from trainer.recipes.questions import NETWORKS, questions, recipe_file
+from trainer.recipes.recipe import RECIPES, RecipeError
+from trainer.recipes.recipe_files import read_recipe
 
 
 @pytest.mark.parametrize("network", [str(answer.settings["recipe"][0]) for answer in NETWORKS.answers])

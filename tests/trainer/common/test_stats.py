@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.stats import (
+from trainer.common.stats import (
     auc_interval,
     bootstrap,
     expected_calibration_error,
