@@ -15,12 +15,12 @@ from trainer.common.progress import track
 from trainer.common.run import HISTORY, METRICS, read_json
 from trainer.common.stats import expected_calibration_error
 from trainer.conditions import CONDITIONS, Condition
-from trainer.dataset import Dataset, Sample, is_fake, read_samples
-from trainer.duplicates import clusters, near_duplicates
+from trainer.data.dataset import Dataset, Sample, is_fake, read_samples
+from trainer.data.duplicates import clusters, near_duplicates
+from trainer.data.splits import PARTS, read_split
 from trainer.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
 from trainer.on_drawings import on_drawings
 from trainer.protocol import robustness, some
-from trainer.splits import PARTS, read_split
 
 
 @dataclass(frozen=True, slots=True)

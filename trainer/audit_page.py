@@ -7,11 +7,11 @@ from typing import Any, Final
 from rich.markup import escape
 from rich.table import Table
 
-from trainer.audit import Audit
-from trainer.cheat import CUES, FRAMING_SEPARABLE, SEPARABLE, Cheat, tells
+from trainer.audit.audit import Audit
+from trainer.audit.shortcut_score import CUES, FRAMING_SEPARABLE, SEPARABLE, Cheat, tells
 from trainer.common.files import write_json
-from trainer.dataset import Dataset, Sample
-from trainer.duplicates import MAX_DISTANCE
+from trainer.data.dataset import Dataset, Sample
+from trainer.data.duplicates import MAX_DISTANCE
 from trainer.page import figure3, percent, thumbnails, write_page
 
 _GRID: Final = 12

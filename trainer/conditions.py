@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 
 from service.contract.image.decode import decode
 from service.contract.image.image_errors import Limits
-from trainer.dataset import SCAN_LIMITS
+from trainer.data.dataset import SCAN_LIMITS
 
 Kind = Literal["tier", "JPEG quality", "scale", "blur, pixels", "noise, of 255", "grid"]
 _LONGEST: Final = 65_000

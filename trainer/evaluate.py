@@ -19,8 +19,8 @@ from service.inference.engine import Engine
 from trainer.common.errors import TrainerError
 from trainer.common.progress import track
 from trainer.common.stats import Interval, bootstrap, expected_calibration_error, found_at, wilson
-from trainer.dataset import LABELS, Sample, is_fake
-from trainer.tensors import tensor_batches
+from trainer.data.dataset import LABELS, Sample, is_fake
+from trainer.data.tensors import tensor_batches
 
 
 def check_classes(spec: ModelSpec) -> None:

@@ -12,8 +12,8 @@ from service.contract.spec import ModelSpec, Precision, SpecError, check_field
 from service.inference.engine import Engine
 from trainer.calibrate import Calibration
 from trainer.common.files import atomic_path
+from trainer.data.splits import outlier_counts, split_seed
 from trainer.evidence import with_evidence
-from trainer.splits import outlier_counts, split_seed
 from trainer.verify import Parity, check_parity
 
 

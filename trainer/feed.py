@@ -4,17 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.augment import make_augment
+from trainer.audit.after_preprocessing import weigh
+from trainer.audit.weights import one_class_sources
+from trainer.augment.reencode import make_augment
 from trainer.common.files import write_json
 from trainer.common.progress import console
+from trainer.data.face_framing import faces_in_tensors
+from trainer.data.splits import Split
+from trainer.data.tensors import cache_tensors
 from trainer.distribute import Shard
-from trainer.framed import faces_in_tensors
-from trainer.leftover import weigh
 from trainer.pipeline import Batches, one_hot
-from trainer.splits import Split
 from trainer.start import FitOptions
-from trainer.tensors import cache_tensors
-from trainer.weights import one_class_sources
 
 _AUGMENT_THREADS = 2
 

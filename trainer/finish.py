@@ -19,10 +19,10 @@ from trainer.common.files import held, remove_partial, write_json
 from trainer.common.history import read_history
 from trainer.common.run import Run, read_json
 from trainer.convert import convert
+from trainer.data.splits import Split, run_split
 from trainer.export import build_spec, write_verified
 from trainer.networks import logits_model
 from trainer.score import score
-from trainer.splits import Split, run_split
 from trainer.verify import Parity
 
 _PARITY_FILES = 24

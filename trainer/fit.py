@@ -15,29 +15,29 @@ import keras
 
 from service.contract.spec import Precision, check_field
 from trainer import plots
-from trainer.audit import audit
+from trainer.audit.audit import audit
 from trainer.checkpoints import Checkpoints, Reseed, RunState, load_checkpoint
 from trainer.common.errors import PeerLost, TrainerError, WorkerLost
 from trainer.common.files import atomic_path, held, write_json
 from trainer.common.history import write_history
 from trainer.common.progress import console
 from trainer.common.run import Run
-from trainer.dataset import Dataset, scan
+from trainer.data.dataset import Dataset, scan
+from trainer.data.face_framing import with_faces
+from trainer.data.groups import grouped
+from trainer.data.outliers import scan_outliers
+from trainer.data.splits import Split
+from trainer.data.tensors import cache_tensors
 from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
 from trainer.feed import training_batches
-from trainer.framed import with_faces
-from trainer.groups import grouped
 from trainer.interrupt import between_batches
 from trainer.live import LiveView
 from trainer.networks import compiled_network, uses_xla
-from trainer.outliers import scan_outliers
 from trainer.pipeline import Batches, one_hot
 from trainer.printing import print_left_out
 from trainer.recipes.recipe import Recipe
-from trainer.splits import Split
 from trainer.start import FitOptions, check_run_folder, identity, split_of, write_start
 from trainer.tensorboard import EventFiles
-from trainer.tensors import cache_tensors
 
 
 def fit(options: FitOptions) -> dict[str, Any] | None:

@@ -11,10 +11,10 @@ from PIL import Image
 
 from service.contract.verdict.calibration import verdicts
 from service.inference.engine import Engine
+from trainer.augment.drawings import KEPT_BACK, TECHNIQUES, Technique
 from trainer.common.progress import track
-from trainer.dataset import Sample
-from trainer.drawings import KEPT_BACK, TECHNIQUES, Technique
-from trainer.tensors import load_sample
+from trainer.data.dataset import Sample
+from trainer.data.tensors import load_sample
 
 _THREADS: Final = 2
 _CHUNK: Final = 8
@@ -22,7 +22,7 @@ _EACH: Final[tuple[Technique, ...]] = (*dict.fromkeys(TECHNIQUES), *KEPT_BACK)
 
 
 def on_drawings(engine: Engine, samples: Sequence[Sample]) -> dict[str, Any]:
-    """Draw what the model is shown of every picture, by each technique of :mod:`trainer.drawings`.
+    """Draw what the model is shown of every picture, by each technique of :mod:`trainer.augment.drawings`.
 
     A recipe that draws has trained on all of them but ``KEPT_BACK``.
 

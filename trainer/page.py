@@ -17,7 +17,7 @@ from PIL import Image
 from service.contract.bounded_read import read_bounded
 from service.contract.image.decode import decode
 from trainer.common.files import atomic_path
-from trainer.dataset import SCAN_LIMITS, Sample
+from trainer.data.dataset import SCAN_LIMITS, Sample
 
 _THUMBNAIL = 112
 _THREADS = 4

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.faces.face import Face
-from trainer.augment import Augment
-from trainer.mapped import received, release, to_send
+from trainer.augment.reencode import Augment
+from trainer.data.memory_map import received, release, to_send
 
 Tensors = NDArray[np.uint8]
 # Beside the views' numbers, so that which pictures are drawn is decided apart from how they are augmented.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.contract.faces.face import Face
-from trainer.augment import Augment
-from trainer.dataset import Sample
+from trainer.augment.reencode import Augment
+from trainer.data.dataset import Sample
 from trainer.distribute import ALL, Shard
 from trainer.pictures import Pictures
 from trainer.workers import Workers

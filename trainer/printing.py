@@ -8,12 +8,12 @@ from trainer.common.progress import console
 if TYPE_CHECKING:  # rich's tables and the scan are heavy, and --help needs neither
     from rich.table import Table
 
-    from trainer.dataset import Dataset
+    from trainer.data.dataset import Dataset
 
 
 def print_left_out(dataset: "Dataset") -> None:
     """Name every file left out, with its reason, on standard error."""
-    from trainer.folders import printable
+    from trainer.data.folders import printable
 
     for left_out in dataset.rejected:
         console.print(f"left out {printable(str(left_out.path))}: {left_out.reason}", soft_wrap=True)

@@ -22,7 +22,7 @@ from service.inference.engine import Engine
 from trainer.common.progress import track
 from trainer.common.stats import wilson
 from trainer.conditions import CONDITIONS, QUALITIES, SCALES, Condition, degrade
-from trainer.dataset import SCAN_LIMITS, Sample, is_fake, sample_bytes
+from trainer.data.dataset import SCAN_LIMITS, Sample, is_fake, sample_bytes
 from trainer.evaluate import calibrated
 
 _THREADS: Final = 2

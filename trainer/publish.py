@@ -16,11 +16,11 @@ from trainer.common.history import read_history
 from trainer.common.run import METRICS, Run, read_json
 from trainer.conditions import RELEASE
 from trainer.cost import costs
-from trainer.dataset import Dataset
+from trainer.data.dataset import Dataset
+from trainer.data.splits import run_split
 from trainer.gates import Gate, Measured, gates, refused
 from trainer.on_drawings import measured_alike, on_drawings
 from trainer.protocol import robustness, some
-from trainer.splits import run_split
 from trainer.verify import check_origin
 
 DEFAULT = "DEFAULT"

@@ -17,10 +17,10 @@ from trainer.common.errors import TrainerError
 from trainer.common.history import read_history
 from trainer.common.run import Run
 from trainer.conditions import Condition
-from trainer.dataset import Dataset, is_fake
+from trainer.data.dataset import Dataset, is_fake
+from trainer.data.splits import run_split, split_seed
 from trainer.evaluate import calibrated, engine_logits
 from trainer.protocol import observe
-from trainer.splits import run_split, split_seed
 from trainer.verify import check_origin
 
 CONDITIONS: Final = (

@@ -11,13 +11,13 @@ from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path, held, write_json
 from trainer.common.run import Run, read_json
 from trainer.cost import costs
+from trainer.data.splits import Split, run_split
+from trainer.data.tensors import load_sample
 from trainer.evaluate import calibrated, engine_logits
 from trainer.evidence import without_evidence
 from trainer.export import with_metadata
 from trainer.precision import to_float16, to_int8
 from trainer.score import score
-from trainer.splits import Split, run_split
-from trainer.tensors import load_sample
 
 Reduced = Literal["int8", "float16"]
 _FACES: Final = 256

@@ -9,17 +9,17 @@ from typing import Any
 
 import keras
 
-from trainer.audit import Audit
+from trainer.audit.audit import Audit
 from trainer.audit_page import write_audit
 from trainer.common.errors import TrainerError
 from trainer.common.files import new_folder, refuse_existing, remove_partial, write_json
 from trainer.common.run import Run
 from trainer.common.versions import commit, library_versions
-from trainer.dataset import Dataset
-from trainer.framed import framing_facts
-from trainer.groups import GroupRule
+from trainer.data.dataset import Dataset
+from trainer.data.face_framing import framing_facts
+from trainer.data.groups import GroupRule
+from trainer.data.splits import Split, SplitRule, relocate, run_split, split, split_digest, split_seed, write_split
 from trainer.recipes.recipe import BEFORE, Recipe, Reencoding
-from trainer.splits import Split, SplitRule, relocate, run_split, split, split_digest, split_seed, write_split
 
 _DEFAULT_FRAMING = {"framing": "whole", "face_margin": None, "face_finder": ""}
 
@@ -43,7 +43,7 @@ class FitOptions:
         split_seed: of the split; default: ``seed``.
         workers: processes that augment pictures; 0 for threads of this one. Changes no picture.
         tensorboard: write event files beside the rest.
-        outliers: folders of pictures that are neither real nor fake (:mod:`trainer.outliers`).
+        outliers: folders of pictures that are neither real nor fake (:mod:`trainer.data.outliers`).
     """
 
     roots: Sequence[Path]
@@ -91,7 +91,7 @@ def split_of(options: FitOptions, dataset: Dataset, outliers: Dataset) -> Split:
     """Return the split of a new run, or the one that a resumed run began with; writes nothing.
 
     Raises:
-        TrainerError: as :func:`trainer.splits.split`; or the run began with other settings or data.
+        TrainerError: as :func:`trainer.data.splits.split`; or the run began with other settings or data.
     """
     if not options.resume:
         drawn = split(dataset, options.split_rule, options.seed_of_split, options.holdout)

@@ -11,7 +11,7 @@ import numpy as np
 from service.contract.verdict.calibration import verdicts
 from service.inference.engine import Engine
 from trainer.common.errors import TrainerError
-from trainer.tensors import load_tensor
+from trainer.data.tensors import load_tensor
 
 BATCH_SIZES = (1, 3, 8)
 TOLERANCE = 1e-4

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.conftest import FACES
-from trainer.augment import make_augment
-from trainer.dataset import scan
+from trainer.augment.reencode import make_augment
+from trainer.data.dataset import scan
+from trainer.data.tensors import cache_tensors
 from trainer.networks import compiled_network
 from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import get_recipe
-from trainer.tensors import cache_tensors
 
 IMAGES = 1024
 WORKERS = 2

@@ -18,7 +18,7 @@ from service.contract.image.decode import DecodedImage, decode
 from service.contract.image.resize import to_tensor
 from service.inference.engine import Engine
 from tests.conftest import FACES
-from trainer.dataset import SCAN_LIMITS
+from trainer.data.dataset import SCAN_LIMITS
 from trainer.evaluate import calibrated
 
 SIDE = 128

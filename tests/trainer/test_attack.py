@@ -18,12 +18,12 @@ from trainer.checkpoints import RunState, load_network
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path, held, new_folder, remove_partial
 from trainer.common.run import Run
-from trainer.dataset import scan
-from trainer.folders import printable
-from trainer.groups import grouped
+from trainer.data.dataset import scan
+from trainer.data.folders import printable
+from trainer.data.groups import grouped
+from trainer.data.splits import read_split
+from trainer.data.tensors import cache_tensors
 from trainer.recipes.recipe import RECIPES
-from trainer.splits import read_split
-from trainer.tensors import cache_tensors
 
 OPTIONS = ("--recipe", "meso-4", "--framing", "whole", "--epochs", "2", "--batch-size", "16", "--model-version", "1")
 

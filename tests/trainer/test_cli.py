@@ -19,8 +19,8 @@ from service.app import create_app
 from service.inference.engine import Engine
 from service.settings import Settings
 from tests.conftest import REPOSITORY
+from trainer.data.splits import read_split
 from trainer.score import score
-from trainer.splits import read_split
 
 FILES = {
     "audit.html",

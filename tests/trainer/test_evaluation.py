@@ -16,7 +16,7 @@ from trainer import plots
 from trainer.assess import without
 from trainer.common.errors import TrainerError
 from trainer.conditions import CONDITIONS, Condition, degrade
-from trainer.dataset import scan
+from trainer.data.dataset import scan
 from trainer.evaluate import calibrated
 from trainer.printing import print_robustness
 from trainer.protocol import robustness, some

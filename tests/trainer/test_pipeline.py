@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.augment import Reencode, classic, make_augment
-from trainer.dataset import scan
+from trainer.augment.reencode import Reencode, classic, make_augment
+from trainer.data.dataset import scan
+from trainer.data.tensors import cache_tensors, load_tensor, tensor_batches
 from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import RECIPES, Reencoding, get_recipe
-from trainer.tensors import cache_tensors, load_tensor, tensor_batches
 
 
 def assert_equals_load_img(folder: Path, name: str) -> None:
@@ -88,7 +88,7 @@ def test_reading_a_large_cache_does_not_grow_the_process(tmp_path):
 
 
 def test_a_cache_that_fails_leaves_nothing_behind(faces, tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.tensors.load_sample", lambda *_: 1 / 0)
+    monkeypatch.setattr("trainer.data.tensors.load_sample", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cache_tensors(scan([faces]).samples, RECIPES["residual-cnn"].preprocessing, tmp_path, "test")
     assert list(tmp_path.iterdir()) == []

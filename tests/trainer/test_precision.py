@@ -9,8 +9,8 @@ import pytest
 
 from service.inference.engine import Engine
 from trainer.common.run import Run
-from trainer.splits import read_split
-from trainer.tensors import load_tensor
+from trainer.data.splits import read_split
+from trainer.data.tensors import load_tensor
 
 
 @pytest.fixture(scope="module")

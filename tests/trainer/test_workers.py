@@ -21,14 +21,14 @@ import pytest
 
 from service.contract.faces.face import Face
 from tests.conftest import REPOSITORY
-from trainer.augment import make_augment
+from trainer.augment.reencode import make_augment
 from trainer.common.errors import WorkerLost
-from trainer.dataset import scan
-from trainer.mapped import received, to_send
+from trainer.data.dataset import scan
+from trainer.data.memory_map import received, to_send
+from trainer.data.tensors import cache_tensors
 from trainer.pictures import Pictures
 from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import get_recipe
-from trainer.tensors import cache_tensors
 from trainer.workers import Workers
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")

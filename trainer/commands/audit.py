@@ -26,13 +26,13 @@ def audit(
     groups: Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)] = GroupChoice.LISTED,
 ) -> None:
     """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
-    from trainer.audit import audit as run_audit
+    from trainer.audit.after_preprocessing import preprocessed
+    from trainer.audit.audit import audit as run_audit
     from trainer.audit_page import audit_tables, write_audit
     from trainer.common.files import new_folder
-    from trainer.dataset import scan
-    from trainer.framed import with_faces
-    from trainer.groups import grouped
-    from trainer.leftover import preprocessed
+    from trainer.data.dataset import scan
+    from trainer.data.face_framing import with_faces
+    from trainer.data.groups import grouped
 
     chosen = get_recipe(recipe, framing=framing, face_margin=face_margin) if recipe else None
     if not chosen and (framing or face_margin):

@@ -64,7 +64,7 @@ def _assess(
 ) -> "list[Assessment]":
     from trainer.assess import assess, load_models, without
     from trainer.common.files import new_folder
-    from trainer.dataset import scan
+    from trainer.data.dataset import scan
     from trainer.evaluation_page import write_report
 
     refuse_existing(report)

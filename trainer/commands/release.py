@@ -34,7 +34,7 @@ def rank(
 
     from rich.table import Table
 
-    from trainer.dataset import scan
+    from trainer.data.dataset import scan
     from trainer.rank import cells
     from trainer.rank import rank as ranked
 
@@ -117,7 +117,7 @@ def publish(
     from rich.table import Table
 
     from trainer.common.run import Run
-    from trainer.dataset import scan
+    from trainer.data.dataset import scan
     from trainer.gates import refused
     from trainer.publish import examine
     from trainer.publish import publish as write

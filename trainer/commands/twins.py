@@ -28,8 +28,8 @@ def twins(
     and chroma subsampling. Nothing is enlarged or cut to another shape: what does not fit is left out, and counted.
     """
     from trainer.common.files import refuse_existing
-    from trainer.dataset import scan
-    from trainer.twins import write_twins
+    from trainer.data.dataset import scan
+    from trainer.data.twins import write_twins
 
     refuse_existing(out)
     originals, models = scan(data, one_class=True, facts=False), scan(like, one_class=True, facts=False)

@@ -53,7 +53,7 @@ class Reencoding:
             ``quality`` in this range; ``recompress_again``: once more, after everything else.
         rescale: to .5 to 2 times the size and back, by two kernels.
         shrink: to .27 to 1 of the size, saved there as ``recompress`` does, and enlarged as served.
-        blur, sharpen, noise, colour, greyscale, mask: each step of that name in :mod:`trainer.augment`.
+        blur, sharpen, noise, colour, greyscale, mask: the step of that name in :mod:`trainer.augment.reencode`.
     """
 
     whole: Share = 0.25
@@ -91,15 +91,15 @@ class Recipe:
         batch_size: images a step.
         epochs: epochs of a full run.
         select: which epoch becomes the model: the last, or the best of a validation figure.
-        augmentation: see :mod:`trainer.augment`.
+        augmentation: see :mod:`trainer.augment.reencode`.
         reencoding: how ``reencode`` augments.
-        drawings: share of the training images that are made drawings of (:mod:`trainer.drawings`), of which both
-            classes are equally right; another in each epoch.
+        drawings: share of the training images that are turned into drawings (:mod:`trainer.augment.drawings`) and
+            labelled half real, half fake; drawn anew in each epoch.
         cache_side: side of the training tensors that crops are taken from, pixels; 0 for what the
             input needs.
         face_jitter: with framing ``face``, in training: the margin varies by up to this share of
             itself, and the middle by up to half of it, as a share of the face's side.
-        balance: weights of the training images, see :mod:`trainer.weights`. ``source`` halves
+        balance: weights of the training images, see :mod:`trainer.audit.weights`. ``source`` halves
             sources that hold one class only, and so does ``subsample``, by showing another half of their
             pictures in each epoch; ``cues`` weighs so that what the cheat score sees no longer tells the
             classes apart. All three give the classes the same total.

@@ -20,8 +20,8 @@ from service.model_settings import default_model
 from service.settings import Settings
 from tests.cartoon import cartoon
 from tests.conftest import PUBLIC_DOMAIN, REPOSITORY
-from trainer.cartoons import cartoon as invented
-from trainer.drawings import TECHNIQUES, pencilled
+from trainer.augment.cartoons import cartoon as invented
+from trainer.augment.drawings import TECHNIQUES, pencilled
 
 MODELS = sorted(REPOSITORY.glob("models/*/*/model.onnx"))
 BACK = {
@@ -200,8 +200,8 @@ def some_files(folder: Path, count: int) -> list[Path]:
 
 
 def test_service_and_trainer_agree_on_a_thousand_real_files(default, faces_data):
+    from trainer.data.tensors import load_tensor
     from trainer.evaluate import calibrated
-    from trainer.tensors import load_tensor
 
     engine = Engine.load(default_model(), "cpu", 1)
     compared, worst = 0, 0.0

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from trainer.common.errors import TrainerError
-from trainer.dataset import scan
-from trainer.duplicates import near_duplicates
-from trainer.groups import grouped
-from trainer.splits import PARTS, split
+from trainer.data.dataset import scan
+from trainer.data.duplicates import near_duplicates
+from trainer.data.groups import grouped
+from trainer.data.splits import PARTS, split
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from service.contract.spec import Preprocessing
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path, remove_partial
 from trainer.common.progress import track
-from trainer.dataset import SCAN_LIMITS, Sample, sample_bytes
-from trainer.mapped import release
+from trainer.data.dataset import SCAN_LIMITS, Sample, sample_bytes
+from trainer.data.memory_map import release
 
 _DECODE_THREADS = 4
 _CHUNK = 64

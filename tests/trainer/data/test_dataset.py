@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer.common.errors import TrainerError
-from trainer.dataset import SCAN_LIMITS, scan
+from trainer.data.dataset import SCAN_LIMITS, scan
 
 
 def test_every_picture_is_found_with_label_and_source(faces):

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from service.contract.faces.face import Face
 from service.contract.image.resize import resize
-from trainer.drawings import drawing
+from trainer.augment.drawings import drawing
 from trainer.recipes.recipe import FACE_MARGIN, Recipe, Reencoding
 
 Tensor = NDArray[np.uint8]
@@ -148,7 +148,7 @@ class Reencode:
             served: the same picture as the service will see it, ``[side, side, 3]``.
             rng: decides everything.
             face: in pixels of ``image``, for framing ``face``.
-            drawn: make a drawing of it first (:mod:`trainer.drawings`).
+            drawn: make a drawing of it first (:mod:`trainer.augment.drawings`).
         """
         picture = self._crop(image, served, rng, face)
         if drawn:

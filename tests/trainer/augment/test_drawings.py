@@ -8,10 +8,10 @@ from PIL import Image
 
 from service.contract.faces.face import Face
 from service.inference.engine import Engine
-from trainer import drawings
-from trainer.augment import make_augment
-from trainer.dataset import scan
-from trainer.drawings import KEPT_BACK, TECHNIQUES, drawing
+from trainer.augment import drawings
+from trainer.augment.drawings import KEPT_BACK, TECHNIQUES, drawing
+from trainer.augment.reencode import make_augment
+from trainer.data.dataset import scan
 from trainer.on_drawings import measured_alike, on_drawings
 from trainer.pipeline import Batches
 from trainer.recipes.recipe import get_recipe

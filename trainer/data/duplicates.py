@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from trainer.dataset import Sample
-from trainer.facts import HASH_SIDE
+from trainer.data.dataset import Sample
+from trainer.data.picture_facts import HASH_SIDE
 
 # Measured on eleven sources: saving again at quality 30 to 95 and .4 to 1.2 times the size moves at
 # most 18 of 256 bits; pictures of two people differ in 24 or more, in most sources in 40 or more.

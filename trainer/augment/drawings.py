@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from scipy import ndimage
 
-from trainer.cartoons import cartoon
+from trainer.augment.cartoons import cartoon
 
 Technique = Callable[[Image.Image, np.random.Generator], Image.Image]
 Grey = NDArray[np.float32]

@@ -1,7 +1,7 @@
-"""Outliers: pictures of faces that are neither photos nor generated, for a network to learn not to be sure of.
+"""Outliers: pictures of faces that are neither photos nor generated, on which a network must not be sure.
 
-Drawings, paintings, statues, rendered figures. They are trained on with both classes equally right, as
-:mod:`trainer.drawings` are (outlier exposure, Hendrycks et al. 2019, arXiv:1812.04606), and stand in no other part.
+Drawings, paintings, statues, rendered figures. Training labels them half real, half fake, as it does the drawings of
+:mod:`trainer.augment.drawings` (outlier exposure, Hendrycks et al. 2019, arXiv:1812.04606). They are in no other part.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainer.common.errors import TrainerError
-from trainer.dataset import Dataset, Rejected, Sample, files_of, named_roots, read_dataset
-from trainer.duplicates import near_duplicates
-from trainer.framed import with_faces
+from trainer.data.dataset import Dataset, Rejected, Sample, files_of, named_roots, read_dataset
+from trainer.data.duplicates import near_duplicates
+from trainer.data.face_framing import with_faces
 from trainer.recipes.recipe import Recipe
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.cheat import SEPARABLE, Cheat, cheat
-from trainer.dataset import Dataset, Sample, is_fake
-from trainer.wording import sentences
+from trainer.audit.findings import sentences
+from trainer.audit.shortcut_score import SEPARABLE, Cheat, cheat
+from trainer.data.dataset import Dataset, Sample, is_fake
 
 _LISTED = 200
 
@@ -19,7 +19,7 @@ class Audit:
     """What an audit found.
 
     Attributes:
-        verdict: that of the pooled cheat score, see :class:`trainer.cheat.Cheat`.
+        verdict: that of the pooled cheat score, see :class:`trainer.audit.shortcut_score.Cheat`.
         findings: the same in words, most important first.
         pooled: cheat score of everything together.
         sources: cheat score of each source: within itself, or against all pictures of the class
@@ -69,7 +69,7 @@ class Audit:
 
 
 def audit(dataset: Dataset, seed: int = 0) -> Audit:
-    """Look at a scanned dataset, whose groups are set (:func:`trainer.groups.grouped`)."""
+    """Look at a scanned dataset, whose groups are set (:func:`trainer.data.groups.grouped`)."""
     samples = dataset.samples
     pooled = _score(samples, seed)
     sources = {name: _score(_of_source(samples, name), seed) for name in sorted({s.source for s in samples})}

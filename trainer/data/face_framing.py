@@ -9,7 +9,7 @@ import numpy as np
 from service.contract.faces.face import FINDER, Face
 from service.contract.spec import Preprocessing
 from trainer.common.errors import TrainerError
-from trainer.dataset import Dataset, Rejected, Sample
+from trainer.data.dataset import Dataset, Rejected, Sample
 from trainer.recipes.recipe import Recipe
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.cheat import Cheat, cheat
+from trainer.audit.shortcut_score import Cheat, cheat
+from trainer.audit.weights import by_class, by_cues, by_cues_held_out, by_source, effective_share
 from trainer.common.progress import track
-from trainer.dataset import Sample, is_fake
-from trainer.facts import Facts, facts_of_tensor
-from trainer.mapped import release
+from trainer.data.dataset import Sample, is_fake
+from trainer.data.memory_map import release
+from trainer.data.picture_facts import Facts, facts_of_tensor
+from trainer.data.tensors import tensor_batches
 from trainer.recipes.recipe import Balance, Recipe
-from trainer.tensors import tensor_batches
-from trainer.weights import by_class, by_cues, by_cues_held_out, by_source, effective_share
 
 _THREADS = 2
 _CHUNK = 64

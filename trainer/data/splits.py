@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path
 from trainer.common.run import Run
-from trainer.dataset import LABELS, Dataset, Label, Sample
+from trainer.data.dataset import LABELS, Dataset, Label, Sample
 
 Part = Literal["train", "validation", "calibration", "test"]
 SplitRule = Literal["stratified", "as-published"]
@@ -29,7 +29,7 @@ class Split:
     """Samples by part. ``as-published`` has one held-out part for both validation and test.
 
     ``holdout`` is what stands in no part: whole sources, scored once at the end. ``outliers`` are neither real nor
-    fake, and learned from beside ``train`` (:mod:`trainer.outliers`).
+    fake, and learned from beside ``train`` (:mod:`trainer.data.outliers`).
     """
 
     rule: SplitRule
@@ -54,7 +54,7 @@ def split(dataset: Dataset, rule: SplitRule, seed: int, holdout: Sequence[str] =
     groups, whose 20 % both chooses the epoch and reports the result, as the published systems did.
 
     Args:
-        dataset: with its groups set, see :mod:`trainer.groups`.
+        dataset: with its groups set, see :mod:`trainer.data.groups`.
         rule: which of the two.
         seed: of the shuffle.
         holdout: sources that stand in no part; they are scored once, at the end.

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from trainer.cheat import SEPARABLE, Cheat, tells
-from trainer.dataset import Sample
-from trainer.facts import Facts
+from trainer.audit.shortcut_score import SEPARABLE, Cheat, tells
+from trainer.data.dataset import Sample
+from trainer.data.picture_facts import Facts
 
 _MOST_CUES: Final = 3
 _NOTABLE_GREY: Final = 0.05

@@ -11,21 +11,21 @@ from PIL import Image
 from service.contract.faces.face import FINDER, Face
 from service.contract.faces.finder import face_finder
 from service.inference.engine import Engine
-from tests.trainer.test_weights import facts_that_differ
+from tests.trainer.audit.test_weights import facts_that_differ
 from trainer import feed
-from trainer.augment import Jitter, make_augment
-from trainer.cheat import cheat
+from trainer.audit.shortcut_score import cheat
+from trainer.augment.reencode import Jitter, make_augment
 from trainer.common.run import Run
-from trainer.dataset import Dataset, scan
+from trainer.data.dataset import Dataset, scan
+from trainer.data.face_framing import faces_in_tensors, framing_facts, with_faces
+from trainer.data.splits import Split
+from trainer.data.tensors import cache_tensors, load_tensor
 from trainer.distribute import Shard
 from trainer.export import _preprocessing
-from trainer.framed import faces_in_tensors, framing_facts, with_faces
 from trainer.pipeline import Batches, one_hot
 from trainer.protocol import robustness
 from trainer.recipes.recipe import RECIPES, RecipeError, Reencoding, get_recipe
-from trainer.splits import Split
 from trainer.start import FitOptions, _config, _identity, identity
-from trainer.tensors import cache_tensors, load_tensor
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_cache_key_framing_version_voids_faces_only(photos, tmp_path, monkeypatc
     samples = scan([photos]).samples
     for framing in ("face", "whole"):
         cache_tensors(samples, get_recipe("residual-cnn", framing=framing).preprocessing, tmp_path, "test")
-    monkeypatch.setattr("trainer.tensors.FRAMING_VERSION", 1000)
+    monkeypatch.setattr("trainer.data.tensors.FRAMING_VERSION", 1000)
     for framing, files in (("whole", 2), ("face", 3)):
         cache_tensors(samples, get_recipe("residual-cnn", framing=framing).preprocessing, tmp_path, "test")
         assert len(list(tmp_path.glob("*.npy"))) == files

@@ -17,8 +17,8 @@ from service.contract.image.decode import decode
 from service.contract.image.image_errors import ImageError, Limits
 from trainer.common.errors import TrainerError
 from trainer.common.progress import track
-from trainer.facts import Facts, facts_of_file
-from trainer.folders import printable, walk
+from trainer.data.folders import printable, walk
+from trainer.data.picture_facts import Facts, facts_of_file
 
 Label = Literal["real", "fake", "neither"]
 LABELS: tuple[Label, Label] = ("real", "fake")  # the classes; what is neither is trained on alone
@@ -34,7 +34,7 @@ class Sample:
 
     Attributes:
         path: where its bytes are.
-        label: ``real`` or ``fake``; ``neither`` for outliers (:mod:`trainer.outliers`).
+        label: ``real`` or ``fake``; ``neither`` for outliers (:mod:`trainer.data.outliers`).
         source: name of the data root it came from.
         sha256: of its bytes, hexadecimal.
         group: pictures of one group stay on one side of a split; empty where it stands alone.
@@ -64,7 +64,7 @@ class Rejected:
 class Dataset:
     """Samples in a stable order (source, label, path), the files left out, and the folder of each source.
 
-    ``near`` holds the rows of near duplicates, two by two, once :mod:`trainer.groups` has found them.
+    ``near`` holds the rows of near duplicates, two by two, once :mod:`trainer.data.groups` has found them.
     """
 
     samples: tuple[Sample, ...]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from service.contract.faces.face import Face
-from trainer.cheat import cheat
-from trainer.dataset import scan
-from trainer.facts import Facts
-from trainer.weights import by_class, by_cues, by_cues_held_out, by_source, effective_share, one_class_sources
+from trainer.audit.shortcut_score import cheat
+from trainer.audit.weights import by_class, by_cues, by_cues_held_out, by_source, effective_share, one_class_sources
+from trainer.data.dataset import scan
+from trainer.data.picture_facts import Facts
 
 
 def test_by_source_gives_both_classes_one_weight_and_one_class_sources_half(write_faces, tmp_path):

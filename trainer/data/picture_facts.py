@@ -1,7 +1,7 @@
 """Facts: what can be said of a picture without looking at the face in it, but where that is.
 
-These are what the audit's cheat score sees (:mod:`trainer.cheat`), and what near duplicates are
-found by (:mod:`trainer.duplicates`).
+These are what the audit's cheat score sees (:mod:`trainer.audit.shortcut_score`), and what near duplicates are
+found by (:mod:`trainer.data.duplicates`).
 """
 
 import io

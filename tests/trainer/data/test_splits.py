@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from trainer.common.errors import TrainerError
-from trainer.dataset import Dataset, Rejected, Sample
-from trainer.splits import PARTS, read_split, relocate, split, write_split
+from trainer.data.dataset import Dataset, Rejected, Sample
+from trainer.data.splits import PARTS, read_split, relocate, split, write_split
 
 
 def dataset(**strata: int) -> Dataset:

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.common.errors import TrainerError
-from trainer.dataset import Dataset, Sample
-from trainer.duplicates import clusters, near_duplicates
+from trainer.data.dataset import Dataset, Sample
+from trainer.data.duplicates import clusters, near_duplicates
 
 GroupRule = Literal["listed", "folders"]
 GROUPS_FILE = "groups.csv"

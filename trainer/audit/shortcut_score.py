@@ -19,7 +19,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from trainer.common.stats import auc_interval
-from trainer.facts import Facts
+from trainer.data.picture_facts import Facts
 
 SEPARABLE: Final = 0.6
 # Framing has a higher bar and stands beside the score: a turned head moves the box of its face, so faces of the same

@@ -9,9 +9,9 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 
-from trainer.cheat import CUES, features
-from trainer.dataset import Sample, is_fake
-from trainer.facts import Facts
+from trainer.audit.shortcut_score import CUES, features
+from trainer.data.dataset import Sample, is_fake
+from trainer.data.picture_facts import Facts
 
 
 def by_source(samples: Sequence[Sample]) -> NDArray[np.float32]:

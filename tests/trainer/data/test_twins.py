@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from trainer.dataset import scan
-from trainer.facts import facts_of_file
-from trainer.groups import grouped
-from trainer.twins import history, twin
+from trainer.data.dataset import scan
+from trainer.data.groups import grouped
+from trainer.data.picture_facts import facts_of_file
+from trainer.data.twins import history, twin
 
 
 def picture(rng: np.random.Generator, width: int, height: int) -> Image.Image:

@@ -19,7 +19,7 @@ from service.contract.image.decode import decode
 from trainer.common.errors import TrainerError
 from trainer.common.files import new_folder
 from trainer.common.progress import track
-from trainer.dataset import SCAN_LIMITS, Dataset, Label, Sample
+from trainer.data.dataset import SCAN_LIMITS, Dataset, Label, Sample
 
 # Nobody knows how the others were shrunk, so no one kernel may come with one class.
 _FILTERS: Final = (

@@ -1,0 +1,5 @@
+"""Augmentation of training tensors: re-encoding, and drawings made of photos.
+
+In: uint8 ``[H, W, 3]`` and a seeded generator. Out: uint8 ``[H, W, 3]``.
+May import: ``trainer.recipes`` and ``service.contract``.
+"""
