@@ -18,7 +18,7 @@ from trainer.common.files import atomic_path, write_json
 from trainer.common.history import write_history
 from trainer.common.progress import console
 from trainer.common.run import Run, read_json
-from trainer.finite import diverged, finite
+from trainer.networks.finite import diverged, finite
 from trainer.recipes.recipe import Select
 
 STATE = "state.json"

@@ -11,19 +11,19 @@ from typing import Any
 
 import keras
 
-from trainer import plots
-from trainer.calibrate import Calibration
 from trainer.checkpoints import load_network
 from trainer.common.errors import TrainerError
 from trainer.common.files import held, remove_partial, write_json
 from trainer.common.history import read_history
 from trainer.common.run import Run, read_json
-from trainer.convert import convert
 from trainer.data.splits import Split, run_split
-from trainer.export import build_spec, write_verified
-from trainer.networks import logits_model
-from trainer.score import score
-from trainer.verify import Parity
+from trainer.evaluation.calibrate import Calibration
+from trainer.evaluation.run_scores import score
+from trainer.export.convert import convert
+from trainer.export.export import build_spec, write_verified
+from trainer.export.parity import Parity
+from trainer.networks.networks import logits_model
+from trainer.report import plots
 
 _PARITY_FILES = 24
 

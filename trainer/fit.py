@@ -14,7 +14,6 @@ from typing import Any, get_args
 import keras
 
 from service.contract.spec import Precision, check_field
-from trainer import plots
 from trainer.audit.audit import audit
 from trainer.checkpoints import Checkpoints, Reseed, RunState, load_checkpoint
 from trainer.common.errors import PeerLost, TrainerError, WorkerLost
@@ -32,10 +31,11 @@ from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
 from trainer.feed import training_batches
 from trainer.interrupt import between_batches
 from trainer.live import LiveView
-from trainer.networks import compiled_network, uses_xla
+from trainer.networks.networks import compiled_network, uses_xla
 from trainer.pipeline import Batches, one_hot
-from trainer.printing import print_left_out
 from trainer.recipes.recipe import Recipe
+from trainer.report import plots
+from trainer.report.printing import print_left_out
 from trainer.start import FitOptions, check_run_folder, identity, split_of, write_start
 from trainer.tensorboard import EventFiles
 

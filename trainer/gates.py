@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from service.contract.spec import Precision
-from trainer.cost import Cost
+from trainer.evaluation.cost import Cost
 
 # Areas under the ROC curve may fall by chance: on 80 pictures a class by several hundredths, on hundreds by some
 # thousandths. What a slack lets through, the next version's slack does not add to: the limit that was held stands.
@@ -92,7 +92,7 @@ def gates(
     Args:
         candidate: to be published.
         published: the default so far; without one the aims alone count; areas have none, and drawings no gate.
-        against_float32: for a lower precision, its :class:`trainer.reduce.Reduction` as a mapping.
+        against_float32: for a lower precision, its :class:`trainer.export.reduce.Reduction` as a mapping.
         held: limits that the published model was held to, by the gate's name.
     """
     return [

@@ -8,20 +8,20 @@ from typing import Any
 
 from service.contract.spec import Precision
 from service.inference.engine import Engine
-from trainer.assess import assess, check_unseen
-from trainer.card import write_card
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path, new_folder, write_json
 from trainer.common.history import read_history
 from trainer.common.run import METRICS, Run, read_json
-from trainer.conditions import RELEASE
-from trainer.cost import costs
 from trainer.data.dataset import Dataset
 from trainer.data.splits import run_split
+from trainer.evaluation.assess import assess, check_unseen
+from trainer.evaluation.conditions import RELEASE
+from trainer.evaluation.cost import costs
+from trainer.evaluation.on_drawings import measured_alike, on_drawings
+from trainer.evaluation.robustness import robustness, some
+from trainer.export.parity import check_origin
 from trainer.gates import Gate, Measured, gates, refused
-from trainer.on_drawings import measured_alike, on_drawings
-from trainer.protocol import robustness, some
-from trainer.verify import check_origin
+from trainer.report.card import write_card
 
 DEFAULT = "DEFAULT"
 MODEL = "model.onnx"

@@ -12,16 +12,16 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from service.inference.engine import Engine
-from trainer.assess import check_unseen
 from trainer.common.errors import TrainerError
 from trainer.common.history import read_history
 from trainer.common.run import Run
-from trainer.conditions import Condition
 from trainer.data.dataset import Dataset, is_fake
 from trainer.data.splits import run_split, split_seed
-from trainer.evaluate import calibrated, engine_logits
-from trainer.protocol import observe
-from trainer.verify import check_origin
+from trainer.evaluation.assess import check_unseen
+from trainer.evaluation.conditions import Condition
+from trainer.evaluation.evaluate import calibrated, engine_logits
+from trainer.evaluation.robustness import observe
+from trainer.export.parity import check_origin
 
 CONDITIONS: Final = (
     Condition("tier", "clean"),

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 
 from trainer.audit.audit import Audit
-from trainer.audit_page import write_audit
 from trainer.common.errors import TrainerError
 from trainer.common.files import new_folder, refuse_existing, remove_partial, write_json
 from trainer.common.run import Run
@@ -20,6 +19,7 @@ from trainer.data.face_framing import framing_facts
 from trainer.data.groups import GroupRule
 from trainer.data.splits import Split, SplitRule, relocate, run_split, split, split_digest, split_seed, write_split
 from trainer.recipes.recipe import BEFORE, Recipe, Reencoding
+from trainer.report.audit_page import write_audit
 
 _DEFAULT_FRAMING = {"framing": "whole", "face_margin": None, "face_finder": ""}
 

@@ -14,8 +14,8 @@ def main() -> None:
     """Export untrained networks both ways."""
     import numpy as np
 
-    from trainer.convert import convert
-    from trainer.networks import build_network, logits_model
+    from trainer.export.convert import convert
+    from trainer.networks.networks import build_network, logits_model
     from trainer.recipes.recipe import RECIPES
 
     rows = []

@@ -3,7 +3,7 @@
 from service.model_settings import default_model
 from tests.bench.timing import Row, print_table
 from tests.conftest import REPOSITORY
-from trainer.cost import costs
+from trainer.evaluation.cost import costs
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from tests.conftest import FACES
 from trainer.augment.reencode import make_augment
 from trainer.data.dataset import scan
 from trainer.data.tensors import cache_tensors
-from trainer.networks import compiled_network
+from trainer.networks.networks import compiled_network
 from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import get_recipe
 

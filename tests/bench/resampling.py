@@ -19,7 +19,7 @@ from service.contract.image.resize import to_tensor
 from service.inference.engine import Engine
 from tests.conftest import FACES
 from trainer.data.dataset import SCAN_LIMITS
-from trainer.evaluate import calibrated
+from trainer.evaluation.evaluate import calibrated
 
 SIDE = 128
 FILTERS = {"nearest": Image.Resampling.NEAREST, "antialiased (Lanczos)": Image.Resampling.LANCZOS}

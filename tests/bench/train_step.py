@@ -16,11 +16,11 @@ def main() -> None:
     import keras
     import numpy as np
 
-    from trainer.networks import compiled_network
+    from trainer.networks.networks import compiled_network
     from trainer.recipes.recipe import RECIPES
 
     recipe = RECIPES["efficientnet-lite"]
-    with mock.patch("trainer.efficientnet.FusedBatchNormalization", keras.layers.BatchNormalization):
+    with mock.patch("trainer.networks.efficientnet.FusedBatchNormalization", keras.layers.BatchNormalization):
         stock = compiled_network(recipe, steps=100)
     networks = (stock, compiled_network(recipe, steps=100))
     rng, side = np.random.default_rng(0), recipe.preprocessing.input_height

@@ -20,7 +20,7 @@ from service.inference.engine import Engine
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 from trainer.data.splits import read_split
-from trainer.score import score
+from trainer.evaluation.run_scores import score
 
 FILES = {
     "audit.html",

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from trainer.cost import Cost
+from trainer.evaluation.cost import Cost
 from trainer.gates import Measured, gates, refused
 
 

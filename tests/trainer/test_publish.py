@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from service.inference.engine import Engine
-from trainer.card import command
 from trainer.publish import published_model
+from trainer.report.card import command
 
 GOOD = np.array([[-0.02, 0.02]] * 3)
 

@@ -207,5 +207,5 @@ TECHNIQUES: tuple[Technique, ...] = (
     invented,
     invented,
 )
-# Never trained on, for :mod:`trainer.on_drawings` to see how far what was learned reaches.
+# Never trained on, for :mod:`trainer.evaluation.on_drawings` to see how far what was learned reaches.
 KEPT_BACK: tuple[Technique, ...] = (smeared, stippled)

@@ -9,8 +9,8 @@ from trainer.common.errors import TrainerError
 from trainer.common.files import refuse_existing
 from trainer.common.progress import console
 from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice
-from trainer.printing import print_left_out, print_table
 from trainer.recipes.recipe import get_recipe
+from trainer.report.printing import print_left_out, print_table
 
 
 def audit(
@@ -28,11 +28,11 @@ def audit(
     """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
     from trainer.audit.after_preprocessing import preprocessed
     from trainer.audit.audit import audit as run_audit
-    from trainer.audit_page import audit_tables, write_audit
     from trainer.common.files import new_folder
     from trainer.data.dataset import scan
     from trainer.data.face_framing import with_faces
     from trainer.data.groups import grouped
+    from trainer.report.audit_page import audit_tables, write_audit
 
     chosen = get_recipe(recipe, framing=framing, face_margin=face_margin) if recipe else None
     if not chosen and (framing or face_margin):

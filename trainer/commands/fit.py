@@ -9,10 +9,10 @@ from service.contract.spec import ResizeFilter
 from trainer.common.errors import PeerLost, WorkerLost
 from trainer.common.progress import console
 from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice, SplitChoice
-from trainer.printing import print_table
 from trainer.recipes.overrides import overridden
 from trainer.recipes.recipe import RECIPES, Augmentation, changed_recipe
 from trainer.recipes.recipe_files import named_recipe
+from trainer.report.printing import print_table
 
 
 def fit(
@@ -121,7 +121,7 @@ def fit(
             console.print("the run can go on after its last finished epoch: the same command and --resume")
         raise
     if metrics:
-        from trainer.evaluation_page import evaluation_table
+        from trainer.report.evaluation_page import evaluation_table
 
         print_table(evaluation_table(metrics["test"]))
         parity = metrics["parity"]

@@ -11,10 +11,10 @@ from trainer.common.errors import TrainerError
 from trainer.common.files import refuse_existing
 from trainer.common.progress import console
 from trainer.options import Data, Json, Model, Report, Robustness, UnseenBy
-from trainer.printing import print_left_out, print_robustness, print_table
+from trainer.report.printing import print_left_out, print_robustness, print_table
 
 if TYPE_CHECKING:
-    from trainer.assess import Assessment
+    from trainer.evaluation.assess import Assessment
 
 
 def evaluate(
@@ -26,7 +26,7 @@ def evaluate(
     json_output: Json = False,
 ) -> None:
     """Score labelled folders with a model file, through the service's own engine."""
-    from trainer.evaluation_page import evaluation_table
+    from trainer.report.evaluation_page import evaluation_table
 
     (found,) = _assess([model], data, report, robustness, unseen_by)
     if json_output:
@@ -46,7 +46,7 @@ def compare(
     json_output: Json = False,
 ) -> None:
     """Score the same labelled folders with several model files, side by side."""
-    from trainer.evaluation_page import comparison_table
+    from trainer.report.evaluation_page import comparison_table
 
     models = [path for path in paths if path.is_file() or (path.suffix == ".onnx" and not path.is_dir())]
     data = [path for path in paths if path not in models]
@@ -62,10 +62,10 @@ def compare(
 def _assess(
     models: list[Path], data: list[Path], report: Path | None, robust: int, unseen_by: list[Path] | None
 ) -> "list[Assessment]":
-    from trainer.assess import assess, load_models, without
     from trainer.common.files import new_folder
     from trainer.data.dataset import scan
-    from trainer.evaluation_page import write_report
+    from trainer.evaluation.assess import assess, load_models, without
+    from trainer.report.evaluation_page import write_report
 
     refuse_existing(report)
     engines = load_models(models)
@@ -94,7 +94,7 @@ def predict(
     """Print one JSON line a picture: the verdict that the service would give."""
     from service.contract.faces.framing import FacePolicy
     from service.inference.engine import Engine
-    from trainer.predict import predict_file
+    from trainer.evaluation.predict_file import predict_file
 
     engine = Engine.load(model, "cpu")
     policy = FacePolicy(faces, min_face=min_face, check_recompression=check_recompression)

@@ -8,11 +8,11 @@ import typer
 from service.contract.spec import Precision
 from trainer.common.progress import console
 from trainer.options import Json
-from trainer.printing import print_left_out, print_table
+from trainer.report.printing import print_left_out, print_table
 
 if TYPE_CHECKING:
     from trainer.common.run import Run
-    from trainer.reduce import Reduced, Reduction
+    from trainer.export.reduce import Reduced, Reduction
 
 Elsewhere = Annotated[
     list[Path] | None,
@@ -73,7 +73,7 @@ def export(
     if (int8 or fp16) and images:
         raise typer.BadParameter("goes with the float32 model alone", param_hint="--images")
     if int8 or fp16:
-        from trainer.reduce import reduce_run
+        from trainer.export.reduce import reduce_run
 
         for precision in (("int8",) if int8 else ()) + (("float16",) if fp16 else ()):
             _say_reduction(Run(run), precision, reduce_run(Run(run), precision))
@@ -85,7 +85,7 @@ def export(
 
 
 def _say_reduction(run: "Run", precision: "Reduced", found: "Reduction") -> None:
-    from trainer.page import figure3
+    from trainer.report.html import figure3
 
     def auc(area: float | None) -> str:
         return figure3(area) if area is None else f"{area:.4f}"

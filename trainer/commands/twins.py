@@ -7,7 +7,7 @@ import typer
 
 from trainer.common.progress import console
 from trainer.options import Data
-from trainer.printing import print_left_out
+from trainer.report.printing import print_left_out
 
 Label = Annotated[Literal["real", "fake"], typer.Option(help="Which pictures of DATA, and so what the twins are.")]
 

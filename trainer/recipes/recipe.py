@@ -79,7 +79,7 @@ class Recipe:
     """One way to train.
 
     Attributes:
-        name: also the name of the network in :mod:`trainer.networks`.
+        name: also the name of the network in :mod:`trainer.networks.networks`.
         preprocessing: picture to tensor, as it will be served.
         class_names: in output order.
         output_kind: ``softmax`` or a pair of ``sigmoid``.
@@ -103,9 +103,9 @@ class Recipe:
             sources that hold one class only, and so does ``subsample``, by showing another half of their
             pictures in each epoch; ``cues`` weighs so that what the cheat score sees no longer tells the
             classes apart. All three give the classes the same total.
-        initial_weights: ``imagenet`` begins with those of :mod:`trainer.pretrained`.
-        consistency: weight of :mod:`trainer.consistency`; above 0 a batch holds half as many pictures, each twice and
-            augmented anew.
+        initial_weights: ``imagenet`` begins with those of :mod:`trainer.networks.pretrained`.
+        consistency: weight of the consistency loss (:mod:`trainer.networks.consistency`); above 0 a batch holds half
+            as many pictures, each as two views that are augmented separately.
         mirror: whether the served logits are the mean over the picture and its mirror image.
         published_seed: seed of the published 80/20 split.
     """

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from trainer.networks import build_network, logits_model
+from trainer.networks.networks import build_network, logits_model
 from trainer.recipes.recipe import RECIPES
 
 

@@ -201,7 +201,7 @@ def some_files(folder: Path, count: int) -> list[Path]:
 
 def test_service_and_trainer_agree_on_a_thousand_real_files(default, faces_data):
     from trainer.data.tensors import load_tensor
-    from trainer.evaluate import calibrated
+    from trainer.evaluation.evaluate import calibrated
 
     engine = Engine.load(default_model(), "cpu", 1)
     compared, worst = 0, 0.0

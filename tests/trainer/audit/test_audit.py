@@ -12,10 +12,10 @@ from PIL import Image
 
 from trainer.audit.audit import audit
 from trainer.audit.shortcut_score import cheat, features
-from trainer.audit_page import write_audit
 from trainer.data.dataset import is_fake, scan
 from trainer.data.groups import grouped
 from trainer.data.picture_facts import facts_of_file, facts_of_tensor, jpeg_quality
+from trainer.report.audit_page import write_audit
 
 
 def saved(tmp_path: Path, image: Image.Image, name: str, **how) -> tuple[bytes, Image.Image]:

@@ -12,7 +12,7 @@ from trainer.augment import drawings
 from trainer.augment.drawings import KEPT_BACK, TECHNIQUES, drawing
 from trainer.augment.reencode import make_augment
 from trainer.data.dataset import scan
-from trainer.on_drawings import measured_alike, on_drawings
+from trainer.evaluation.on_drawings import measured_alike, on_drawings
 from trainer.pipeline import Batches
 from trainer.recipes.recipe import get_recipe
 

@@ -21,9 +21,9 @@ from trainer.data.face_framing import faces_in_tensors, framing_facts, with_face
 from trainer.data.splits import Split
 from trainer.data.tensors import cache_tensors, load_tensor
 from trainer.distribute import Shard
-from trainer.export import _preprocessing
+from trainer.evaluation.robustness import robustness
+from trainer.export.export import _preprocessing
 from trainer.pipeline import Batches, one_hot
-from trainer.protocol import robustness
 from trainer.recipes.recipe import RECIPES, RecipeError, Reencoding, get_recipe
 from trainer.start import FitOptions, _config, _identity, identity
 

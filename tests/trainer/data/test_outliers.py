@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainer.assess import check_unseen, without
 from trainer.augment.drawings import inked
-from trainer.card import command
 from trainer.common.errors import TrainerError
 from trainer.common.run import Run
 from trainer.data.dataset import scan
 from trainer.data.outliers import scan_outliers
 from trainer.data.splits import Split, run_split, write_split
+from trainer.evaluation.assess import check_unseen, without
 from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import get_recipe
+from trainer.report.card import command
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from tests.conftest import REPOSITORY
-from trainer.auc import FakeAUC
 from trainer.common.history import read_history, write_history
 from trainer.live import LiveView
+from trainer.networks.auc import FakeAUC
 from trainer.recipes.questions import NETWORKS, questions, recipe_file
 from trainer.recipes.recipe import RECIPES, RecipeError
 from trainer.recipes.recipe_files import read_recipe

@@ -8,11 +8,11 @@ import pytest
 
 from service.inference.engine import Engine
 from trainer.common.errors import TrainerError
-from trainer.convert import convert
-from trainer.export import with_metadata, write_verified
-from trainer.networks import build_network, logits_model
+from trainer.export.convert import convert
+from trainer.export.export import with_metadata, write_verified
+from trainer.export.parity import same_verdicts
+from trainer.networks.networks import build_network, logits_model
 from trainer.recipes.recipe import RECIPES
-from trainer.verify import same_verdicts
 
 
 @pytest.fixture(scope="module")

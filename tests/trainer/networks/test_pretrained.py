@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import pytest
 
-from trainer import pretrained
 from trainer.common.errors import TrainerError
-from trainer.networks import build_network
-from trainer.pretrained import imagenet_weights, read_state
+from trainer.networks import pretrained
+from trainer.networks.networks import build_network
+from trainer.networks.pretrained import imagenet_weights, read_state
 from trainer.recipes.recipe import get_recipe
 
 

@@ -14,13 +14,13 @@ from trainer.common.history import read_history
 from trainer.common.progress import track
 from trainer.common.run import HISTORY, METRICS, read_json
 from trainer.common.stats import expected_calibration_error
-from trainer.conditions import CONDITIONS, Condition
 from trainer.data.dataset import Dataset, Sample, is_fake, read_samples
 from trainer.data.duplicates import clusters, near_duplicates
 from trainer.data.splits import PARTS, read_split
-from trainer.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
-from trainer.on_drawings import on_drawings
-from trainer.protocol import robustness, some
+from trainer.evaluation.conditions import CONDITIONS, Condition
+from trainer.evaluation.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
+from trainer.evaluation.on_drawings import on_drawings
+from trainer.evaluation.robustness import robustness, some
 
 
 @dataclass(frozen=True, slots=True)

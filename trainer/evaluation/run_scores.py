@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from service.contract.spec import ModelSpec, Precision
 from service.inference.engine import Engine
-from trainer.calibrate import UNCALIBRATED, Calibration, calibrate
 from trainer.common.stats import expected_calibration_error
 from trainer.data.dataset import Sample, is_fake
 from trainer.data.splits import Split
-from trainer.evaluate import calibrated, engine_logits, evaluation, uncalibrated
-from trainer.export import build_spec, with_metadata
+from trainer.evaluation.calibrate import UNCALIBRATED, Calibration, calibrate
+from trainer.evaluation.evaluate import calibrated, engine_logits, evaluation, uncalibrated
+from trainer.export.export import build_spec, with_metadata
 
 _SUMMARY = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain", "ece")
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 
 from trainer.common.errors import TrainerError
-from trainer.networks import LOGITS
+from trainer.networks.networks import LOGITS
 
 OPSET = 18
 # Values above which a weight travels around the graph optimiser instead of through it.

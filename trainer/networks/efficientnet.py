@@ -12,7 +12,7 @@ import keras
 from keras import layers
 from numpy.typing import NDArray
 
-from trainer.normalization import FusedBatchNormalization
+from trainer.networks.normalization import FusedBatchNormalization
 
 # Blocks, kernel, stride of the first, expansion, channels.
 _STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112))
@@ -71,7 +71,7 @@ def load_imagenet(model: keras.Model, state: dict[str, NDArray[Any]]) -> None:
 
     Args:
         model: holds those layers.
-        state: arrays by PyTorch name, see :func:`trainer.pretrained.imagenet_weights`.
+        state: arrays by PyTorch name, see :func:`trainer.networks.pretrained.imagenet_weights`.
     """
     for layer in model.layers:
         key = _pytorch_name(layer.name)

@@ -10,10 +10,10 @@ import keras
 from keras import layers
 
 from service.contract.spec import OutputKind
-from trainer.auc import FakeAUC
-from trainer.consistency import Consistency
-from trainer.efficientnet import features, load_imagenet
-from trainer.pretrained import imagenet_weights
+from trainer.networks.auc import FakeAUC
+from trainer.networks.consistency import Consistency
+from trainer.networks.efficientnet import features, load_imagenet
+from trainer.networks.pretrained import imagenet_weights
 from trainer.recipes.recipe import Recipe
 
 LOGITS = "logits"
@@ -153,7 +153,7 @@ def _residual_cnn(recipe: Recipe) -> keras.Model:
 
 
 def _efficientnet_lite(recipe: Recipe) -> keras.Model:
-    """EfficientNet-Lite0 up to a stride of 16 (:mod:`trainer.efficientnet`), and the same head."""
+    """EfficientNet-Lite0 up to a stride of 16 (:mod:`trainer.networks.efficientnet`), and the same head."""
     inputs = _input(recipe)
     return _evidence_head(recipe, inputs, features(inputs))
 

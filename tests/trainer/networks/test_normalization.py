@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from trainer.normalization import FusedBatchNormalization
+from trainer.networks.normalization import FusedBatchNormalization
 
 IMAGES = np.random.default_rng(0).normal(3, 2, (4, 6, 6, 5)).astype(np.float32)
 LABELS = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]

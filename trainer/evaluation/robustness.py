@@ -21,9 +21,9 @@ from service.contract.spec import ModelSpec
 from service.inference.engine import Engine
 from trainer.common.progress import track
 from trainer.common.stats import wilson
-from trainer.conditions import CONDITIONS, QUALITIES, SCALES, Condition, degrade
 from trainer.data.dataset import SCAN_LIMITS, Sample, is_fake, sample_bytes
-from trainer.evaluate import calibrated
+from trainer.evaluation.conditions import CONDITIONS, QUALITIES, SCALES, Condition, degrade
+from trainer.evaluation.evaluate import calibrated
 
 _THREADS: Final = 2
 _CHUNK: Final = 8

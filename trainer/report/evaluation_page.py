@@ -9,10 +9,10 @@ from markupsafe import Markup
 from rich.markup import escape
 from rich.table import Table
 
-from trainer import plots
-from trainer.assess import Assessment
 from trainer.common.files import write_json
-from trainer.page import figure3, percent, svg, thumbnails, write_page
+from trainer.evaluation.assess import Assessment
+from trainer.report import plots
+from trainer.report.html import figure3, percent, svg, thumbnails, write_page
 
 _WORST: Final = 12
 # Key of a figure: its heading, and how its value is written.

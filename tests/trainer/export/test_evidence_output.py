@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from service.inference.engine import Engine
-from trainer.convert import convert
-from trainer.evidence import with_evidence, without_evidence
-from trainer.export import with_metadata
-from trainer.networks import build_network, logits_model
-from trainer.precision import to_float16, to_int8
+from trainer.export.convert import convert
+from trainer.export.evidence_output import with_evidence, without_evidence
+from trainer.export.export import with_metadata
+from trainer.export.precision import to_float16, to_int8
+from trainer.networks.networks import build_network, logits_model
 from trainer.recipes.recipe import RECIPES
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from service.contract.spec import ModelSpec
-from trainer.networks import EVIDENCE, LOGITS
+from trainer.networks.networks import EVIDENCE, LOGITS
 
 _PREFIX: Final = "evidence_map/"
 

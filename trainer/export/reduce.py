@@ -10,14 +10,14 @@ from service.inference.engine import Engine
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path, held, write_json
 from trainer.common.run import Run, read_json
-from trainer.cost import costs
 from trainer.data.splits import Split, run_split
 from trainer.data.tensors import load_sample
-from trainer.evaluate import calibrated, engine_logits
-from trainer.evidence import without_evidence
-from trainer.export import with_metadata
-from trainer.precision import to_float16, to_int8
-from trainer.score import score
+from trainer.evaluation.cost import costs
+from trainer.evaluation.evaluate import calibrated, engine_logits
+from trainer.evaluation.run_scores import score
+from trainer.export.evidence_output import without_evidence
+from trainer.export.export import with_metadata
+from trainer.export.precision import to_float16, to_int8
 
 Reduced = Literal["int8", "float16"]
 _FACES: Final = 256

@@ -7,7 +7,7 @@ import pytest
 from trainer import fit
 from trainer.checkpoints import RunState, checkpoint_path
 from trainer.common.run import Run
-from trainer.networks import build_network, compiled_network, logits_model
+from trainer.networks.networks import build_network, compiled_network, logits_model
 from trainer.recipes.recipe import RECIPES, RecipeError, get_recipe
 
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from trainer.consistency import Consistency
-from trainer.networks import compiled_network, logits_model
+from trainer.networks.consistency import Consistency
+from trainer.networks.networks import compiled_network, logits_model
 from trainer.recipes.recipe import get_recipe
 
 

@@ -47,7 +47,7 @@ _TEXT_ENVIRONMENT = _ENVIRONMENT.overlay(autoescape=False)
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Render a template of ``trainer/templates`` and write it whole or not at all."""
+    """Render a template of ``trainer/report/templates`` and write it whole or not at all."""
     _write(path, _ENVIRONMENT.get_template(template).render(**values))
 
 

@@ -12,7 +12,7 @@ from trainer.audit.shortcut_score import CUES, FRAMING_SEPARABLE, SEPARABLE, Che
 from trainer.common.files import write_json
 from trainer.data.dataset import Dataset, Sample
 from trainer.data.duplicates import MAX_DISTANCE
-from trainer.page import figure3, percent, thumbnails, write_page
+from trainer.report.html import figure3, percent, thumbnails, write_page
 
 _GRID: Final = 12
 

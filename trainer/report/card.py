@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from service.inference.engine import Engine
 from trainer.data.splits import outlier_counts, split_seed
-from trainer.page import write_text
 from trainer.recipes.overrides import changed
 from trainer.recipes.recipe import BEFORE, RECIPES
+from trainer.report.html import write_text
 
 _WRONG: Final = {
     "real_called_fake": "of its real faces are called fake",

@@ -12,14 +12,14 @@ from service.contract.faces.finder import face_finder
 from service.contract.image.decode import DecodedImage
 from service.contract.image.resize import to_tensor
 from service.inference.engine import Engine
-from trainer import plots
-from trainer.assess import without
 from trainer.common.errors import TrainerError
-from trainer.conditions import CONDITIONS, Condition, degrade
 from trainer.data.dataset import scan
-from trainer.evaluate import calibrated
-from trainer.printing import print_robustness
-from trainer.protocol import robustness, some
+from trainer.evaluation.assess import without
+from trainer.evaluation.conditions import CONDITIONS, Condition, degrade
+from trainer.evaluation.evaluate import calibrated
+from trainer.evaluation.robustness import robustness, some
+from trainer.report import plots
+from trainer.report.printing import print_robustness
 
 
 @pytest.fixture(scope="module")

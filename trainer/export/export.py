@@ -10,11 +10,11 @@ import onnx
 
 from service.contract.spec import ModelSpec, Precision, SpecError, check_field
 from service.inference.engine import Engine
-from trainer.calibrate import Calibration
 from trainer.common.files import atomic_path
 from trainer.data.splits import outlier_counts, split_seed
-from trainer.evidence import with_evidence
-from trainer.verify import Parity, check_parity
+from trainer.evaluation.calibrate import Calibration
+from trainer.export.evidence_output import with_evidence
+from trainer.export.parity import Parity, check_parity
 
 
 def build_spec(
