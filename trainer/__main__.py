@@ -14,12 +14,12 @@ except ModuleNotFoundError as missing:
     sys.exit(f"trainer: {missing.name} is not installed; the extra 'trainer' has it: pip install '.[trainer]'")
 
 from service.contract.text import one_line
-from trainer.commands.audit import audit
-from trainer.commands.fit import fit
-from trainer.commands.judge import compare, evaluate, predict
-from trainer.commands.new import new
-from trainer.commands.release import export, publish, rank
-from trainer.commands.twins import twins
+from trainer.cli.audit_command import audit
+from trainer.cli.evaluate_command import compare, evaluate, predict
+from trainer.cli.fit_command import fit
+from trainer.cli.new_command import new
+from trainer.cli.release_command import export, publish, rank
+from trainer.cli.twins_command import twins
 from trainer.common.errors import PeerLost, TrainerError, WorkerLost
 from trainer.common.progress import console
 from trainer.recipes.recipe import RecipeError

@@ -16,8 +16,8 @@ from trainer.augment.reencode import make_augment
 from trainer.data.dataset import scan
 from trainer.data.tensors import cache_tensors
 from trainer.networks.networks import compiled_network
-from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import get_recipe
+from trainer.training.pipeline import Batches, one_hot
 
 IMAGES = 1024
 WORKERS = 2

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from service.contract.bounded_read import read_bounded
-from trainer.checkpoints import RunState, load_network
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path, held, new_folder, remove_partial
 from trainer.common.run import Run
@@ -24,6 +23,7 @@ from trainer.data.groups import grouped
 from trainer.data.splits import read_split
 from trainer.data.tensors import cache_tensors
 from trainer.recipes.recipe import RECIPES
+from trainer.training.checkpoints import RunState, load_network
 
 OPTIONS = ("--recipe", "meso-4", "--framing", "whole", "--epochs", "2", "--batch-size", "16", "--model-version", "1")
 
@@ -38,7 +38,7 @@ def stopped(trainer, data, tmp_path_factory) -> Path:
     """A run that broke off once its epochs were done: everything to go on from is there."""
     run = tmp_path_factory.mktemp("runs") / "stopped"
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("trainer.fit._keep_best", broken)
+        patched.setattr("trainer.training.fit._keep_best", broken)
         assert trainer("fit", data, *OPTIONS, "--out", run) == 1
     assert (run / "checkpoints" / "state.json").exists()
     return run
@@ -362,13 +362,13 @@ def test_a_run_that_cannot_be_made_is_refused_before_the_scan(trainer, data, tmp
     (tmp_path / "taken").mkdir()
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    monkeypatch.setattr("trainer.fit.scan", lambda *_, **__: pytest.fail("it was scanned"))
+    monkeypatch.setattr("trainer.training.fit.scan", lambda *_, **__: pytest.fail("it was scanned"))
     assert trainer("fit", data, *OPTIONS, "--out", tmp_path / out) == 1
     assert "error: " in said(capsys)
 
 
 def test_weights_that_are_not_finite_end_a_fit_in_words(trainer, data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("trainer.checkpoints.finite", lambda _: False)
+    monkeypatch.setattr("trainer.training.checkpoints.finite", lambda _: False)
     assert trainer("fit", data, *OPTIONS, "--out", tmp_path / "run") == 1
     assert "training diverged in epoch 1" in said(capsys)
 

@@ -13,8 +13,8 @@ from trainer.augment.drawings import KEPT_BACK, TECHNIQUES, drawing
 from trainer.augment.reencode import make_augment
 from trainer.data.dataset import scan
 from trainer.evaluation.on_drawings import measured_alike, on_drawings
-from trainer.pipeline import Batches
 from trainer.recipes.recipe import get_recipe
+from trainer.training.pipeline import Batches
 
 STEPS = (*dict.fromkeys(TECHNIQUES), *KEPT_BACK, drawings.inked, drawings._bent, drawings._recoloured, drawing)
 

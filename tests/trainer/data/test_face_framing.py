@@ -12,7 +12,6 @@ from service.contract.faces.face import FINDER, Face
 from service.contract.faces.finder import face_finder
 from service.inference.engine import Engine
 from tests.trainer.audit.test_weights import facts_that_differ
-from trainer import feed
 from trainer.audit.shortcut_score import cheat
 from trainer.augment.reencode import Jitter, make_augment
 from trainer.common.run import Run
@@ -20,12 +19,13 @@ from trainer.data.dataset import Dataset, scan
 from trainer.data.face_framing import faces_in_tensors, framing_facts, with_faces
 from trainer.data.splits import Split
 from trainer.data.tensors import cache_tensors, load_tensor
-from trainer.distribute import Shard
 from trainer.evaluation.robustness import robustness
 from trainer.export.export import _preprocessing
-from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import RECIPES, RecipeError, Reencoding, get_recipe
-from trainer.start import FitOptions, _config, _identity, identity
+from trainer.training import feed
+from trainer.training.distribute import Shard
+from trainer.training.pipeline import Batches, one_hot
+from trainer.training.start import FitOptions, _config, _identity, identity
 
 
 @pytest.fixture

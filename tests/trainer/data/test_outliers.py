@@ -15,9 +15,9 @@ from trainer.data.dataset import scan
 from trainer.data.outliers import scan_outliers
 from trainer.data.splits import Split, run_split, write_split
 from trainer.evaluation.assess import check_unseen, without
-from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import get_recipe
 from trainer.report.card import command
+from trainer.training.pipeline import Batches, one_hot
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from trainer import fit
-from trainer.checkpoints import RunState, checkpoint_path
 from trainer.common.run import Run
 from trainer.networks.networks import build_network, compiled_network, logits_model
 from trainer.recipes.recipe import RECIPES, RecipeError, get_recipe
+from trainer.training import fit
+from trainer.training.checkpoints import RunState, checkpoint_path
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from sklearn.metrics import roc_auc_score
 
 from tests.conftest import REPOSITORY
 from trainer.common.history import read_history, write_history
-from trainer.live import LiveView
 from trainer.networks.auc import FakeAUC
 from trainer.recipes.questions import NETWORKS, questions, recipe_file
 from trainer.recipes.recipe import RECIPES, RecipeError
 from trainer.recipes.recipe_files import read_recipe
+from trainer.training.live import LiveView
 
 
 @pytest.mark.parametrize("network", [str(answer.settings["recipe"][0]) for answer in NETWORKS.answers])
@@ -153,7 +153,7 @@ def test_a_history_that_gained_a_figure_is_still_read(tmp_path):
 
 def test_the_view_shows_epochs_figures_rate_and_time_left(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("trainer.live.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("trainer.training.live.time.monotonic", lambda: now[0])
     console = Console(file=io.StringIO(), force_terminal=False, width=120)
     view = LiveView(console, 10, 32, [{"epoch": 1, "loss": 0.7, "val_loss": 0.6, "val_auc": 0.81, "seconds": 20.0}])
     view.set_params({"steps": 20})
@@ -211,7 +211,7 @@ def test_a_fit_by_a_recipe_file_on_a_terminal_with_tensorboard(faces, tmp_path):
 
 
 def test_without_the_extra_it_says_what_to_install(faces, tmp_path, trainer, monkeypatch, capsys):
-    monkeypatch.setattr("trainer.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("trainer.training.tensorboard.find_spec", lambda name: None)
     assert trainer("fit", faces, "--recipe", "residual-cnn", "--out", tmp_path / "run", "--tensorboard") == 1
     assert "face-authenticity[tensorboard]" in " ".join(capsys.readouterr().err.split())
     assert not Path(tmp_path / "run").exists()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from service.contract.verdict.calibration import fake_probability
-from trainer.checkpoints import RunState, best_epoch
 from trainer.evaluation.calibrate import calibrate, fit_temperature
 from trainer.evaluation.evaluate import figures
+from trainer.training.checkpoints import RunState, best_epoch
 
 
 def test_figures_of_a_hand_made_case():

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from service.contract.faces.face import Face
 from trainer.augment.reencode import Augment
 from trainer.data.dataset import Sample
-from trainer.distribute import ALL, Shard
-from trainer.pictures import Pictures
-from trainer.workers import Workers
+from trainer.training.distribute import ALL, Shard
+from trainer.training.pictures import Pictures
+from trainer.training.workers import Workers
 
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from trainer.interrupt import between_batches
+from trainer.training.interrupt import between_batches
 
 
 class Press(keras.callbacks.Callback):

@@ -20,7 +20,7 @@ from trainer.evaluation.cost import costs
 from trainer.evaluation.on_drawings import measured_alike, on_drawings
 from trainer.evaluation.robustness import robustness, some
 from trainer.export.parity import check_origin
-from trainer.gates import Gate, Measured, gates, refused
+from trainer.release.gates import Gate, Measured, gates, refused
 from trainer.report.card import write_card
 
 DEFAULT = "DEFAULT"

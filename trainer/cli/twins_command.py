@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from trainer.cli.arguments import Data
 from trainer.common.progress import console
-from trainer.options import Data
 from trainer.report.printing import print_left_out
 
 Label = Annotated[Literal["real", "fake"], typer.Option(help="Which pictures of DATA, and so what the twins are.")]

@@ -1,4 +1,4 @@
-"""Pictures of a batch, augmented; :mod:`trainer.workers` has it done in other processes.
+"""Pictures of a batch, augmented; :mod:`trainer.training.workers` has it done in other processes.
 
 Sent there, they are the names of the files that the tensors are mapped from.
 """

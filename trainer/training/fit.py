@@ -1,7 +1,7 @@
 """Fit: data folders in, a finished run folder out.
 
 scan -> leave out what shows no face (for framing ``face``) -> group -> audit -> split -> cache -> fit -> keep the
-chosen epoch -> :mod:`trainer.finish`.
+chosen epoch -> :mod:`trainer.training.finish`.
 """
 
 import shutil
@@ -15,7 +15,6 @@ import keras
 
 from service.contract.spec import Precision, check_field
 from trainer.audit.audit import audit
-from trainer.checkpoints import Checkpoints, Reseed, RunState, load_checkpoint
 from trainer.common.errors import PeerLost, TrainerError, WorkerLost
 from trainer.common.files import atomic_path, held, write_json
 from trainer.common.history import write_history
@@ -27,17 +26,18 @@ from trainer.data.groups import grouped
 from trainer.data.outliers import scan_outliers
 from trainer.data.splits import Split
 from trainer.data.tensors import cache_tensors
-from trainer.distribute import PEER_GONE, Follow, Shard, agree, alone, join
-from trainer.feed import training_batches
-from trainer.interrupt import between_batches
-from trainer.live import LiveView
 from trainer.networks.networks import compiled_network, uses_xla
-from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import Recipe
 from trainer.report import plots
 from trainer.report.printing import print_left_out
-from trainer.start import FitOptions, check_run_folder, identity, split_of, write_start
-from trainer.tensorboard import EventFiles
+from trainer.training.checkpoints import Checkpoints, Reseed, RunState, load_checkpoint
+from trainer.training.distribute import PEER_GONE, Follow, Shard, agree, alone, join
+from trainer.training.feed import training_batches
+from trainer.training.interrupt import between_batches
+from trainer.training.live import LiveView
+from trainer.training.pipeline import Batches, one_hot
+from trainer.training.start import FitOptions, check_run_folder, identity, split_of, write_start
+from trainer.training.tensorboard import EventFiles
 
 
 def fit(options: FitOptions) -> dict[str, Any] | None:
@@ -46,7 +46,7 @@ def fit(options: FitOptions) -> dict[str, Any] | None:
     Ctrl-C during training ends it before the next batch and goes on with the best epoch so far; the run can still
     be resumed. Files are written whole or not at all. On a Keras backend that cannot export, the
     run ends with ``model.keras`` and None; ``trainer export`` finishes it where TensorFlow is. Of
-    several processes (:mod:`trainer.distribute`), the first alone writes the run folder.
+    several processes (:mod:`trainer.training.distribute`), the first alone writes the run folder.
 
     Raises:
         TrainerError: bad input, an existing run without ``resume``, or a step that failed.
@@ -90,7 +90,7 @@ def _train_and_finish(options: FitOptions, parts: Split, shard: Shard) -> dict[s
     _keep_best(run, recipe, state)
     metrics = None
     if keras.backend.backend() == "tensorflow":
-        from trainer.finish import finish  # needs onnx and tf2onnx, which a box that only trains may not have
+        from trainer.training.finish import finish  # needs onnx and tf2onnx, which a box that only trains may not have
 
         metrics = finish(run)
     else:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from service.contract.spec import ResizeFilter
+from trainer.cli.arguments import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice, SplitChoice
 from trainer.common.errors import PeerLost, WorkerLost
 from trainer.common.progress import console
-from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice, SplitChoice
 from trainer.recipes.overrides import overridden
 from trainer.recipes.recipe import RECIPES, Augmentation, changed_recipe
 from trainer.recipes.recipe_files import named_recipe
@@ -90,9 +90,9 @@ def fit(
     )
     chosen = overridden(chosen, settings or ())
     from trainer.common.run import Run
-    from trainer.fit import fit as run_fit
-    from trainer.start import FitOptions
-    from trainer.tensorboard import check_tensorboard
+    from trainer.training.fit import fit as run_fit
+    from trainer.training.start import FitOptions
+    from trainer.training.tensorboard import check_tensorboard
 
     if tensorboard:
         check_tensorboard()

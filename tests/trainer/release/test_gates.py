@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from trainer.evaluation.cost import Cost
-from trainer.gates import Measured, gates, refused
+from trainer.release.gates import Measured, gates, refused
 
 
 def result(**changes: float) -> dict:

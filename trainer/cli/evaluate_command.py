@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.contract.faces.face import MIN_FACE, FaceMode
+from trainer.cli.arguments import Data, Json, Model, Report, Robustness, UnseenBy
 from trainer.common.errors import TrainerError
 from trainer.common.files import refuse_existing
 from trainer.common.progress import console
-from trainer.options import Data, Json, Model, Report, Robustness, UnseenBy
 from trainer.report.printing import print_left_out, print_robustness, print_table
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import Any
 
 import keras
 
-from trainer.checkpoints import load_network
 from trainer.common.errors import TrainerError
 from trainer.common.files import held, remove_partial, write_json
 from trainer.common.history import read_history
@@ -24,6 +23,7 @@ from trainer.export.export import build_spec, write_verified
 from trainer.export.parity import Parity
 from trainer.networks.networks import logits_model
 from trainer.report import plots
+from trainer.training.checkpoints import load_network
 
 _PARITY_FILES = 24
 

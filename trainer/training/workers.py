@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.common.errors import WorkerLost
-from trainer.pictures import Pictures, Tensors
+from trainer.training.pictures import Pictures, Tensors
 
 # A fork of a process in which a backend's threads run may hang.
 _SPAWN = get_context("spawn")

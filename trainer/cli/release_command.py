@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.contract.spec import Precision
+from trainer.cli.arguments import Json
 from trainer.common.progress import console
-from trainer.options import Json
 from trainer.report.printing import print_left_out, print_table
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def rank(
     from rich.table import Table
 
     from trainer.data.dataset import scan
-    from trainer.rank import cells
-    from trainer.rank import rank as ranked
+    from trainer.release.rank import cells
+    from trainer.release.rank import rank as ranked
 
     dataset = scan(elsewhere, one_class=True, facts=False) if elsewhere else None
     if dataset:
@@ -78,7 +78,7 @@ def export(
         for precision in (("int8",) if int8 else ()) + (("float16",) if fp16 else ()):
             _say_reduction(Run(run), precision, reduce_run(Run(run), precision))
         return
-    from trainer.finish import export_run
+    from trainer.training.finish import export_run
 
     parity = export_run(Run(run), images or ())
     print(f"{run / 'model.onnx'}: largest logit difference {parity.max_difference:.1e} over {parity.files} files")
@@ -118,9 +118,9 @@ def publish(
 
     from trainer.common.run import Run
     from trainer.data.dataset import scan
-    from trainer.gates import refused
-    from trainer.publish import examine
-    from trainer.publish import publish as write
+    from trainer.release.gates import refused
+    from trainer.release.publish import examine
+    from trainer.release.publish import publish as write
 
     dataset = scan(elsewhere, one_class=True, facts=False) if elsewhere else None
     if dataset:

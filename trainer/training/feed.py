@@ -12,9 +12,9 @@ from trainer.common.progress import console
 from trainer.data.face_framing import faces_in_tensors
 from trainer.data.splits import Split
 from trainer.data.tensors import cache_tensors
-from trainer.distribute import Shard
-from trainer.pipeline import Batches, one_hot
-from trainer.start import FitOptions
+from trainer.training.distribute import Shard
+from trainer.training.pipeline import Batches, one_hot
+from trainer.training.start import FitOptions
 
 _AUGMENT_THREADS = 2
 

@@ -11,8 +11,8 @@ from PIL import Image
 from trainer.augment.reencode import Reencode, classic, make_augment
 from trainer.data.dataset import scan
 from trainer.data.tensors import cache_tensors, load_tensor, tensor_batches
-from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import RECIPES, Reencoding, get_recipe
+from trainer.training.pipeline import Batches, one_hot
 
 
 def assert_equals_load_img(folder: Path, name: str) -> None:

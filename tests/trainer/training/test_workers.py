@@ -26,10 +26,10 @@ from trainer.common.errors import WorkerLost
 from trainer.data.dataset import scan
 from trainer.data.memory_map import received, to_send
 from trainer.data.tensors import cache_tensors
-from trainer.pictures import Pictures
-from trainer.pipeline import Batches, one_hot
 from trainer.recipes.recipe import get_recipe
-from trainer.workers import Workers
+from trainer.training.pictures import Pictures
+from trainer.training.pipeline import Batches, one_hot
+from trainer.training.workers import Workers
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
@@ -282,7 +282,7 @@ def test_processes_end_with_a_fit_that_is_killed_and_a_fit_with_one_that_is_kill
 SHOWN_LATE = """
 import hashlib, sys
 from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
-from trainer.pipeline import Batches
+from trainer.training.pipeline import Batches
 from trainer.__main__ import main
 made, late, shown = {}, [], []
 make, hand_on = Batches.__getitem__, PyDatasetAdapter._standardize_batch

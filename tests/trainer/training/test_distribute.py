@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from trainer.common.errors import TrainerError
-from trainer.distribute import ADDRESSES, ALL, PROCESS, PROCESSES, Shard, join
+from trainer.training.distribute import ADDRESSES, ALL, PROCESS, PROCESSES, Shard, join
 
 
 def test_shards_divide_a_batch_without_loss_or_overlap():

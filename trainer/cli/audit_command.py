@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.arguments import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice
 from trainer.common.errors import TrainerError
 from trainer.common.files import refuse_existing
 from trainer.common.progress import console
-from trainer.options import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice
 from trainer.recipes.recipe import get_recipe
 from trainer.report.printing import print_left_out, print_table
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from service.inference.engine import Engine
-from trainer.publish import published_model
+from trainer.release.publish import published_model
 from trainer.report.card import command
 
 GOOD = np.array([[-0.02, 0.02]] * 3)
@@ -172,7 +172,7 @@ def test_where_the_default_cannot_be_written_nothing_stays(trainer, run_with, tm
         raise OSError(28, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.publish.atomic_path", full)
+        patch.setattr("trainer.release.publish.atomic_path", full)
         assert trainer("publish", run, "--models", models, "--robustness", "4") == 1
     assert "No space left on device" in capsys.readouterr().err.replace("\n", " ")
     assert not [path for path in models.rglob("*") if path.is_file()]
