@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__
 from service.api.auth import Guard
-from service.api.openapi import complete
+from service.api.document import complete
 from service.api.routes import router
 from service.contract.faces.finder import face_finder
 from service.contract.faces.framing import check_mode
@@ -32,7 +32,7 @@ from service.lifecycle.state import State
 from service.observability import logs
 from service.observability.metrics import Metrics
 from service.observability.telemetry import telemetry_config
-from service.resources import give_back, resident
+from service.resources import release_free_memory, resident_bytes
 from service.settings import Settings
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -90,7 +90,7 @@ async def _lifespan(
     settings, spec = state.settings, engine.spec
     state.serve(engine)
     _log.info("ready", extra={"model": spec.name, "version": spec.version, "provider": engine.provider})
-    drain = Drain(state.drain, lambda: state.in_flight, settings.shutdown_timeout_s, settings.drain_s)
+    drain = Drain(state.drain, lambda: state.admission.in_flight, settings.shutdown_timeout_s, settings.drain_s)
     drain.install()
     reload = Reload(state, reread or (lambda: model_file.read(settings.model)), alone=reread is None)
     reload.install()
@@ -104,12 +104,12 @@ async def _lifespan(
 
 async def _give_memory_back() -> None:
     """Now and then, where much has been added: what grew piece by piece leaves gaps that the allocator keeps."""
-    held = resident()
+    held = resident_bytes()
     while True:
         await asyncio.sleep(_TIDY_S)
-        if resident() - held > _MUCH:
-            await asyncio.to_thread(give_back)
-            held = resident()
+        if resident_bytes() - held > _MUCH:
+            await asyncio.to_thread(release_free_memory)
+            held = resident_bytes()
 
 
 def _add_error_handlers(app: FastAPI) -> None:

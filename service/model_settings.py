@@ -27,7 +27,7 @@ class ProvenanceError(Exception):
     """The certificates that are to be trusted cannot be used; one line."""
 
 
-class ModelOptions(BaseSettings):
+class ModelSettings(BaseSettings):
     """Which model, where it runs, and what is done with a picture."""
 
     model_config = SettingsConfigDict(

@@ -13,7 +13,7 @@ _SYSTEM = Path("/")
 _STATUS, _PAGES = Path("/proc/self/status"), Path("/proc/self/statm")
 
 
-def processors(root: Path = _SYSTEM) -> int:
+def cpu_count(root: Path = _SYSTEM) -> int:
     """Return how many processors this process can keep busy, at least 1.
 
     The smaller of the affinity mask's size and the CPU quota of the process's control group and of
@@ -83,13 +83,13 @@ def _text(path: Path) -> str:
 
 
 @contextmanager
-def at_most(more: int) -> Iterator[None]:
-    """Let this process allocate at most ``more`` further bytes meanwhile; beyond it allocations fail.
+def memory_limit(extra: int) -> Iterator[None]:
+    """Let this process allocate at most ``extra`` further bytes meanwhile; beyond it allocations fail.
 
     Linux only: elsewhere nothing is bounded.
 
     Args:
-        more: bytes of writable private memory (RLIMIT_DATA), beside what there is.
+        extra: bytes of writable private memory (RLIMIT_DATA), beside what there is.
     """
     if sys.platform != "linux":
         yield
@@ -97,7 +97,7 @@ def at_most(more: int) -> Iterator[None]:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = _data_bytes() + more
+    limit = _data_bytes() + extra
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
     if soft != resource.RLIM_INFINITY:
@@ -109,7 +109,7 @@ def at_most(more: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
-def resident() -> int:
+def resident_bytes() -> int:
     """Return the bytes of memory that this process holds; 0 where the system does not say."""
     try:
         return int(_PAGES.read_text("ascii").split()[1]) * mmap.PAGESIZE
@@ -117,7 +117,7 @@ def resident() -> int:
         return 0
 
 
-def give_back() -> None:
+def release_free_memory() -> None:
     """Give the pages of freed memory back to the system; glibc keeps them else. Elsewhere nothing is done."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)

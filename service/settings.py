@@ -8,8 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from service.limits import Capacity
-from service.model_settings import ModelOptions
-from service.resources import processors
+from service.model_settings import ModelSettings
+from service.resources import cpu_count
 
 # Read by prometheus_client itself, when it is first imported.
 SERIES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -17,7 +17,7 @@ SERIES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 def _threads_of_a_worker(data: dict[str, Any]) -> int:
     workers: int = data.get("workers", 1)
-    return max(1, processors() // workers)
+    return max(1, cpu_count() // workers)
 
 
 def _bytes_of_a_request(data: dict[str, Any]) -> int:
@@ -25,7 +25,7 @@ def _bytes_of_a_request(data: dict[str, Any]) -> int:
     return int(max(one, buffered // 4))
 
 
-class Settings(ModelOptions):
+class Settings(ModelSettings):
     """Serve verdicts on faces over HTTP. Each flag has an environment twin: --max-bytes is SERVICE_MAX_BYTES."""
 
     model_config = SettingsConfigDict(cli_prog_name="service")
@@ -190,7 +190,7 @@ class Settings(ModelOptions):
         Args:
             cuda: whether the model runs on a CUDA device, where two batches in flight hide the copying.
         """
-        single = max(1, processors() // self.workers // self.inference_threads)
+        single = max(1, cpu_count() // self.workers // self.inference_threads)
         runs = self.batches_in_flight or (2 if cuda else single)
         in_runs = runs * self.max_batch if cuda or self.batch_window_ms else 0
         return Capacity(
@@ -198,15 +198,15 @@ class Settings(ModelOptions):
             runs,
             self.max_batch,
             self.batch_window_ms / 1000,
-            self.max_queue or 4 * processors() + in_runs,
+            self.max_queue or 4 * cpu_count() + in_runs,
             self.deadline_s,
         )
 
     @field_validator("workers")
     @classmethod
     def _has_processors(cls, value: int) -> int:
-        if value > processors():
-            raise ValueError(f"is more than the {processors()} processors that this process may use")
+        if value > cpu_count():
+            raise ValueError(f"is more than the {cpu_count()} processors that this process may use")
         return value
 
     @field_validator("max_buffered_mib")

@@ -196,7 +196,8 @@ def test_models_hold_artifacts_only():
 
 def test_every_committed_model_loads_and_is_what_its_folder_says():
     from service.inference.engine import Engine
+    from service.inference.engine_options import EngineOptions
 
     for path in (REPOSITORY / "models").rglob("model.onnx"):
-        spec = Engine.load(path, "cpu").spec
+        spec = Engine.load(path, EngineOptions("cpu")).spec
         assert (spec.name, spec.version) == (path.parent.parent.name, path.parent.name)

@@ -1,35 +1,40 @@
-"""Departure: work that ends when the client who waits for it leaves."""
+"""Work that ends when the client that waits for it disconnects."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.requests import Request
 
 from service.errors import RequestError
 
-T = TypeVar("T")
 
+@asynccontextmanager
+async def until_disconnect(request: Request) -> AsyncIterator[None]:
+    """Cancel the body of the ``async with`` once the client disconnects; the request body must have been read.
 
-async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what some work returns, as long as the client waits; its body has been read.
+    Works like :func:`asyncio.timeout`, with a disconnect in place of a deadline.
 
     Raises:
-        RequestError: the client left, and the work was dropped.
-        Exception: what the work raises.
+        RequestError: the client disconnected.
     """
-    doing = asyncio.ensure_future(work)
-    leaving = asyncio.create_task(_departure(request))
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - endpoints run in tasks
+    cancelling, disconnected = task.cancelling(), False
+
+    async def watch() -> None:
+        nonlocal disconnected
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        disconnected = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
     try:
-        await asyncio.wait({doing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            raise RequestError("client_disconnected", "the client left before its answer")
-        return doing.result()
+        yield
+    except asyncio.CancelledError:
+        if disconnected and task.uncancel() <= cancelling:
+            raise RequestError("client_disconnected", "the client left before its answer") from None
+        raise
     finally:
-        leaving.cancel()
-        doing.cancel()
-
-
-async def _departure(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+        watcher.cancel()

@@ -1,21 +1,22 @@
-"""``POST /explain``: a picture in, its verdict out, and which parts of it spoke for that."""
+"""``POST /explain``: one picture in, its verdict out, and which parts of the picture it rests on."""
 
 import asyncio
-import json
 from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.disconnect import while_connected
-from service.api.endpoint import DirectRoute
+from service.api.disconnect import until_disconnect
+from service.api.endpoint import PICTURE_BODY, DirectRoute, json_response
+from service.api.openapi import OF_TENSORS, OF_VIDEOS, problems
 from service.api.overlay import overlay
-from service.api.responses import scored_prediction
-from service.api.schemas import OF_TENSORS, OF_VIDEOS, Explanation, problems
-from service.api.single import PICTURE_BODY, read_payload
+from service.api.responses import timed_prediction
+from service.api.schemas import Explanation
+from service.api.upload import read_picture
 from service.contract.verdict.evidence import Evidence, from_map, from_occlusion, occluded
 from service.errors import RequestError
-from service.inference.job import Ticket
+from service.inference.job import Job
 from service.inference.scorer import Scored, Scorer
+from service.lifecycle.admission import Admitted
 from service.lifecycle.state import State, state_of
 
 router = APIRouter()
@@ -27,9 +28,7 @@ _PARAMETER = {
     "description": "`json`: the numbers; `png`: the picture with them drawn over it, at most 1024 pixels a side.",
     "schema": {"type": "string", "enum": list(get_args(Format)), "default": "json"},
 }
-
-
-_ANSWERS: dict[int | str, dict[str, Any]] = {
+_PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
@@ -37,11 +36,13 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 async def explain(request: Request) -> Response:
     """Score one picture as `/predict` does, and tell what each part of it said for fake or for real."""
     state = state_of(request)
-    scorer, wanted = state.ready_scorer(), _format(request)
-    with state.permit(scorer):
-        payload = await read_payload(request, state)
-        with state.arrivals.keep(len(payload)):
-            return await while_connected(request, _answer(state, scorer, payload, wanted))
+    scorer = state.ready_scorer()
+    response_format = _format(request)
+    with state.admission.admit(scorer) as admitted:
+        payload = await read_picture(request, state.picture_body)
+        with state.bodies.hold(len(payload)):
+            async with until_disconnect(request):
+                return await _explanation(state, admitted, payload, response_format)
 
 
 router.add_api_route(
@@ -51,7 +52,7 @@ router.add_api_route(
     operation_id="explain",
     response_model=Explanation,
     openapi_extra=PICTURE_BODY | {"parameters": [_PARAMETER]},
-    responses=_ANSWERS
+    responses=_PNG_RESPONSE
     | problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without=OF_TENSORS | OF_VIDEOS),
     summary="Which parts of this face speak for real, and which for AI-generated?",
     route_class_override=DirectRoute,
@@ -71,39 +72,37 @@ def evidence_fields(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-async def _answer(state: State, scorer: Scorer, payload: bytes, wanted: Format) -> Response:
-    """Score a picture, look at it once more, and say or draw what was found; all of it within one deadline."""
-    deadline_s = state.settings.deadline_s
+async def _explanation(state: State, admitted: Admitted, payload: bytes, response_format: Format) -> Response:
+    """Score a picture, run the model once more for the evidence, and answer; all within one deadline."""
+    scorer, settings = admitted.scorer, state.settings
     try:
-        async with asyncio.timeout(deadline_s):
-            ticket = scorer.submit(payload)
-            state.count_queue(scorer)
-            scored = await scorer.score(ticket)
-            state.observe(scored)
-            evidence = await _evidence(scorer, ticket, scored)
-            if wanted == "png":
-                spec, limits = scorer.engine.spec, state.settings.limits
-                drawn = await scorer.run(lambda: overlay(payload, limits, spec.exif_policy, evidence))
+        async with asyncio.timeout(settings.deadline_s):
+            job = admitted.submit(payload)
+            scored = await admitted.score(job, count_verdict=False)
+            evidence = await _evidence(scorer, job, scored)
+            if response_format == "png":
+                exif_policy = scorer.engine.spec.exif_policy
+                drawn = await scorer.call(lambda: overlay(payload, settings.limits, exif_policy, evidence))
                 return Response(drawn, media_type="image/png")
     except TimeoutError:
-        raise RequestError("deadline_exceeded", f"no answer within the limit of {deadline_s:g} s") from None
-    answer = scored_prediction(scored, scorer) | {"evidence": evidence_fields(evidence)}
-    return Response(json.dumps(answer, separators=(",", ":"), allow_nan=False), media_type="application/json")
+        detail = f"no answer within the limit of {settings.deadline_s:g} s"
+        raise RequestError("deadline_exceeded", detail) from None
+    return json_response(timed_prediction(scored, scorer) | {"evidence": evidence_fields(evidence)})
 
 
-async def _evidence(scorer: Scorer, ticket: Ticket, scored: Scored) -> Evidence:
-    """Look once more at what decided the verdict."""
+async def _evidence(scorer: Scorer, job: Job, scored: Scored) -> Evidence:
+    """Return the evidence in the look that decided the verdict."""
     engine, index = scorer.engine, scored.judgement.look
-    tensor, box = ticket.prepared.tensors[index], ticket.prepared.looks[index].box
+    tensor, box = job.prepared.tensors[index], job.prepared.looks[index].box
     if engine.evidence_size:
-        (values,) = await scorer.run(lambda: engine.evidence(tensor[None]))
+        (values,) = await scorer.call(lambda: engine.evidence(tensor[None]))
         return from_map(values, engine.spec, box)
-    variants = await scorer.run(lambda: occluded(tensor))
-    return from_occlusion(await scorer.logits(ticket, variants), engine.spec, box)
+    variants = await scorer.call(lambda: occluded(tensor))
+    return from_occlusion(await scorer.logits(job, variants), engine.spec, box)
 
 
 def _format(request: Request) -> Format:
-    given = request.query_params.get("format", "json")
-    if given not in get_args(Format):
-        raise RequestError("invalid_parameter", f"format is {given[:40]!r}, not {' or '.join(get_args(Format))}")
-    return "png" if given == "png" else "json"
+    value = request.query_params.get("format", "json")
+    if value not in get_args(Format):
+        raise RequestError("invalid_parameter", f"format is {value[:40]!r}, not {' or '.join(get_args(Format))}")
+    return "png" if value == "png" else "json"

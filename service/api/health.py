@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from service.api.schemas import Health, problems
-from service.errors import RequestError
+from service.api.openapi import problems
+from service.api.schemas import Health
 from service.lifecycle.state import state_of
 
 router = APIRouter()
@@ -25,8 +25,7 @@ async def healthz() -> Health:
 )
 async def readyz(request: Request) -> Health:
     """Answer 200 only while a model is loaded, warmed and able to answer."""
-    if reason := await state_of(request).ready_scorer().unready():
-        raise RequestError("not_ready", reason)
+    await state_of(request).check_ready()
     return Health(status="ready")
 
 
@@ -35,5 +34,5 @@ async def metrics(request: Request) -> Response:
     """Render every series in the Prometheus text format; of all workers, where there are several."""
     state = state_of(request)
     if state.scorer is not None:
-        state.count_queue(state.scorer)
+        state.metrics.queue.set(state.scorer.slots.waiting)
     return Response(state.metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -4,16 +4,8 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request
 
-from service.api.schemas import (
-    Abilities,
-    FaceFacts,
-    InputFacts,
-    LimitValues,
-    ModelFacts,
-    Threads,
-    ThresholdValues,
-    problems,
-)
+from service.api.openapi import problems
+from service.api.schemas import Abilities, FaceFacts, InputFacts, LimitValues, ModelFacts, Threads, ThresholdValues
 from service.contract.faces.face import FINDER
 from service.lifecycle.state import state_of
 from service.provenance import c2pa_reader

@@ -1,33 +1,25 @@
-"""Document: the OpenAPI of the service, with what FastAPI cannot tell of routes that read their requests themselves."""
+"""OpenAPI descriptions that the endpoints share: which problems an endpoint may answer with."""
 
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
-from fastapi import FastAPI
+from service.errors import ERROR_CODES, MEDIA_TYPE
 
-from service.api.auth import is_open
-from service.api.schemas import Problem
-from service.api.v2.protocol import InferenceRequest
+# Codes that only some paths answer.
+OF_TENSORS: Final = frozenset(("malformed_tensor",))
+OF_VIDEOS: Final = frozenset(("unsupported_video", "video_too_long", "no_frames", "corrupt_video", "video_unavailable"))
+OF_PARAMETERS: Final = frozenset(("invalid_parameter",))
 
-_COMPONENTS = "#/components/schemas/{model}"
 
-
-def complete(app: FastAPI, keys: bool) -> None:
-    """Build the document once, and complete it.
-
-    Args:
-        app: with all of its routes.
-        keys: whether API keys are asked for.
-    """
-    document = app.openapi()
-    schemas: dict[str, Any] = document["components"]["schemas"]
-    for model in (InferenceRequest, Problem):
-        schema = model.model_json_schema(ref_template=_COMPONENTS)
-        schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
-    if keys:
-        document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    for path, operations in document["paths"].items():
-        for operation in operations.values():
-            if keys and not is_open(path):
-                operation["security"] = [{"key": []}]
-    app.openapi_schema = document
+def problems(*statuses: int, without: Collection[str] = OF_VIDEOS) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses of these statuses, with the codes that each may carry, but for some."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        codes = [
+            f"`{code}`: {kind.meaning}"
+            for code, kind in ERROR_CODES.items()
+            if kind.status == status and code not in without
+        ]
+        content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        responses[status] = {"description": "\n\n".join(codes), "content": content}
+    return responses

@@ -1,13 +1,13 @@
-"""``POST /predict``: a picture in, its verdict out."""
-
-import json
+"""``POST /predict``: one picture in, its verdict out."""
 
 from fastapi import APIRouter, Request, Response
 
-from service.api.endpoint import DirectRoute
-from service.api.responses import scored_prediction
-from service.api.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, Prediction, problems
-from service.api.single import PICTURE_BODY, read_payload, scored_for
+from service.api.disconnect import until_disconnect
+from service.api.endpoint import PICTURE_BODY, DirectRoute, json_response
+from service.api.openapi import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, problems
+from service.api.responses import timed_prediction
+from service.api.schemas import Prediction
+from service.api.upload import read_picture
 from service.inference.scorer import Scored
 from service.lifecycle.state import state_of
 
@@ -17,12 +17,12 @@ router = APIRouter()
 async def predict(request: Request) -> Response:
     """Score one JPEG, PNG or WebP, sent as multipart part `file` or as a raw `image/*` body."""
     state = state_of(request)
-    scorer = state.ready_scorer()
-    with state.permit(scorer):
-        # Not by a name of its own, which would keep the bytes until the answer is written.
-        scored = await scored_for(request, state, scorer, await read_payload(request, state))
-    body = json.dumps(scored_prediction(scored, scorer), separators=(",", ":"), allow_nan=False)
-    return Response(body, headers={"Server-Timing": _server_timing(scored)}, media_type="application/json")
+    with state.admit() as admitted:
+        # The bytes have no name here, because it would keep them until the answer is written.
+        job = admitted.submit(await read_picture(request, state.picture_body))
+        async with until_disconnect(request):
+            scored = await admitted.score(job)
+    return json_response(timed_prediction(scored, admitted.scorer), {"Server-Timing": _server_timing(scored)})
 
 
 router.add_api_route(

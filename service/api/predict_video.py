@@ -1,13 +1,10 @@
 """``POST /predict/video``: a video in, a verdict on each face in it out."""
 
-import json
-
 from fastapi import APIRouter, Request, Response
 
-from service.api.disconnect import while_connected
-from service.api.endpoint import DirectRoute
-from service.api.schemas import OF_PARAMETERS, OF_TENSORS, problems
-from service.api.single import file_body
+from service.api.disconnect import until_disconnect
+from service.api.endpoint import DirectRoute, file_body, json_response
+from service.api.openapi import OF_PARAMETERS, OF_TENSORS, problems
 from service.api.upload import read_file
 from service.api.video_responses import video_answer
 from service.api.video_schemas import VideoPrediction
@@ -23,16 +20,16 @@ async def predict_video(request: Request) -> Response:
     Each face is judged by itself in every frame, and followed from frame to frame.
     """
     state = state_of(request)
-    scorer, settings = state.ready_scorer(), state.settings
-    limits = settings.video_limits(settings.max_video_bytes)
-    with state.permit(scorer):
-        state.check_videos()  # before it is sent for nothing
-        payload = await read_file(request, "video", limits.max_bytes, settings.video_body_timeout_s, state.arrivals)
-        with state.video_permit(), state.arrivals.keep(len(payload)):
-            scored = await while_connected(request, score_video(payload, scorer, limits))
-    answer = video_answer(scored)
-    state.metrics.videos.labels(answer["verdict"]).inc()
-    return Response(json.dumps(answer, separators=(",", ":"), allow_nan=False), media_type="application/json")
+    limits = state.settings.video_limits(state.settings.max_video_bytes)
+    with state.admit() as admitted:
+        state.videos.check()  # before the client sends the video for nothing
+        payload = await read_file(request, "video", state.video_body)
+        with state.videos.take(), state.bodies.hold(len(payload)):
+            async with until_disconnect(request):
+                scored = await score_video(payload, admitted.scorer, limits, state.provenance)
+    body = video_answer(scored)
+    state.metrics.videos.labels(body["verdict"]).inc()
+    return json_response(body)
 
 
 router.add_api_route(

@@ -1,38 +1,56 @@
-"""Answers: what is said of one picture, the same by HTTP, in a batch, through /v2 and in a file."""
+"""Results as response bodies: the same over HTTP, in a batch, through ``/v2`` and in a file."""
 
+import logging
 from typing import Any
 
-from service.contract.faces.framing import FacePolicy
-from service.contract.verdict.judgement import Judgement, answer
-from service.inference.engine import Engine
-from service.inference.job import ImageFacts
+from service.contract.image.image_errors import ImageError
+from service.errors import RequestError
+from service.inference.answer import answer
+from service.inference.engine import InferenceError
 from service.inference.scorer import Scored, Scorer
 
+_log = logging.getLogger(__name__)
 
-def prediction(judgement: Judgement, image: ImageFacts, engine: Engine, policy: FacePolicy) -> dict[str, Any]:
-    """Return a verdict as :class:`service.api.schemas.Prediction` describes it, but for ``timings_ms``.
+
+def prediction(scored: Scored, scorer: Scorer) -> dict[str, Any]:
+    """Return a verdict as :class:`service.api.schemas.Prediction` describes it, without ``timings_ms``.
 
     Args:
-        judgement: of the picture.
-        image: what it was.
-        engine: that judged it.
-        policy: what was done about faces.
+        scored: the picture.
+        scorer: that scored it.
     """
-    spec = engine.spec
-    found = answer(judgement, policy)
+    spec, image = scorer.engine.spec, scored.image
+    fields = answer(scored.judgement, scorer.policy)
     return {
-        "verdict": found.pop("verdict"),
-        "confidence": found.pop("confidence"),
-        "probabilities": found.pop("probabilities"),
+        "verdict": fields.pop("verdict"),
+        "confidence": fields.pop("confidence"),
+        "probabilities": fields.pop("probabilities"),
         "thresholds": {"real": spec.threshold_real, "fake": spec.threshold_fake},
-        **found,  # faces and reasons, where they are looked for
+        **fields,  # faces and reasons, where faces are looked for
         **({} if image.provenance is None else {"provenance": image.provenance}),
         "image": {"format": image.format, "width": image.width, "height": image.height, "sha256": image.sha256},
-        "model": {"name": spec.name, "version": spec.version, "sha256": engine.sha256},
+        "model": {"name": spec.name, "version": spec.version, "sha256": scorer.engine.sha256},
     }
 
 
-def scored_prediction(scored: Scored, scorer: Scorer) -> dict[str, Any]:
-    """Return what is answered over HTTP: the prediction with its ``timings_ms``."""
-    found = prediction(scored.judgement, scored.image, scorer.engine, scorer.policy)
-    return found | {"timings_ms": scored.timings_ms}
+def timed_prediction(scored: Scored, scorer: Scorer) -> dict[str, Any]:
+    """Return a verdict as :class:`service.api.schemas.Prediction` describes it."""
+    return prediction(scored, scorer) | {"timings_ms": scored.timings_ms}
+
+
+def refusal(error: Exception, **context: str) -> tuple[str, str]:
+    """Return the code and the detail of an error; errors that are not the picture's fault are logged.
+
+    Args:
+        error: raised while a picture was scored.
+        context: fields for the log line, such as ``request_id``.
+    """
+    if isinstance(error, RequestError):
+        return error.code, error.detail
+    if isinstance(error, ImageError):
+        return error.code, str(error)
+    if isinstance(error, InferenceError):
+        _log.error("inference failed", extra={**context, "error": str(error)})
+        return "inference_failed", "the model gave no usable answer; the picture is not at fault"
+    _log.error("defect", exc_info=error, extra=context)
+    return "internal_error", "a defect of the service; see its log"

@@ -15,11 +15,10 @@ from typing import Any
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from service.api.refused import refusal
-from service.api.responses import scored_prediction
+from service.api.responses import refusal, timed_prediction
 from service.api.upload import check_payload
 from service.errors import RequestError, problem_details, refuse
-from service.lifecycle.state import State
+from service.lifecycle.state import State, state_of
 
 router = APIRouter()
 _log = logging.getLogger(__name__)
@@ -61,10 +60,10 @@ class Newest:
 @router.websocket("/stream")
 async def stream(socket: WebSocket) -> None:
     """Answer frames until the client leaves, falls silent, or the service stops."""
-    state: State = socket.app.state.service
+    state = state_of(socket)
     try:
         state.ready_scorer()
-        with state.stream_permit():
+        with state.streams.take():
             await socket.accept(subprotocol=_chosen(socket))
             newest = Newest()
             began = time.perf_counter()
@@ -135,13 +134,11 @@ async def _verdict(socket: WebSocket, state: State, payload: bytes) -> dict[str,
     """Return the prediction, or the problem, of one frame."""
     request_id = socket.scope["request_id"]
     try:
-        scorer = state.ready_scorer()  # each frame by the model of its time
-        with state.permit(scorer):
+        with state.admit() as admitted:  # each frame by the model of its time
             check_payload(payload, state.settings.max_bytes)
-            scored = await scorer.score(scorer.submit(payload))
+            scored = await admitted.score(admitted.submit(payload), count_verdict=False)
     except Exception as error:  # each frame fails by itself
         code, detail = refusal(error, request_id=request_id)
         state.metrics.refusals.labels(code).inc()
         return {"problem": problem_details(code, detail, request_id)}
-    state.observe(scored)
-    return {"prediction": scored_prediction(scored, scorer)}
+    return {"prediction": timed_prediction(scored, admitted.scorer)}

@@ -1,4 +1,4 @@
-"""Intake: a request's body to the bytes of its pictures, counted, within a deadline, in memory."""
+"""Request bodies to the bytes of pictures: counted, within a deadline, in memory."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from service.api.form import FIELD, Form
 from service.contract.image.decode import sniff
 from service.contract.image.image_errors import ImageError
 from service.errors import RequestError
-from service.lifecycle.body_budget import Arrivals
+from service.lifecycle.body_budget import BodyLimits
 from service.video.video_limits import HEAD, container_of
 
 # Boundaries and part headers around the picture; and around each of several.
@@ -30,34 +30,28 @@ class Upload:
     payload: bytes
 
 
-async def read_picture(request: Request, max_bytes: int, timeout_s: float, arrivals: Arrivals) -> bytes:
-    """Return the picture that a request carries, as raw ``image/*`` body or as multipart part ``file``.
+async def read_picture(request: Request, limits: BodyLimits) -> bytes:
+    """Return the picture of a request, sent as raw ``image/*`` body or as multipart part ``file``.
 
     Args:
-        request: its headers have been read.
-        max_bytes: longest picture, bytes.
-        timeout_s: for the body to arrive, seconds.
-        arrivals: all that are under way.
+        request: whose body has not been read.
+        limits: of the body.
 
     Raises:
         RequestError: no picture, several, too large, too slow, or not a known format.
     """
-    payload = await read_file(request, "image", max_bytes, timeout_s, arrivals)
-    check_payload(payload, max_bytes)
+    payload = await read_file(request, "image", limits)
+    check_payload(payload, limits.max_bytes)
     return payload
 
 
-async def read_file(
-    request: Request, kind: Literal["image", "video"], max_bytes: int, timeout_s: float, arrivals: Arrivals
-) -> bytes:
-    """Return the one file that a request carries, whatever it is.
+async def read_file(request: Request, kind: Literal["image", "video"], limits: BodyLimits) -> bytes:
+    """Return the one file of a request, whatever its format.
 
     Args:
-        request: its headers have been read.
-        kind: of the media type that a raw body has.
-        max_bytes: longest file, bytes.
-        timeout_s: for the body to arrive, seconds.
-        arrivals: all that are under way.
+        request: whose body has not been read.
+        kind: of the media type of a raw body.
+        limits: of the body.
 
     Raises:
         RequestError: no file, several, too large, or too slow.
@@ -65,27 +59,23 @@ async def read_file(
     media_type, options = parse_options_header(request.headers.get("content-type"))
     if media_type == b"multipart/form-data":
         form = _form(options, _MAX_PARTS, _ONE_FILE)
-        await _read(request, form.write, max_bytes + _MULTIPART_OVERHEAD, max_bytes, timeout_s, arrivals)
+        await _read(request, form.write, limits, _MULTIPART_OVERHEAD)
         parts = form.files()
         if len(parts) > 1:
             raise RequestError("too_many_files", f"{len(parts)} parts are named '{FIELD}'; send {_ONE_FILE}")
         return bytes(parts[0].data)
     if media_type.startswith(f"{kind}/".encode()):
-        return await read_body(request, max_bytes, timeout_s, arrivals)
+        return await read_body(request, limits)
     raise _unsupported(media_type, f"multipart/form-data with a part '{FIELD}', or {kind}/*")
 
 
-async def read_pictures(
-    request: Request, max_files: int, max_bytes: int, timeout_s: float, arrivals: Arrivals
-) -> list[Upload]:
-    """Return the pictures that a request carries as multipart parts named ``file``; each by itself is not checked yet.
+async def read_pictures(request: Request, max_files: int, limits: BodyLimits) -> list[Upload]:
+    """Return the pictures of a request, sent as multipart parts named ``file``; each is still to be checked.
 
     Args:
-        request: its headers have been read.
-        max_files: most pictures.
-        max_bytes: of all of them together.
-        timeout_s: for the body to arrive, seconds.
-        arrivals: all that are under way.
+        request: whose body has not been read.
+        max_files: pictures in one request.
+        limits: of the body.
 
     Raises:
         RequestError: no picture, too many, too large together, or too slow.
@@ -94,19 +84,18 @@ async def read_pictures(
     if media_type != b"multipart/form-data":
         raise _unsupported(media_type, f"multipart/form-data with a part '{FIELD}' for each picture")
     form = _form(options, max_files, f"at most {max_files} parts (SERVICE_MAX_FILES), all of them named '{FIELD}'")
-    limit = max_bytes + _MULTIPART_OVERHEAD + max_files * _PART_OVERHEAD
-    await _read(request, form.write, limit, max_bytes, timeout_s, arrivals)
+    await _read(request, form.write, limits, _MULTIPART_OVERHEAD + max_files * _PART_OVERHEAD)
     return [Upload(part.filename, bytes(part.data)) for part in form.files()]
 
 
-async def read_body(request: Request, max_bytes: int, timeout_s: float, arrivals: Arrivals) -> bytes:
+async def read_body(request: Request, limits: BodyLimits) -> bytes:
     """Return the body as it is.
 
     Raises:
         RequestError: it is too large or too slow.
     """
     body = bytearray()
-    await _read(request, body.extend, max_bytes, max_bytes, timeout_s, arrivals)
+    await _read(request, body.extend, limits)
     return bytes(body)
 
 
@@ -143,34 +132,35 @@ def _too_large(size: int, max_bytes: int) -> RequestError:
     return RequestError("payload_too_large", f"{size} bytes or more are over the limit of {max_bytes}")
 
 
-async def _read(
-    request: Request,
-    take: Callable[[bytes], object],
-    limit: int,
-    max_bytes: int,
-    timeout_s: float,
-    arrivals: Arrivals,
-) -> None:
-    """Hand the body on as it comes, up to ``limit`` bytes."""
+async def _read(request: Request, take: Callable[[bytes], object], limits: BodyLimits, overhead: int = 0) -> None:
+    """Hand the body on chunk by chunk.
+
+    Args:
+        request: whose body has not been read.
+        take: called with each chunk.
+        limits: of the body.
+        overhead: bytes that the body may have beside its payload.
+    """
+    max_length = limits.max_bytes + overhead
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
-        raise _too_large(int(announced), max_bytes)
-    arrived = 0
+    if announced.isdecimal() and int(announced) > max_length:
+        raise _too_large(int(announced), limits.max_bytes)
+    received = 0
     try:
-        async with asyncio.timeout(timeout_s) as deadline:
-            with arrivals.receive(deadline) as arrival:
+        async with asyncio.timeout(limits.timeout_s) as deadline:
+            with limits.budget.receive(deadline) as body:
                 async for chunk in request.stream():
-                    arrived += len(chunk)
-                    if arrived > limit:
-                        raise _too_large(arrived, max_bytes)
-                    arrival.add(len(chunk))
+                    received += len(chunk)
+                    if received > max_length:
+                        raise _too_large(received, limits.max_bytes)
+                    body.add(len(chunk))
                     take(chunk)
     except TimeoutError:
-        if arrival.displaced:
-            detail = f"after {arrived} bytes, to make room for others that arrive"
+        if body.evicted:
+            detail = f"after {received} bytes, to make room for others that arrive"
         else:
-            detail = f"{arrived} bytes arrived within the limit of {timeout_s:g} s"
-        # Closed, because whoever sends a byte now and then would hold the connection for good.
+            detail = f"{received} bytes arrived within the limit of {limits.timeout_s:g} s"
+        # Closed, because a client that sends a byte now and then would hold the connection for good.
         raise RequestError("body_timeout", detail, {"Connection": "close"}) from None
     except ClientDisconnect:
-        raise RequestError("client_disconnected", f"the client left after {arrived} bytes") from None
+        raise RequestError("client_disconnected", f"the client left after {received} bytes") from None

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from service.contract.verdict.judgement import FaceJudgement, face_fields, verdict_fields
+from service.contract.verdict.judgement import FaceJudgement
 from service.contract.verdict.reasons import NOT_JUDGED
+from service.inference.answer import face_fields, verdict_fields
 from service.video.aggregate import Aggregate, aggregate
 from service.video.frames import SampledFrame, VideoFacts
 from service.video.score_video import ScoredVideo

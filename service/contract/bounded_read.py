@@ -11,17 +11,24 @@ from typing import BinaryIO
 from service.contract.image.image_errors import TooManyBytes
 
 
+class NotRegularFile(OSError):
+    """The path is a folder, a pipe or a device."""
+
+
 def read_bounded(path: Path, max_bytes: int) -> bytes:
     """Return a file's bytes, refusing a long one before any of it is read.
 
     Raises:
         TooManyBytes: the file is longer than ``max_bytes``.
+        NotRegularFile: it is no file of a known size.
         OSError: it cannot be read.
     """
     with _regular(path) as (file, size):
+        if size > max_bytes:
+            raise TooManyBytes(f"{size} bytes are over the limit of {max_bytes}")
         content = file.read(max_bytes + 1) if size else b""
-    if len(content) > max_bytes:
-        raise TooManyBytes(f"{max(size, len(content))} bytes are over the limit of {max_bytes}")
+    if len(content) > max_bytes:  # it has grown since
+        raise TooManyBytes(f"{len(content)} bytes are over the limit of {max_bytes}")
     return content
 
 
@@ -43,7 +50,7 @@ def _regular(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     with open(descriptor, "rb") as file:  # noqa: PTH123 - from a descriptor
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
+            raise NotRegularFile(errno.EINVAL, "not a regular file", str(path))
         try:
             yield file, state.st_size
         except OSError as error:

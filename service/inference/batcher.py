@@ -29,7 +29,7 @@ class Entry(Protocol):
     tensors: NDArray[np.uint8]
     arrived: float
 
-    def unwanted(self) -> bool:
+    def abandoned(self) -> bool:
         """Return whether nobody waits for the answer any more."""
 
     def deliver(self, logits: NDArray[np.float32], started: float, ended: float) -> None:
@@ -40,7 +40,7 @@ class Entry(Protocol):
 
 
 class Batcher:
-    """Brings entries together and runs them; every entry is delivered, failed or unwanted.
+    """Brings entries together and runs them; every entry is delivered, failed or abandoned.
 
     Args:
         run: the model; called from the threads that call :meth:`submit`, and from a timer's.
@@ -101,7 +101,7 @@ class Batcher:
 
     def _due(self) -> list[Entry]:
         """Take what is to run now and count the run; the lock is held."""
-        while self._waiting and self._waiting[0].unwanted():
+        while self._waiting and self._waiting[0].abandoned():
             self._waiting.popleft()
         if self._running >= self._in_flight or not self._waiting:
             return []
@@ -114,7 +114,7 @@ class Batcher:
         rows = 0
         while self._waiting and rows + len(self._waiting[0].tensors) <= self._max_batch:
             entry = self._waiting.popleft()
-            if not entry.unwanted():
+            if not entry.abandoned():
                 batch.append(entry)
                 rows += len(entry.tensors)
         self._running += bool(batch)

@@ -7,23 +7,28 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.contract.faces.framing import check_finder
+from service.contract.faces.face import FaceMode
+from service.contract.faces.framing import check_finder, check_mode
 from service.contract.spec import ModelSpec, SpecError
 from service.inference import model_file
+from service.inference.engine_options import DEFAULT_OPTIONS, EngineOptions, ModelSource
 from service.inference.graph import EVIDENCE, IMAGE, LOGITS, check_graph
 from service.inference.model_file import ModelFileError
-from service.inference.session import CUDA, Cuda, Provider, may_run_on_cuda, open_session
-from service.inference.signature import check_signature
-from service.resources import at_most, processors
+from service.inference.session import CUDA, Cuda, may_run_on_cuda, open_session
+from service.resources import cpu_count, memory_limit
+
+if TYPE_CHECKING:
+    from service.model_settings import ModelSettings
 
 _MOST_AT_ONCE = 8
 # What building a session and running its largest batch may take; the largest model of this project takes .5 GiB.
-_MOST_MEMORY = 4 * 1024**3
+_MAX_LOAD_BYTES = 4 * 1024**3
 _WARM_UP_S = 30.0
 # Of a mean of float32 in another order, as a share of the largest number in it.
 _MAX_DIFFERENCE = 1e-3
@@ -68,80 +73,75 @@ class Engine:
 
     @classmethod
     def load(
-        cls,
-        path: Path,
-        provider: Provider = "auto",
-        threads: int | None = None,
-        cuda: Cuda | None = None,
-        max_batch: int = 1,
-        sha256: str | None = None,
-        public_key: Path | None = None,
-        content: bytes | None = None,
+        cls, source: "ModelSource | Path", options: EngineOptions = DEFAULT_OPTIONS, content: bytes | None = None
     ) -> "Engine":
         """Read a model file; see :meth:`from_bytes`.
 
         Args:
-            path: of the file.
-            provider: as for :meth:`from_bytes`, and so are the next three.
-            threads: inside one run.
-            cuda: which device.
-            max_batch: most images in one run.
-            sha256: that the file must have, hexadecimal.
-            public_key: whose signature must lie beside the file (:mod:`service.inference.signature`).
-            content: of the file, where it has been read already.
+            source: which file, and what it is checked against.
+            options: where and how it runs.
+            content: the bytes of the file, where it has been read already.
 
         Raises:
-            ModelFileError: it cannot be read, or is refused.
+            ModelFileError: the file cannot be read, or is refused.
             ProviderError: ``cuda`` was asked for and is not active.
         """
+        if isinstance(source, Path):
+            source = ModelSource(source)
         if content is None:
-            content = model_file.read(path)
+            content = model_file.read(source.path)
         try:
-            if sha256:
-                model_file.check_digest(content, sha256)
-            if public_key:
-                check_signature(content, path, public_key)
-            return cls.from_bytes(content, provider, threads, cuda, max_batch)
+            source.check(content)
+            engine = cls.from_bytes(content, options)
         except ModelFileError as error:
-            raise ModelFileError(f"model file '{path}' is refused: {error}") from None
+            raise ModelFileError(f"model file '{source.path}' is refused: {error}") from None
+        engine.check_faces(options.faces)
+        return engine
 
     @classmethod
-    def from_bytes(
-        cls,
-        content: bytes,
-        provider: Provider = "auto",
-        threads: int | None = None,
-        cuda: Cuda | None = None,
-        max_batch: int = 1,
-    ) -> "Engine":
-        """Build the session, hold the graph against the metadata, and warm it from its own spec.
+    def from_bytes(cls, content: bytes, options: EngineOptions = DEFAULT_OPTIONS) -> "Engine":
+        """Build the session, check the graph against the metadata, and warm up with input of the spec's own size.
 
         Args:
-            content: a whole ONNX file. Hash and graph come from the same bytes, so a file that is
-                replaced meanwhile cannot answer under another's name.
-            provider: ``auto`` takes CUDA where it truly loads, else the CPU.
-            threads: threads inside one run; default: the processors this process may use.
-            cuda: which device, where it is used; default: the first, without a limit.
-            max_batch: most images that will be run at once. On CUDA, where each new batch size costs a
-                search for kernels, runs are padded to powers of two up to it, and each is warmed.
+            content: a whole ONNX file. Hash and graph come from the same bytes, so a file that is replaced meanwhile
+                cannot answer under another's name.
+            options: where and how it runs.
 
         Raises:
-            ModelFileError: not an ONNX model; metadata missing, malformed or contradicting; or it
-                cannot answer.
+            ModelFileError: not an ONNX model; metadata missing, malformed or contradicting; or the model fails.
             ProviderError: ``cuda`` was asked for and is not active.
         """
-        bounded = nullcontext() if may_run_on_cuda(provider) else at_most(_MOST_MEMORY)
+        bounded = nullcontext() if may_run_on_cuda(options.provider) else memory_limit(_MAX_LOAD_BYTES)
         try:
             with bounded:
                 model_file.check(content)
-                return cls._proven(content, provider, threads or processors(), cuda or Cuda(), max_batch)
-        # What a process that gets no more memory fails with, or one that can start no thread.
+                return cls._proven(content, options)
+        # What a process raises that gets no more memory, or can start no thread.
         except (MemoryError, RuntimeError, ImportError) as error:
-            raise ModelFileError(f"it cannot be loaded within {_MOST_MEMORY} bytes of memory: {error}") from None
+            raise ModelFileError(f"it cannot be loaded within {_MAX_LOAD_BYTES} bytes of memory: {error}") from None
+
+    def check_faces(self, mode: FaceMode | None) -> None:
+        """Refuse a way to treat faces that the model cannot be served by.
+
+        Args:
+            mode: see :data:`service.contract.faces.face.FaceMode`; None: any.
+
+        Raises:
+            ModelFileError: the model does not support it.
+        """
+        if mode is None:
+            return
+        try:
+            check_mode(self.spec, mode)
+        except SpecError as error:
+            raise ModelFileError(
+                f"setting --faces (SERVICE_FACES): {mode} does not go with the model: {error}"
+            ) from None
 
     @classmethod
-    def _proven(cls, content: bytes, provider: Provider, threads: int, cuda: Cuda, max_batch: int) -> "Engine":
-        session = open_session(content, provider, threads, cuda)
+    def _proven(cls, content: bytes, options: EngineOptions) -> "Engine":
+        threads = options.threads or cpu_count()
+        session = open_session(content, options.provider, threads, options.cuda)
         try:
             spec = ModelSpec.from_metadata(session.get_modelmeta().custom_metadata_map)
             check_finder(spec)
@@ -149,10 +149,10 @@ class Engine:
         except SpecError as error:
             raise ModelFileError(str(error)) from None
         active = session.get_providers()[0]
-        shapes = batch_shapes(max_batch) if active == CUDA else ()
+        shapes = batch_shapes(options.max_batch) if active == CUDA else ()
         engine = cls(spec, hashlib.sha256(content).hexdigest(), active, threads, session, shapes, evidence_size)
         try:
-            engine.prove(max_batch)
+            engine.prove(options.max_batch)
         except InferenceError as error:
             raise ModelFileError(f"it fails its warm-up: {error}") from None
         return engine
@@ -268,3 +268,23 @@ def batch_shapes(max_batch: int) -> tuple[int, ...]:
     return tuple(
         sorted({1 << power for power in range(max_batch.bit_length()) if 1 << power < max_batch} | {max_batch})
     )
+
+
+def load_engine(settings: "ModelSettings", content: bytes | None = None) -> Engine:
+    """Return the engine that the settings ask for.
+
+    Args:
+        settings: which model, and where it runs.
+        content: the bytes of the model file, where it has been read already.
+
+    Raises:
+        ModelFileError, ProviderError: as :meth:`Engine.load`.
+    """
+    options = EngineOptions(
+        settings.provider,
+        settings.inference_threads,
+        Cuda(settings.cuda_device, settings.cuda_memory_mib),
+        settings.max_batch,
+        settings.faces,
+    )
+    return Engine.load(ModelSource(settings.model, settings.model_sha256, settings.model_public_key), options, content)

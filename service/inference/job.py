@@ -1,4 +1,4 @@
-"""Tickets: one picture's way through the threads, and the one place where its fate is settled."""
+"""Jobs: pictures that wait for a thread and for a run of the model, and where their results are awaited."""
 
 import asyncio
 import time
@@ -14,16 +14,21 @@ from service.contract.faces.framing import FacePolicy
 from service.contract.preparation import Prepared
 from service.observability.telemetry import Stage, StageName
 
-# A file's bytes, or the pixels of a picture that has been decoded, uint8 ``[H, W, 3]`` RGB.
+# The bytes of a file, or decoded pixels, uint8 ``[H, W, 3]`` RGB.
 Payload = bytes | NDArray[np.uint8]
+_STAGE_ORDER: Final[tuple[StageName, ...]] = get_args(StageName)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What stays of a picture once it is a tensor: format by content, size as shown, SHA-256 of its bytes.
+    """What an answer says about the picture itself.
 
-    (``RAW`` and SHA-256 of the pixels, where it came as those.) ``provenance`` is what the file says of itself; None
-    where nobody asks.
+    Attributes:
+        format: by content; ``RAW`` for decoded pixels.
+        width: columns as shown, pixels.
+        height: rows as shown, pixels.
+        sha256: of the file's bytes, or of the pixels, hexadecimal.
+        provenance: what the file says of its origin; None where provenance is off or the picture came as pixels.
     """
 
     format: str
@@ -33,142 +38,166 @@ class ImageFacts:
     provenance: dict[str, Any] | None = None
 
 
-_ORDER: Final[tuple[StageName, ...]] = get_args(StageName)
+class Job:
+    """One picture. Created on the event loop; processed by one thread after another.
 
-
-class Ticket:
-    """A picture that was admitted. Made on the event loop; worked on by one thread after another.
-
-    Its answer is set once: by the work, or by :meth:`refuse`, after which the work is unwanted.
+    The result is set once: by the threads, or by :meth:`refuse`, after which the job is abandoned.
 
     Args:
-        payload: the picture's bytes, or its pixels, uint8 ``[H, W, 3]`` RGB.
-        loop: where the answer is awaited.
-        policy: what is done about faces.
+        payload: the bytes of the picture, or its pixels, uint8 ``[H, W, 3]`` RGB.
+        loop: where the result is awaited.
+        policy: how faces are treated.
     """
 
     __slots__ = (
-        "_answer",
         "_loop",
+        "_result",
         "_rows",
+        "abandoned",
         "arrived",
         "facts",
         "payload",
         "policy",
         "prepared",
         "stages",
-        "unwanted",
     )
 
     def __init__(self, payload: Payload, loop: asyncio.AbstractEventLoop, policy: FacePolicy) -> None:
         self.payload: Payload = payload
         self.policy = policy
         self.arrived = time.perf_counter()
-        self.unwanted = False
+        self.abandoned = False
         self.facts: ImageFacts
         self.prepared: Prepared
         self.stages: list[Stage] = []
         self._loop = loop
-        self._answer: asyncio.Future[NDArray[np.float32]] = loop.create_future()
+        self._result: asyncio.Future[NDArray[np.float32]] = loop.create_future()
         self._rows: list[NDArray[np.float32] | None] = []
 
     async def logits(self) -> NDArray[np.float32]:
-        """Wait for the logits: float32 ``[n, 2]``, a row for each of ``prepared.tensors``.
+        """Wait for the logits: float32 ``[n, 2]``, one row for each of ``prepared.tensors``.
 
         Raises:
-            Exception: what the work failed with, or what :meth:`refuse` was given.
+            Exception: what processing failed with, or what :meth:`refuse` was given.
         """
         try:
-            return await self._answer
+            return await self._result
         finally:
-            self.unwanted = True  # also where the request itself was cancelled
+            self.abandoned = True  # also where the request was cancelled
 
     @property
     def is_prepared(self) -> bool:
-        """Whether there are tensors for the model."""
+        """Whether the tensors for the model exist."""
         return hasattr(self, "prepared")
 
-    def again(self, tensors: NDArray[np.uint8]) -> "Ticket":
-        """Return a ticket of the same picture with other tensors, uint8 ``[n, H, W, 3]``; on the event loop."""
-        ticket = Ticket(b"", self._loop, self.policy)
-        ticket.prepared = replace(self.prepared, tensors=tensors)
-        return ticket
+    def with_tensors(self, tensors: NDArray[np.uint8]) -> "Job":
+        """Return a job for the same picture with other tensors, uint8 ``[n, H, W, 3]``; on the event loop."""
+        job = Job(b"", self._loop, self.policy)
+        job.prepared = replace(self.prepared, tensors=tensors)
+        return job
 
     def refuse(self, error: Exception) -> None:
-        """Settle the ticket with an error, if it is not settled; on the event loop."""
-        self.unwanted, self.payload = True, b""
-        if not self._answer.done():
-            self._answer.set_exception(error)
+        """Set an error as the result unless there is a result; on the event loop."""
+        self.abandoned, self.payload = True, b""
+        if not self._result.done():
+            self._result.set_exception(error)
 
     def fail(self, error: Exception) -> None:
-        """Settle the ticket with an error, from any thread."""
-        self.unwanted = True
+        """Set an error as the result, from any thread."""
+        self.abandoned = True
         self._on_loop(lambda: self.refuse(error))
 
-    def parts(self, most: int) -> list["Part"]:
-        """Return the rows in parts of at most ``most``, each of which waits for the model by itself."""
+    def batch_entries(self, max_rows: int) -> list["JobRows"]:
+        """Return the tensors as entries of at most ``max_rows`` rows, each of which waits for the model by itself."""
         tensors = self.prepared.tensors
-        starts = range(0, len(tensors), most)
+        starts = range(0, len(tensors), max_rows)
         self._rows = [None] * len(starts)
-        return [Part(self, index, tensors[start : start + most]) for index, start in enumerate(starts)]
+        return [JobRows(self, index, tensors[start : start + max_rows]) for index, start in enumerate(starts)]
 
     def timings_ms(self) -> dict[str, float]:
-        """Return the milliseconds in each stage that it went through, and in ``total``; once it is settled.
+        """Return the milliseconds spent in each stage and in ``total``, once there is a result.
 
-        Parts may wait and run side by side; such a time counts once.
+        Entries may wait and run in parallel; overlapping time counts once.
         """
         total_s = time.perf_counter() - self.arrived
         names = {stage.name for stage in self.stages}
         seconds = {
-            name: _covered([stage for stage in self.stages if stage.name == name]) for name in _ORDER if name in names
+            name: _union_s([stage for stage in self.stages if stage.name == name])
+            for name in _STAGE_ORDER
+            if name in names
         }
         return {name: round(spent * 1000, 3) for name, spent in (seconds | {"total": total_s}).items()}
 
-    def _take(self, index: int, rows: NDArray[np.float32], *stages: Stage) -> None:
+    def deliver(self, index: int, rows: NDArray[np.float32], *stages: Stage) -> None:
+        """Take the logits of one entry, from any thread."""
         self.stages += stages
         self._rows[index] = rows
-        self._on_loop(self._settle)
+        self._on_loop(self._set_result)
 
-    def _settle(self) -> None:
-        # Here, on the event loop, because parts may come from several threads at once.
-        rows = [part for part in self._rows if part is not None]
-        if len(rows) == len(self._rows) and not self._answer.done():
-            self._answer.set_result(rows[0] if len(rows) == 1 else np.concatenate(rows))
+    def _set_result(self) -> None:
+        # On the event loop, because entries may be delivered by several threads at once.
+        rows = [logits for logits in self._rows if logits is not None]
+        if len(rows) == len(self._rows) and not self._result.done():
+            self._result.set_result(rows[0] if len(rows) == 1 else np.concatenate(rows))
 
     def _on_loop(self, callback: Callable[[], None]) -> None:
         try:
             self._loop.call_soon_threadsafe(callback)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            self.unwanted = True
+        except RuntimeError:  # the loop is closed
+            self.abandoned = True
 
 
-class Errand:
-    """Work of another kind on the threads that decode: something about a picture that has been scored.
+class JobRows:
+    """Some tensors of a job; a :class:`service.inference.batcher.Entry`."""
+
+    __slots__ = ("_index", "_job", "arrived", "tensors")
+
+    def __init__(self, job: Job, index: int, tensors: NDArray[np.uint8]) -> None:
+        self.tensors = tensors
+        self.arrived = 0.0
+        self._job, self._index = job, index
+
+    def abandoned(self) -> bool:
+        """Return whether nobody waits for the picture any more."""
+        return self._job.abandoned
+
+    def deliver(self, logits: NDArray[np.float32], started: float, ended: float) -> None:
+        """Hand the logits to the job."""
+        stages = Stage("queue", self.arrived, started), Stage("inference", started, ended)
+        self._job.deliver(self._index, logits, *stages)
+
+    def fail(self, error: Exception) -> None:
+        """Fail the whole job."""
+        self._job.fail(error)
+
+
+class Call:
+    """A function to run on a thread of the decode pool, for a picture that has been scored.
 
     Args:
-        work: what a thread is to call.
-        loop: where its result is awaited.
+        function: what the thread calls.
+        loop: where the result is awaited.
     """
 
-    __slots__ = ("_loop", "_work", "result", "unwanted")
+    __slots__ = ("_function", "_loop", "abandoned", "result")
 
-    def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
-        self._work, self._loop = work, loop
+    def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._function, self._loop = function, loop
         self.result: asyncio.Future[Any] = loop.create_future()
-        self.unwanted = False
+        self.abandoned = False
 
     def run(self) -> None:
-        """Do it, in the thread that it is called from."""
+        """Call the function in the current thread."""
         value: Any = None
         failure: Exception | None = None
         try:
-            value = self._work()
-        except Exception as error:  # whoever waits must learn of it
+            value = self._function()
+        except Exception as error:  # raised again where the result is awaited
             failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._settle, value, failure)
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._set_result, value, failure)
 
-    def _settle(self, value: Any, failure: Exception | None) -> None:
+    def _set_result(self, value: Any, failure: Exception | None) -> None:
         if self.result.done():
             return
         if failure is not None:
@@ -177,32 +206,8 @@ class Errand:
             self.result.set_result(value)
 
 
-class Part:
-    """Some rows of a ticket; an :class:`service.inference.batcher.Entry`."""
-
-    __slots__ = ("_index", "_ticket", "arrived", "tensors")
-
-    def __init__(self, ticket: Ticket, index: int, tensors: NDArray[np.uint8]) -> None:
-        self.tensors = tensors
-        self.arrived = 0.0
-        self._ticket, self._index = ticket, index
-
-    def unwanted(self) -> bool:
-        """Return whether nobody waits for the picture any more."""
-        return self._ticket.unwanted
-
-    def deliver(self, logits: NDArray[np.float32], started: float, ended: float) -> None:
-        """Hand the rows to the ticket."""
-        waited = Stage("queue", self.arrived, started)
-        self._ticket._take(self._index, logits, waited, Stage("inference", started, ended))
-
-    def fail(self, error: Exception) -> None:
-        """Fail the whole ticket."""
-        self._ticket.fail(error)
-
-
-def _covered(stages: list[Stage]) -> float:
-    """Return the seconds in which at least one of some stages went on."""
+def _union_s(stages: list[Stage]) -> float:
+    """Return the seconds in which at least one of the stages was going on."""
     covered, until = 0.0, 0.0
     for stage in sorted(stages, key=lambda stage: stage.started):
         covered += max(0.0, stage.ended - max(stage.started, until))

@@ -6,17 +6,17 @@ make large tensors out of small ones, and shapes that depend on pixels (then a w
 """
 
 import hashlib
-import os
-import stat
 from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from service.contract.bounded_read import NotRegularFile, read_bounded
+from service.contract.image.image_errors import TooManyBytes
 from service.contract.protobuf import message_classes
 from service.contract.text import one_line
 
-LARGEST: Final = 512 * 1024 * 1024
+MAX_BYTES: Final = 512 * 1024 * 1024
 _MOST_NODES: Final = 2000
 _MOST_TEXT: Final = 1 << 20
 _LONGEST_MESSAGE: Final = 300
@@ -95,15 +95,11 @@ def read(path: Path) -> bytes:
         ModelFileError: it is missing, no regular file, or over 512 MiB.
     """
     try:
-        # A pipe would be waited for, and a device has no end.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - from a descriptor
-            state = os.fstat(descriptor)
-            if not stat.S_ISREG(state.st_mode):
-                raise ModelFileError(f"model file '{path}' is not a regular file")
-            if state.st_size > LARGEST:
-                raise ModelFileError(f"model file '{path}' has {state.st_size} bytes, over the limit of {LARGEST}")
-            return file.read(LARGEST)
+        return read_bounded(path, MAX_BYTES)
+    except NotRegularFile:
+        raise ModelFileError(f"model file '{path}' is not a regular file") from None
+    except TooManyBytes as error:
+        raise ModelFileError(f"model file '{path}' has {error}") from None
     except OSError as error:
         raise ModelFileError(f"model file '{path}' cannot be read: {error.strerror}") from None
 

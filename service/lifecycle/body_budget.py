@@ -1,123 +1,139 @@
-"""Arrivals: the bodies that are being received, bounded in bytes together, not in number.
+"""The budget for request bodies: bounded in bytes together, not in number.
 
-Whoever sends slowly holds next to nothing, so that thousands of such clients keep nobody out; whoever sends much and
-then dawdles makes room as soon as somebody needs it.
+A slow client holds next to nothing, so thousands of them keep nobody out. A client that sends much and then stalls is
+evicted as soon as the room is needed.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from service.errors import RequestError
 
 
-class Arrival:
-    """One body on its way."""
+class Body:
+    """One request body that is arriving."""
 
-    __slots__ = ("_arrivals", "_deadline", "began", "displaced", "received")
+    __slots__ = ("_budget", "_deadline", "evicted", "received", "started")
 
-    def __init__(self, arrivals: "Arrivals", deadline: asyncio.Timeout) -> None:
-        self.began = asyncio.get_running_loop().time()
+    def __init__(self, budget: "BodyBudget", deadline: asyncio.Timeout) -> None:
+        self.started = asyncio.get_running_loop().time()
         self.received = 0
-        self.displaced = False
-        self._arrivals, self._deadline = arrivals, deadline
+        self.evicted = False
+        self._budget, self._deadline = budget, deadline
 
     def add(self, count: int) -> None:
-        """Count bytes that came.
+        """Count received bytes.
 
         Raises:
-            RequestError: there is no room for them.
-            TimeoutError: this body has given way to another.
+            RequestError: the budget has no room for them.
+            TimeoutError: this body was evicted for another.
         """
-        if self.displaced:
+        if self.evicted:
             raise TimeoutError
-        self._arrivals.make_room(self, count)
+        self._budget.make_room(self, count)
         self.received += count
 
-    def burden(self, now: float) -> float:
-        """Return what it has cost so far: bytes times the seconds for which it has been under way."""
-        return self.received * (now - self.began)
+    def cost(self, now: float) -> float:
+        """Return the bytes held, times the seconds since the start."""
+        return self.received * (now - self.started)
 
-    def displace(self, now: float) -> None:
+    def evict(self, now: float) -> None:
         """Give up this body: its deadline is now."""
-        self.displaced = True
-        if not self._deadline.expired():  # else it has just given up by itself
+        self.evicted = True
+        if not self._deadline.expired():  # it may have timed out a moment ago
             self._deadline.reschedule(now)
 
 
-class Arrivals:
-    """All bodies on their way.
+class BodyBudget:
+    """All request bodies that are in memory.
 
     Args:
-        most_bytes: that they may hold together.
-        most_kept: that those of them may hold which stay once they have arrived (:meth:`keep`); default: half.
+        max_bytes: that they may hold together.
+        max_held: of these, for complete bodies that stay until they are scored (:meth:`hold`); default: half.
     """
 
-    def __init__(self, most_bytes: int, most_kept: int | None = None) -> None:
-        self._most_bytes = most_bytes
-        self._most_kept = most_bytes // 2 if most_kept is None else most_kept
-        self._held = self._kept = 0
-        self._under_way: set[Arrival] = set()
+    def __init__(self, max_bytes: int, max_held: int | None = None) -> None:
+        self._max_bytes = max_bytes
+        self._max_held = max_bytes // 2 if max_held is None else max_held
+        self._total = self._held = 0
+        self._arriving: set[Body] = set()
 
     def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self._under_way)
+        """Return the number of bodies that are arriving."""
+        return len(self._arriving)
 
     @contextmanager
-    def receive(self, deadline: asyncio.Timeout) -> Iterator[Arrival]:
-        """Count one body from its first byte until it is whole, or given up.
+    def receive(self, deadline: asyncio.Timeout) -> Iterator[Body]:
+        """Count one body from its first byte until it is complete or given up.
 
         Args:
-            deadline: entered; it is brought forward where the body must make room.
+            deadline: entered; it is brought forward where the body is evicted.
         """
-        arrival = Arrival(self, deadline)
-        self._under_way.add(arrival)
+        body = Body(self, deadline)
+        self._arriving.add(body)
         try:
-            yield arrival
+            yield body
         finally:
-            self._forget(arrival)
+            self._forget(body)
 
     @contextmanager
-    def keep(self, count: int) -> Iterator[None]:
-        """Go on counting a body that has arrived: one of several pictures, which stay until all are scored.
+    def hold(self, count: int) -> Iterator[None]:
+        """Count the bytes of a complete body that stays in memory until its pictures are scored.
 
         Raises:
-            RequestError: those that stay hold too much already.
+            RequestError: such bodies hold too much already.
         """
-        if self._kept + count > self._most_kept:
+        if self._held + count > self._max_held:
             raise RequestError(
                 "overloaded",
-                f"what is being looked at holds {self._kept} bytes of the limit of {self._most_kept}",
+                f"what is being looked at holds {self._held} bytes of the limit of {self._max_held}",
                 {"Retry-After": "1"},
             )
-        self._kept += count
         self._held += count
+        self._total += count
         try:
             yield
         finally:
-            self._kept -= count
             self._held -= count
+            self._total -= count
 
-    def make_room(self, arrival: Arrival, count: int) -> None:
-        """Make room for more of one body: those that have been the greatest burden give way.
+    def make_room(self, body: Body, count: int) -> None:
+        """Make room for more bytes of one body: the bodies of the highest cost are evicted.
 
         Raises:
-            RequestError: this one is.
+            RequestError: this one has the highest cost.
         """
         now = asyncio.get_running_loop().time()
-        while self._held + count > self._most_bytes:
-            heaviest = max(self._under_way, key=lambda other: other.burden(now))
-            if heaviest is arrival or not heaviest.received:
+        while self._total + count > self._max_bytes:
+            costliest = max(self._arriving, key=lambda arriving: arriving.cost(now))
+            if costliest is body or not costliest.received:
                 raise RequestError(
                     "overloaded",
-                    f"the bodies under way hold {self._held} bytes of the limit of {self._most_bytes}",
+                    f"the bodies under way hold {self._total} bytes of the limit of {self._max_bytes}",
                     {"Retry-After": "1"},
                 )
-            heaviest.displace(now)
-            self._forget(heaviest)
-        self._held += count
+            costliest.evict(now)
+            self._forget(costliest)
+        self._total += count
 
-    def _forget(self, arrival: Arrival) -> None:
-        if arrival in self._under_way:
-            self._under_way.remove(arrival)
-            self._held -= arrival.received
+    def _forget(self, body: Body) -> None:
+        if body in self._arriving:
+            self._arriving.remove(body)
+            self._total -= body.received
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What the body of one request may take.
+
+    Attributes:
+        max_bytes: of its payload, bytes.
+        timeout_s: until it is complete, seconds.
+        budget: that it shares with all other bodies.
+    """
+
+    max_bytes: int
+    timeout_s: float
+    budget: BodyBudget

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from service.inference.loading import load_engine
+from service.inference.engine import load_engine
 from service.inference.model_file import ModelFileError
 from service.inference.scorer import Scorer
 from service.inference.session import ProviderError
 from service.lifecycle.keys import Keys, KeysError
 from service.lifecycle.state import State
 from service.lifecycle.terminal import Terminal
-from service.resources import give_back
+from service.resources import release_free_memory
 from service.settings import Settings
 
 _TICK_S = 0.05
@@ -175,4 +175,4 @@ async def _retire(scorer: Scorer) -> None:
         while scorer.users:
             await asyncio.sleep(_TICK_S)
     await asyncio.to_thread(scorer.close)
-    await asyncio.to_thread(give_back)
+    await asyncio.to_thread(release_free_memory)

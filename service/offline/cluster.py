@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import service
-from service.inference.engine import Engine
-from service.inference.loading import load_engine
+from service.inference.engine import Engine, load_engine
 from service.offline.rows import Row, score_files
 from service.offline.score_error import ScoreError
 from service.offline.score_options import ScoreOptions

@@ -5,15 +5,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from service.api.refused import refusal
-from service.api.responses import prediction
+from service.api.responses import prediction, refusal
 from service.api.upload import check_payload
 from service.api.video_responses import video_answer
 from service.contract.bounded_read import read_bounded, read_head
 from service.inference.engine import Engine
 from service.inference.scorer import Scorer
 from service.limits import VideoLimits
-from service.observability.metrics import Metrics
 from service.offline.score_options import ScoreOptions
 from service.provenance.content_credentials import Provenance
 from service.video.score_video import score_video
@@ -33,7 +31,7 @@ async def score_files(names: Iterable[str], engine: Engine, options: ScoreOption
     """
     capacity = options.capacity(engine.on_cuda)
     provenance = Provenance(options.read_anchors()) if options.provenance else None
-    scorer = Scorer(engine, options.limits, options.face_policy, capacity, Metrics(), provenance)
+    scorer = Scorer(engine, options.limits, options.face_policy, capacity, lambda _: None, provenance)
     videos = options.video_limits(options.max_video_bytes)
     at_once = 2 * capacity.decode_threads if not engine.on_cuda else capacity.batches_in_flight * capacity.max_batch
     under_way: set[asyncio.Task[Row]] = set()
@@ -41,7 +39,7 @@ async def score_files(names: Iterable[str], engine: Engine, options: ScoreOption
         for name in names:
             if len(under_way) >= at_once:
                 under_way = await _taken(under_way, take, asyncio.FIRST_COMPLETED)
-            under_way.add(asyncio.create_task(_row(name, scorer, options.max_bytes, videos)))
+            under_way.add(asyncio.create_task(_row(name, scorer, options.max_bytes, videos, provenance)))
         await _taken(under_way, take, asyncio.ALL_COMPLETED)
     finally:
         for task in under_way:
@@ -63,21 +61,21 @@ async def _taken(
     return left
 
 
-async def _row(name: str, scorer: Scorer, max_bytes: int, videos: VideoLimits) -> Row:
+async def _row(name: str, scorer: Scorer, max_bytes: int, videos: VideoLimits, provenance: Provenance | None) -> Row:
     try:
         if await asyncio.to_thread(_is_video, Path(name)):
             payload = await asyncio.to_thread(read_bounded, Path(name), videos.max_bytes)
-            return {"path": name, **video_answer(await score_video(payload, scorer, videos))}
+            return {"path": name, **video_answer(await score_video(payload, scorer, videos, provenance))}
         payload = await asyncio.to_thread(read_bounded, Path(name), max_bytes)
         check_payload(payload, max_bytes)
         now = asyncio.get_running_loop().time()
-        scored = await scorer.score(await scorer.submit_when_room(payload, now))
+        scored = await scorer.score(await scorer.submit_when_free(payload, now))
     except OSError as error:
         return {"path": name, "error": {"code": "unreadable", "detail": error.strerror or type(error).__name__}}
     except Exception as error:  # each file fails by itself
         code, detail = refusal(error, path=name)
         return {"path": name, "error": {"code": code, "detail": detail}}
-    return {"path": name, **prediction(scored.judgement, scored.image, scorer.engine, scorer.policy)}
+    return {"path": name, **prediction(scored, scorer)}
 
 
 def _is_video(path: Path) -> bool:

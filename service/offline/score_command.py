@@ -9,8 +9,7 @@ from service import __version__
 from service.contract.faces.finder import face_finder
 from service.contract.faces.yunet import FinderError
 from service.inference import model_file
-from service.inference.engine import Engine
-from service.inference.loading import load_engine
+from service.inference.engine import Engine, load_engine
 from service.inference.model_file import ModelFileError
 from service.inference.session import ProviderError
 from service.model_settings import ProvenanceError

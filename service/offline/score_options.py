@@ -8,8 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import CliImplicitFlag, CliSettingsSource
 
 from service.limits import Capacity
-from service.model_settings import ModelOptions
-from service.resources import processors
+from service.model_settings import ModelSettings
+from service.resources import cpu_count
 
 Format = Literal["jsonl", "csv", "parquet"]
 # A picture waits for as long as it takes: nobody else does.
@@ -17,10 +17,10 @@ _PATIENCE_S = 1e6
 
 
 def _threads(data: dict[str, Any]) -> int:
-    return 1 if data.get("engine") == "ray" else processors()
+    return 1 if data.get("engine") == "ray" else cpu_count()
 
 
-class ScoreOptions(ModelOptions):
+class ScoreOptions(ModelSettings):
     """Score pictures and videos into one file of verdicts, a row each; what cannot be read is a row that says so."""
 
     output: Annotated[

@@ -30,7 +30,7 @@ def load(settings: Settings, content: bytes | None = None, reread: Callable[[], 
     """
     # Not needed by the process that only starts workers.
     from service.app import create_app
-    from service.inference.loading import load_engine
+    from service.inference.engine import load_engine
     from service.lifecycle.keys import KeysError
     from service.observability.telemetry import TelemetryError
 

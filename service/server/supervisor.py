@@ -240,7 +240,7 @@ class Trial:
 
 
 def _try(settings: Settings, path: Path, answer: Connection) -> None:
-    from service.inference.loading import load_engine
+    from service.inference.engine import load_engine
     from service.inference.session import ProviderError
 
     try:

@@ -7,7 +7,7 @@ interval tells how steady the model is on this face, not how often it is wrong o
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from service.contract.spec import ModelSpec
@@ -47,7 +47,7 @@ def aggregate(p_fake: Sequence[float], spec: ModelSpec) -> Aggregate:
     middle = (odds[(count - 1) // 2] + odds[count // 2]) / 2
     verdict = decide(_probability(middle), spec.threshold_real, spec.threshold_fake)
     if count < FEWEST:
-        return Aggregate(_uncertain(verdict), None, ("few_frames",))
+        return Aggregate(verdict.as_uncertain(), None, ("few_frames",))
     edge = _edge(count)
     low, high = _probability(odds[edge]), _probability(odds[count - 1 - edge])
     if verdict.verdict == "uncertain":
@@ -55,7 +55,7 @@ def aggregate(p_fake: Sequence[float], spec: ModelSpec) -> Aggregate:
     if (verdict.verdict == "fake" and low <= spec.threshold_real) or (
         verdict.verdict == "real" and high >= spec.threshold_fake
     ):
-        return Aggregate(_uncertain(verdict), (low, high), ("unsteady",))
+        return Aggregate(verdict.as_uncertain(), (low, high), ("unsteady",))
     return Aggregate(verdict, (low, high), ())
 
 
@@ -65,10 +65,6 @@ def _edge(count: int) -> int:
     while 2 * (below := below + math.comb(count, edge + 1)) <= _OUTSIDE * 2**count:
         edge += 1
     return edge
-
-
-def _uncertain(verdict: Verdict) -> Verdict:
-    return replace(verdict, verdict="uncertain", confidence=max(verdict.p_real, verdict.p_fake))
 
 
 def _log_odds(p: float) -> float:

@@ -18,6 +18,7 @@ from service.errors import RequestError
 from service.inference.engine import Engine
 from service.inference.scorer import Scored, Scorer
 from service.limits import VideoLimits
+from service.provenance.content_credentials import Provenance
 from service.video.frames import SampledFrame, VideoFacts, sampled
 from service.video.tracks import Track, follow, scene
 from service.video.video_limits import check_video
@@ -63,7 +64,9 @@ class ScoredVideo:
     provenance: dict[str, Any] | None
 
 
-async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> ScoredVideo:
+async def score_video(
+    payload: bytes, scorer: Scorer, limits: VideoLimits, provenance: Provenance | None
+) -> ScoredVideo:
     """Score the sampled frames of a video and track the faces in them.
 
     As many frames as there are decode threads are under way at once; those that come meanwhile wait undecoded.
@@ -72,6 +75,7 @@ async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> Sc
         payload: of the video.
         scorer: for its frames.
         limits: what to refuse.
+        provenance: reads what the file says of its origin; None: off.
 
     Raises:
         RequestError: it is refused, cannot be read, or takes too long.
@@ -106,7 +110,7 @@ async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> Sc
             task.cancel()
     if watched.facts is None or not watched.frames:
         raise RequestError("corrupt_video", "none of its frames can be decoded")
-    provenance = await scorer.origin(payload, container)
+    origin = await asyncio.to_thread(provenance.of_container, payload, container) if provenance else None
     tracks = follow([[judged.face for judged in faces] for faces in watched.faces], watched.scenes)
     return ScoredVideo(
         facts=watched.facts,
@@ -117,13 +121,13 @@ async def score_video(payload: bytes, scorer: Scorer, limits: VideoLimits) -> Sc
         sha256=digest,
         engine=scorer.engine,
         total_ms=round((time.perf_counter() - started) * 1000, 3),
-        provenance=provenance,
+        provenance=origin,
     )
 
 
 async def _scored(scorer: Scorer, pixels: NDArray[np.uint8], policy: FacePolicy, left_s: float) -> Scored:
     now = asyncio.get_running_loop().time()
-    return await scorer.score(await scorer.submit_when_room(pixels, now, policy, left_s))
+    return await scorer.score(await scorer.submit_when_free(pixels, now, policy, left_s))
 
 
 async def _take(under_way: UnderWay, watched: Watched, policy: FacePolicy) -> None:

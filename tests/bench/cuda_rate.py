@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.inference.session import ProviderError
 from service.model_settings import default_model
 
@@ -59,11 +60,11 @@ def main() -> None:
     """Print the table, or that there is nothing to measure on."""
     path = default_model()
     try:
-        cuda = Engine.load(path, "cuda", max_batch=max(BATCHES))
+        cuda = Engine.load(path, EngineOptions("cuda", max_batch=max(BATCHES)))
     except ProviderError as error:
         print(f"CUDA: left out, {error}")
         return
-    core = rate(Engine.load(path, "cpu", 1), 1, 1)
+    core = rate(Engine.load(path, EngineOptions("cpu", 1)), 1, 1)
     table = Table(
         "images in a run", "a second", "to one CPU core", "to the device's limit", title="the default on CUDA"
     )

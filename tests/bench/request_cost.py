@@ -12,6 +12,7 @@ from service.contract.image.decode import decode
 from service.contract.preparation import prepare
 from service.contract.verdict.judgement import judge
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.settings import Settings
 from tests.bench.serving.load import picture
 from tests.bench.timing import Row, print_table
@@ -37,7 +38,7 @@ def main() -> None:
     import httpx2
 
     settings = Settings(port=0, log_level="error")
-    engine = Engine.load(settings.model, "cpu", settings.inference_threads)
+    engine = Engine.load(settings.model, EngineOptions("cpu", settings.inference_threads))
     server = uvicorn.Server(uvicorn.Config(create_app(settings, engine), port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()

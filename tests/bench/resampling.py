@@ -17,6 +17,7 @@ from service.contract.bounded_read import read_bounded
 from service.contract.image.decode import DecodedImage, decode
 from service.contract.image.resize import to_tensor
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from tests.conftest import FACES
 from trainer.data.dataset import SCAN_LIMITS
 from trainer.evaluation.evaluate import calibrated
@@ -44,7 +45,7 @@ def main(published: Path, alike: Path) -> None:
         "real: CelebA of about 200 px": FACES / "celeba" / "real",
     }
     table = Table("P(fake) ≥ .5 of", "shrunk by", "trained as published", "trained with both shrunk alike")
-    engines = [Engine.load(path, "cpu") for path in (published, alike)]
+    engines = [Engine.load(path, EngineOptions("cpu")) for path in (published, alike)]
     for name, folder in sets.items():
         paths = sorted(folder.iterdir())[:800]
         for how, resample in FILTERS.items():

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from service.client import Client
-from service.resources import processors
+from service.resources import cpu_count
 from tests.conftest import FACES, PUBLIC_DOMAIN, REPOSITORY
 from tests.serving import serving
 
@@ -56,7 +56,7 @@ def asked(paths: list[Path]) -> tuple[float, float]:
 def main() -> None:
     paths = pictures()
     table = Table(title=f"images a second, {MOST} files, of all threads = 1")
-    for column in ("round", "one thread", f"{processors()} threads", "2 Ray workers", "client, alone", f"of {BATCH}"):
+    for column in ("round", "one thread", f"{cpu_count()} threads", "2 Ray workers", "client, alone", f"of {BATCH}"):
         table.add_column(column)
     for number in range(ROUNDS):
         rates = [scored(paths, "--threads", "1"), scored(paths), scored(paths, "--engine", "ray"), *asked(paths)]

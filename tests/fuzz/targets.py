@@ -17,7 +17,7 @@ from service.contract.image.decode import decode
 from service.contract.image.exif import camera
 from service.contract.image.image_errors import ImageError, Limits
 from service.errors import ERROR_CODES, RequestError
-from service.lifecycle.body_budget import Arrivals
+from service.lifecycle.body_budget import BodyBudget, BodyLimits
 from service.server.http_protocol import connections
 from service.server.websocket_protocol import sockets
 from tests.conftest import REPOSITORY
@@ -59,9 +59,9 @@ def forms(data: bytes) -> None:
         scope = {"type": "http", "method": "POST", "headers": [(b"content-type", head)], "path": "/"}
         return Request(scope | {"query_string": b""}, receive)
 
-    arrivals = Arrivals(1 << 20)
-    one = read_picture(request(), 1 << 16, 10, arrivals)
-    several = read_pictures(request(), 3, 1 << 16, 10, arrivals)
+    limits = BodyLimits(1 << 16, 10, BodyBudget(1 << 20))
+    one = read_picture(request(), limits)
+    several = read_pictures(request(), 3, limits)
     for reading in (one, several):
         try:
             found = asyncio.run(reading)
@@ -71,7 +71,7 @@ def forms(data: bytes) -> None:
         for payload in [found] if isinstance(found, bytes) else [upload.payload for upload in found]:
             assert len(payload) <= 1 << 17
             assert payload in body or size < len(body)
-    assert len(arrivals) == 0
+    assert len(limits.budget) == 0
 
 
 def tensors(data: bytes) -> None:
@@ -132,6 +132,7 @@ def _application() -> Any:
     """Return the service around a model that says the same of every picture."""
     from service.app import create_app
     from service.inference.engine import Engine
+    from service.inference.engine_options import EngineOptions
     from service.settings import Settings
 
     class Constant(Engine):
@@ -141,7 +142,7 @@ def _application() -> Any:
             return np.zeros((len(images), 2), np.float32)
 
     model = REPOSITORY / "models" / "dilated-cnn-128" / "0.1.0" / "model.onnx"
-    loaded = Engine.load(model, "cpu", 1)
+    loaded = Engine.load(model, EngineOptions("cpu", 1))
     engine = Constant(loaded.spec, loaded.sha256, loaded.provider, 1, loaded._session)
     return create_app(Settings(faces="off", log_level="error", decode_threads=1), engine)
 

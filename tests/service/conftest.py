@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.server.http_protocol import connections
 from service.server.websocket_protocol import sockets
 from service.settings import Settings
@@ -17,7 +18,7 @@ from service.settings import Settings
 
 @pytest.fixture(scope="session")
 def tiny_engine(make_model) -> Engine:
-    return Engine.from_bytes(make_model(), "cpu", 1)
+    return Engine.from_bytes(make_model(), EngineOptions("cpu", 1))
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.schemas import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, Prediction
+from service.api.openapi import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS
+from service.api.schemas import Prediction
 from service.app import create_app
 from service.errors import ERROR_CODES
 from service.settings import Settings

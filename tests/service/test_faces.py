@@ -12,6 +12,7 @@ from service.contract.faces.yunet import FinderError
 from service.contract.spec import SpecError
 from service.contract.verdict.judgement import REASONS
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 
@@ -19,7 +20,7 @@ from tests.conftest import REPOSITORY
 @pytest.fixture(scope="session")
 def tiny_engine(make_model, make_spec) -> Engine:
     """The tiny model, of which grey over 127 is fake, with a margin; it sees 48 pixels."""
-    return Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), "cpu", 1)
+    return Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), EngineOptions("cpu", 1))
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +147,7 @@ def test_a_finder_that_fails_is_a_clean_500_and_readiness_tries_it_again(client,
 
 
 def test_crop_is_refused_at_the_start_for_a_model_without_a_margin(make_model, make_spec):
-    engine = Engine.from_bytes(make_model(make_spec()), "cpu", 1)
+    engine = Engine.from_bytes(make_model(make_spec()), EngineOptions("cpu", 1))
     with pytest.raises(SpecError, match="face_margin"):
         create_app(Settings(faces="crop"), engine)
     create_app(Settings(faces="report"), engine)

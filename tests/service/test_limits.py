@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from service import app as app_module
-from service.resources import at_most, give_back, resident
+from service.resources import memory_limit, release_free_memory, resident_bytes
 from tests.conftest import REPOSITORY
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where the system says and bounds it")
@@ -17,15 +17,15 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where t
 def test_freed_memory_goes_back_to_the_system():
     """In a process of its own: bodies that grow piece by piece, side by side, leave gaps that glibc keeps."""
     code = (
-        "from service.resources import give_back, resident\n"
+        "from service.resources import release_free_memory, resident_bytes\n"
         "bodies = [bytearray() for _ in range(40)]\n"
         "for _ in range(150):\n"
         "    for body in bodies:\n"
         "        body.extend(bytes(50_000))\n"
-        "full = resident()\n"
+        "full = resident_bytes()\n"
         "bodies.clear()\n"
-        "give_back()\n"
-        "print(full, resident())\n"
+        "release_free_memory()\n"
+        "print(full, resident_bytes())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     full, after = map(int, done.stdout.split())
@@ -37,7 +37,7 @@ def test_a_service_gives_back_once_much_has_been_added(make_client, monkeypatch)
     given, held = [], iter([0, 10, 10, 64 << 20])
     monkeypatch.setattr(app_module, "_TIDY_S", 0.02)
     monkeypatch.setattr(app_module, "resident", lambda: next(held, 64 << 20))
-    monkeypatch.setattr(app_module, "give_back", lambda: given.append(1))
+    monkeypatch.setattr(app_module, "release_free_memory", lambda: given.append(1))
     client = make_client()
     for _ in range(100):
         if given:
@@ -51,9 +51,9 @@ def test_a_service_gives_back_once_much_has_been_added(make_client, monkeypatch)
 @LINUX
 def test_what_one_step_may_add_is_bounded_and_the_bound_goes_with_it():
     code = (
-        "from service.resources import at_most\n"
+        "from service.resources import memory_limit\n"
         "try:\n"
-        "    with at_most(100_000_000):\n"
+        "    with memory_limit(100_000_000):\n"
         "        bytes(50_000_000)\n"
         "        print('small')\n"
         "        bytes(500_000_000)\n"
@@ -66,7 +66,7 @@ def test_what_one_step_may_add_is_bounded_and_the_bound_goes_with_it():
 
 
 def test_the_two_do_no_harm_anywhere():
-    give_back()
-    assert resident() >= 0
-    with at_most(1 << 40):
+    release_free_memory()
+    assert resident_bytes() >= 0
+    with memory_limit(1 << 40):
         pass

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from service.resources import processors
+from service.resources import cpu_count
 
 
 @pytest.fixture
@@ -33,20 +33,20 @@ def write(root, path: str, text: str) -> None:
 def test_a_quota_of_cgroup_v2_counts_rounded_up(system, quota, count):
     root = system(proc__self__cgroup="0::/\n")
     write(root, "sys/fs/cgroup/cpu.max", f"{quota}\n")
-    assert processors(root) == count
+    assert cpu_count(root) == count
 
 
 def test_the_tightest_of_nested_groups_counts(system):
     root = system(proc__self__cgroup="0::/pod/app\n")
     write(root, "sys/fs/cgroup/pod/app/cpu.max", "800000 100000")
     write(root, "sys/fs/cgroup/pod/cpu.max", "300000 100000")
-    assert processors(root) == 3
+    assert cpu_count(root) == 3
 
 
 def test_a_group_that_is_not_mounted_leaves_the_mounts_own_root(system):
     root = system(proc__self__cgroup="0::/kubepods/of-the-host\n")
     write(root, "sys/fs/cgroup/cpu.max", "400000 100000")
-    assert processors(root) == 4
+    assert cpu_count(root) == 4
 
 
 @pytest.mark.parametrize(("quota", "count"), [("-1", 64), ("250000", 3)])
@@ -54,15 +54,15 @@ def test_a_quota_of_cgroup_v1_counts(system, quota, count):
     root = system(proc__self__cgroup="4:cpu,cpuacct:/box\n3:memory:/box\n")
     write(root, "sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_quota_us", quota)
     write(root, "sys/fs/cgroup/cpu,cpuacct/box/cpu.cfs_period_us", "100000")
-    assert processors(root) == count
+    assert cpu_count(root) == count
 
 
 def test_affinity_counts_where_it_is_smaller(system, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5})
     root = system(proc__self__cgroup="0::/\n")
     write(root, "sys/fs/cgroup/cpu.max", "400000 100000")
-    assert processors(root) == 1
+    assert cpu_count(root) == 1
 
 
 def test_a_system_without_control_groups_has_its_affinity(system):
-    assert processors(system()) == 64
+    assert cpu_count(system()) == 64

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.errors import ERROR_CODES
-from service.model_settings import ModelOptions, default_model
+from service.model_settings import ModelSettings, default_model
 from service.offline.score_options import ScoreOptions
 from service.offline.tables import COLUMNS
 from service.settings import Settings
@@ -57,7 +57,7 @@ def test_every_setting_is_documented_with_flag_and_variable(name):
 
 @pytest.mark.parametrize("name", ScoreOptions.model_fields)
 def test_every_option_of_score_is_documented(name):
-    if name in ModelOptions.model_fields:
+    if name in ModelSettings.model_fields:
         assert f"`--{name.replace('_', '-')}`" in SCORING
     else:
         assert f"| `{'PATHS' if name == 'paths' else '--' + name.replace('_', '-')}` | " in SCORING

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 from trainer.data.splits import read_split
@@ -88,11 +89,11 @@ def test_a_fit_records_what_its_audit_found(fitted):
     assert config["after_preprocessing"]["balance"] == "cues"
     summary = json.loads((fitted / "metrics.json").read_text())["summary"]
     assert summary["cheat_score_of_files"] == written["pooled"]["score"]
-    assert Engine.load(fitted / "model.onnx", "cpu").spec.metrics == summary
+    assert Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec.metrics == summary
 
 
 def test_the_calibration_evidence_is_in_the_model(fitted):
-    evidence = Engine.load(fitted / "model.onnx", "cpu").spec.calibration
+    evidence = Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec.calibration
     assert {"ece_before", "ece_after", "threshold_real_interval", "threshold_fake_interval"} <= set(evidence)
     low, high = evidence["threshold_fake_interval"]
     assert 0.5 <= low <= high <= 1
@@ -134,7 +135,7 @@ def test_audit_prints_what_gives_a_class_away_and_writes_a_report(trainer, faces
 
 def test_the_model_file_says_what_the_run_was(fitted):
     config, metrics = (json.loads((fitted / name).read_text()) for name in ("config.json", "metrics.json"))
-    spec = Engine.load(fitted / "model.onnx", "cpu").spec
+    spec = Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec
     assert spec.dataset_fingerprint == config["dataset"]["fingerprint"]
     assert spec.temperature == metrics["calibration"]["temperature"]
     assert (spec.threshold_real, spec.threshold_fake) == (
@@ -149,7 +150,9 @@ def test_the_service_answers_as_trainer_predict_does(fitted, faces, trainer, cap
     picture = faces / "fake" / "000.jpg"
     assert trainer("predict", fitted / "model.onnx", picture, "--faces", mode) == 0
     predicted = json.loads(capsys.readouterr().out)
-    with TestClient(create_app(Settings(faces=mode), Engine.load(fitted / "model.onnx", "cpu"))) as client:
+    with TestClient(
+        create_app(Settings(faces=mode), Engine.load(fitted / "model.onnx", EngineOptions("cpu")))
+    ) as client:
         served = client.post("/predict", files={"file": picture.read_bytes()}).json()
     assert predicted.pop("path") == str(picture)
     assert served.pop("probabilities") == pytest.approx(predicted.pop("probabilities"), abs=1e-6)
@@ -162,7 +165,7 @@ def test_the_service_answers_as_trainer_predict_does(fitted, faces, trainer, cap
 
 
 def test_a_fit_on_whole_pictures_records_the_margin_that_they_had(fitted):
-    spec = Engine.load(fitted / "model.onnx", "cpu").spec
+    spec = Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec
     recorded = json.loads((fitted / "config.json").read_text())["faces"]
     assert spec.framing == "whole"
     assert spec.face_margin == recorded["median_margin"] > 1
@@ -206,7 +209,7 @@ def test_export_writes_the_same_model_again(fitted, trainer, tmp_path):
     shutil.copytree(fitted, run)
     (run / "model.onnx").unlink()
     assert trainer("export", run) == 0
-    before, after = (Engine.load(folder / "model.onnx", "cpu") for folder in (fitted, run))
+    before, after = (Engine.load(folder / "model.onnx", EngineOptions("cpu")) for folder in (fitted, run))
     assert before.spec == after.spec
 
 
@@ -241,7 +244,7 @@ def test_runs_of_several_seeds_can_share_a_split(fitted, faces, trainer, tmp_pat
     assert trainer("fit", faces, *options, "--split-seed", "42") == 0
     assert rows(run / "split.csv") == rows(fitted / "split.csv")
     assert rows(run / "history.csv")[0]["data_order"] != rows(fitted / "history.csv")[0]["data_order"]
-    recipe = Engine.load(run / "model.onnx", "cpu").spec.recipe
+    recipe = Engine.load(run / "model.onnx", EngineOptions("cpu")).spec.recipe
     assert (recipe["seed"], recipe["split_seed"]) == (7, 42)
     (run / "checkpoints").mkdir()
     capsys.readouterr()
@@ -344,7 +347,7 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(fa
     before = {row["sha256"]: row["part"] for row in rows(run / "split.csv")}
     assert 1 <= stopped < 6
     assert {path.name for path in run.iterdir()} >= FILES
-    Engine.load(run / "model.onnx", "cpu")
+    Engine.load(run / "model.onnx", EngineOptions("cpu"))
     for path in (*data.glob("real/*"), *data.glob("fake/*")):
         path.rename(path.with_name(f"moved-{path.name}"))
     for name in ("model.int8.onnx", "metrics.int8.json"):

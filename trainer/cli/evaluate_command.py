@@ -94,9 +94,10 @@ def predict(
     """Print one JSON line a picture: the verdict that the service would give."""
     from service.contract.faces.framing import FacePolicy
     from service.inference.engine import Engine
+    from service.inference.engine_options import EngineOptions
     from trainer.evaluation.predict_file import predict_file
 
-    engine = Engine.load(model, "cpu")
+    engine = Engine.load(model, EngineOptions("cpu"))
     policy = FacePolicy(faces, min_face=min_face, check_recompression=check_recompression)
     refused = False
     for path in images:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.errors import TrainerError
 from trainer.common.history import read_history
 from trainer.common.progress import track
@@ -60,7 +61,7 @@ def load_models(paths: Sequence[Path]) -> dict[str, tuple[Path, Engine]]:
     """
     found: dict[str, tuple[Path, Engine]] = {}
     for path in paths:
-        engine = Engine.load(path, "cpu")
+        engine = Engine.load(path, EngineOptions("cpu"))
         check_classes(engine.spec)
         name = f"{engine.spec.name} {engine.spec.version}"
         if name in found:

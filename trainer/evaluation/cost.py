@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 
 _WARM_UP = 5
 _ROUNDS = 60
@@ -30,7 +31,7 @@ def costs(models: Sequence[bytes]) -> list[Cost]:
     Raises:
         ModelFileError: one is refused.
     """
-    engines = [Engine.from_bytes(content, "cpu", threads=1) for content in models]
+    engines = [Engine.from_bytes(content, EngineOptions("cpu", threads=1)) for content in models]
     rng = np.random.default_rng(0)
     images = [
         rng.integers(0, 256, (1, engine.spec.input_height, engine.spec.input_width, 3), dtype=np.uint8)

@@ -8,7 +8,8 @@ from service.contract.faces.framing import FacePolicy, check_mode
 from service.contract.image.decode import decode
 from service.contract.image.image_errors import ImageError, Limits
 from service.contract.preparation import prepare
-from service.contract.verdict.judgement import answer, judge
+from service.contract.verdict.judgement import judge
+from service.inference.answer import answer
 from service.inference.engine import Engine
 from trainer.common.errors import TrainerError
 

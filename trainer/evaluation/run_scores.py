@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from service.contract.spec import ModelSpec, Precision
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.stats import expected_calibration_error
 from trainer.data.dataset import Sample, is_fake
 from trainer.data.splits import Split
@@ -52,7 +53,9 @@ def score(graph: onnx.ModelProto, config: dict[str, Any], parts: Split, precisio
         parts: the run's split.
         precision: of the graph.
     """
-    engine = Engine.from_bytes(with_metadata(graph, build_spec(config, UNCALIBRATED, {}, precision)), "cpu")
+    engine = Engine.from_bytes(
+        with_metadata(graph, build_spec(config, UNCALIBRATED, {}, precision)), EngineOptions("cpu")
+    )
     calibration = _calibration(engine, _kept(config, parts))
     spec = build_spec(config, calibration, {}, precision)
     logits = engine_logits(engine, parts.test, "test")

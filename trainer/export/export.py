@@ -10,6 +10,7 @@ import onnx
 
 from service.contract.spec import ModelSpec, Precision, SpecError, check_field
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.files import atomic_path
 from trainer.data.splits import outlier_counts, split_seed
 from trainer.evaluation.calibrate import Calibration
@@ -73,7 +74,7 @@ def write_verified(
         TrainerError: parity does not hold; nothing is written.
     """
     content = with_metadata(graph, spec)
-    parity = check_parity(network, Engine.from_bytes(content, "cpu"), files)
+    parity = check_parity(network, Engine.from_bytes(content, EngineOptions("cpu")), files)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
     return parity

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path, held, write_json
 from trainer.common.run import Run, read_json
@@ -68,11 +69,11 @@ def _reduce(run: Run, precision: Reduced) -> Reduction:
     if not run.metrics.exists() or not run.onnx_model.exists():
         raise TrainerError(f"'{run.folder}' has not finished: '{precision}' is made from its model.onnx")
     content = run.onnx_model.read_bytes()
-    full, graph = Engine.from_bytes(content, "cpu"), without_evidence(onnx.load_from_string(content))
+    full, graph = Engine.from_bytes(content, EngineOptions("cpu")), without_evidence(onnx.load_from_string(content))
     small = to_int8(graph, _faces(full, parts, config["seed"])) if precision == "int8" else to_float16(graph)
     scored = score(small, config, parts, precision)
     reduced = with_metadata(small, scored.spec)
-    engine = Engine.from_bytes(reduced, "cpu")
+    engine = Engine.from_bytes(reduced, EngineOptions("cpu"))
     before = calibrated(engine_logits(full, parts.test, "test, float32"), full.spec)
     after = scored.p_fake
     changed = (before >= full.spec.threshold_fake) != (after >= engine.spec.threshold_fake)

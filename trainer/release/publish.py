@@ -8,6 +8,7 @@ from typing import Any
 
 from service.contract.spec import Precision
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path, new_folder, write_json
 from trainer.common.history import read_history
@@ -94,7 +95,7 @@ def examine(
     metrics = read_json(figures, f"'{run.folder}' is damaged")
     before = published_model(models)
     content = path.read_bytes()
-    engine = Engine.from_bytes(content, "cpu")
+    engine = Engine.from_bytes(content, EngineOptions("cpu"))
     check_origin(engine, config, path)
     if folder_of(engine, models).exists():
         raise TrainerError(f"'{folder_of(engine, models)}' is published already: fit with another --model-version")
@@ -104,7 +105,7 @@ def examine(
     if elsewhere:
         check_unseen(run.folder, elsewhere)
     own = Dataset(parts.test, (), {})
-    old = Engine.from_bytes(before.read_bytes(), "cpu") if before else None
+    old = Engine.from_bytes(before.read_bytes(), EngineOptions("cpu")) if before else None
     recorded = _recorded(before) if before else {}
     same = recorded.get("test_part") == own.fingerprint()
     cost = costs([content, *([before.read_bytes()] if before else [])])

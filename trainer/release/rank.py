@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.errors import TrainerError
 from trainer.common.history import read_history
 from trainer.common.run import Run
@@ -86,7 +87,7 @@ def rank(folders: Sequence[Path], elsewhere: Dataset | None) -> list[Ranked]:
 def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
     if not run.metrics.exists():
         raise TrainerError(f"'{run.folder}' has not finished: there is no {run.metrics.name}")
-    engine = Engine.load(run.onnx_model, "cpu")
+    engine = Engine.load(run.onnx_model, EngineOptions("cpu"))
     check_origin(engine, run.read_config(), run.onnx_model)
     samples = run_split(run).validation
     truth, sources = is_fake(samples), np.array([sample.source for sample in samples])

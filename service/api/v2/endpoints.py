@@ -8,11 +8,10 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from service import __version__
+from service.api.disconnect import until_disconnect
 from service.api.endpoint import DirectRoute
-from service.api.refused import refusal
-from service.api.responses import scored_prediction
-from service.api.schemas import OF_PARAMETERS, OF_VIDEOS, problems
-from service.api.several import score_all
+from service.api.openapi import OF_PARAMETERS, OF_VIDEOS, problems
+from service.api.responses import refusal, timed_prediction
 from service.api.upload import check_payload, read_body
 from service.api.v2.protocol import (
     InferenceRequest,
@@ -27,7 +26,7 @@ from service.api.v2.tensor_codec import FILES, OUTPUTS, PIXELS, encoded, malform
 from service.errors import RequestError
 from service.inference.job import Payload
 from service.inference.scorer import Scored, Scorer
-from service.lifecycle.state import State, state_of
+from service.lifecycle.state import state_of
 from service.settings import Settings
 
 router = APIRouter()
@@ -68,7 +67,7 @@ async def live() -> Live:
 )
 async def ready(request: Request) -> Ready:
     """Answer as `/readyz`."""
-    await _ready(state_of(request).ready_scorer())
+    await state_of(request).check_ready()
     return Ready(ready=True)
 
 
@@ -86,8 +85,9 @@ async def model(request: Request) -> ModelMetadata:
 
 async def model_ready(request: Request) -> Ready:
     """Answer as `/readyz`."""
-    scorer = _named(request, state_of(request).ready_scorer())
-    await _ready(scorer)
+    state = state_of(request)
+    scorer = _named(request, state.ready_scorer())
+    await state.check_ready()
     return Ready(ready=True, name=scorer.engine.spec.name)
 
 
@@ -105,14 +105,15 @@ async def infer(request: Request) -> Response:
         raise RequestError(
             "unsupported_media_type", f"Content-Encoding {coding[:40]!r} is not read here; send it plain"
         )
-    with state.permit(scorer):
-        body = await read_body(request, settings.max_request_bytes, settings.body_timeout_s, state.arrivals)
-        with state.arrivals.keep(len(body)):
+    with state.admission.admit(scorer) as admitted:
+        body = await read_body(request, state.request_body)
+        with state.bodies.hold(len(body)):
             length = request.headers.get(_LENGTH.lower())
-            asked, payloads = await asyncio.to_thread(read_request, body, length, settings)
-            del body  # the pictures are all that is needed of it
-            scored = await score_all(request, scorer, payloads)
-    return _answer(asked, [_passed(number, item, request) for number, item in enumerate(scored)], scorer, state)
+            inference, payloads = await asyncio.to_thread(read_request, body, length, settings)
+            del body  # only the pictures are needed from here on
+            async with until_disconnect(request):
+                results = await admitted.score_all(payloads, all_or_none=True)
+    return _answer(inference, [_passed(number, item, request) for number, item in enumerate(results)], scorer)
 
 
 def _parameters(*names: str) -> dict[str, Any]:
@@ -157,11 +158,6 @@ for _path, _suffix, _extra in (
         summary="Which of these faces are AI-generated?",
         route_class_override=DirectRoute,
     )
-
-
-async def _ready(scorer: Scorer) -> None:
-    if reason := await scorer.unready():
-        raise RequestError("not_ready", reason)
 
 
 def _named(request: Request, scorer: Scorer) -> Scorer:
@@ -227,10 +223,8 @@ def _passed(number: int, item: Scored | Exception, request: Request) -> Scored:
     raise _of_element(number, *refusal(item, request_id=request.scope["request_id"]))
 
 
-def _answer(asked: InferenceRequest, scored: list[Scored], scorer: Scorer, state: State) -> Response:
-    for item in scored:
-        state.record(item)
-    predictions = [scored_prediction(item, scorer) for item in scored]
+def _answer(asked: InferenceRequest, scored: list[Scored], scorer: Scorer) -> Response:
+    predictions = [timed_prediction(item, scorer) for item in scored]
     by_default = asked.parameters.get("binary_data_output") is True
     wanted = dict.fromkeys(OUTPUTS, by_default)
     if asked.outputs:

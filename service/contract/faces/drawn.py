@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-Box = tuple[float, float, float, float]
+from service.contract.image.resize import Box
+
 # Drawn, where neighbours differ by at most the first number in more than the second share of the pairs, and by more
 # than the third in more than the fourth; the first rule counts all pairs, the others those that are not clipped alike.
 _OF_ALL: Final = ((0, 0.6, 10, 0.01),)

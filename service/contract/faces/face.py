@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from service.contract.image.resize import Box
+
 # ``off`` does not look for faces; ``report`` tells where they are; ``crop`` also judges each by itself.
 FaceMode = Literal["off", "report", "crop"]
 # Whose boxes are meant wherever a margin is stated.
@@ -30,7 +32,7 @@ class Region:
     side: float
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """Left, top, right and bottom."""
         return self.left, self.top, self.left + self.side, self.top + self.side
 

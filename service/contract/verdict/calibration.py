@@ -1,6 +1,6 @@
 """Logits to calibrated probabilities to a verdict: the one place where either is computed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,10 @@ class Verdict:
     confidence: float
     p_real: float
     p_fake: float
+
+    def as_uncertain(self) -> "Verdict":
+        """Return the verdict ``uncertain`` with the same probabilities."""
+        return replace(self, verdict="uncertain", confidence=max(self.p_real, self.p_fake))
 
 
 def fake_probability(

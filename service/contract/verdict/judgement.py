@@ -1,7 +1,6 @@
 """Judgement: from the logits of every look to one verdict on the picture, and the reasons for it."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,50 +78,15 @@ def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, pol
     return Judgement(verdict, reasons, tuple(each), decisive)
 
 
-def answer(judgement: Judgement, policy: FacePolicy) -> dict[str, Any]:
-    """Return a judgement as JSON values, under the names that ``POST /predict`` answers with.
-
-    ``faces`` and ``reasons`` are there unless faces are ``off``; by ``crop`` each face has a verdict
-    of its own. Boxes are whole pixels of the picture as shown.
-    """
-    found = verdict_fields(judgement.verdict)
-    if policy.mode == "off":
-        return found
-    return found | {"faces": [face_fields(face) for face in judgement.faces], "reasons": list(judgement.reasons)}
-
-
-def verdict_fields(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as JSON values."""
-    return {
-        "verdict": verdict.verdict,
-        "confidence": verdict.confidence,
-        "probabilities": {"real": verdict.p_real, "fake": verdict.p_fake},
-    }
-
-
-def face_fields(judged: FaceJudgement) -> dict[str, Any]:
-    """Return a face as JSON values, with its verdict where it has one; its box in whole pixels."""
-    face = judged.face
-    left, top = round(face.left), round(face.top)
-    width, height = (
-        max(1, round(face.left + face.width) - left),
-        max(1, round(face.top + face.height) - top),
-    )
-    fields = {"box": {"left": left, "top": top, "width": width, "height": height}, "score": round(face.score, 4)}
-    if judged.verdict is None:
-        return fields
-    return fields | verdict_fields(judged.verdict) | {"reasons": list(judged.reasons)}
-
-
 def _judge(plain: Verdict, again: Verdict, look: Look, policy: FacePolicy) -> tuple[Verdict, tuple[Reason, ...]]:
     """Hold one look's verdict against what is known of its face."""
     reasons: list[Reason] = ["tight_crop"] if look.face and look.face.tight else []
     if forbidden := _forbids(look, policy):
-        return _uncertain(plain), _ordered((*reasons, *forbidden))
+        return plain.as_uncertain(), _ordered((*reasons, *forbidden))
     if plain.verdict == "uncertain":
         reasons.append("between_thresholds")
     if again.verdict != plain.verdict:
-        return _uncertain(plain), _ordered((*reasons, "unstable_under_recompression"))
+        return plain.as_uncertain(), _ordered((*reasons, "unstable_under_recompression"))
     return plain, tuple(reasons)
 
 
@@ -138,10 +102,6 @@ def _forbids(look: Look, policy: FacePolicy) -> tuple[Reason, ...]:
         "framed_too_wide": look.wide,
     }
     return tuple(reason for reason, holds in found.items() if holds)
-
-
-def _uncertain(verdict: Verdict) -> Verdict:
-    return replace(verdict, verdict="uncertain", confidence=max(verdict.p_real, verdict.p_fake))
 
 
 def _ordered(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:

@@ -4,7 +4,7 @@ import threading
 import time
 from pathlib import Path
 
-from service.resources import processors
+from service.resources import cpu_count
 from tests.bench.serving.process import cost
 
 
@@ -19,7 +19,7 @@ def bare_loop(model: Path, payload: bytes, seconds: float) -> tuple[float, float
     os.environ["MODEL"] = str(model)
     from tests.bench.serving.peers.scoring import load, score
 
-    engine, counts = load(), [0] * processors()
+    engine, counts = load(), [0] * cpu_count()
     score(engine, payload)
     end = time.perf_counter() + seconds
 

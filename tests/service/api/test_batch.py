@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from service.api.schemas import BatchPrediction
 from service.app import create_app
 from service.errors import RequestError
-from service.lifecycle.body_budget import Arrivals
+from service.lifecycle.body_budget import BodyBudget
 from service.settings import Settings
 from tests.conftest import FACES
 
@@ -109,17 +109,17 @@ def test_a_picture_over_its_own_limit_is_refused_alone(make_client, jpeg):
 
 def test_what_several_pictures_hold_is_bounded_until_they_are_scored():
     async def run() -> None:
-        arrivals = Arrivals(100)
-        with arrivals.keep(30), arrivals.keep(20):
-            with pytest.raises(RequestError, match="holds 50 bytes of the limit of 50") as caught, arrivals.keep(1):
+        budget = BodyBudget(100)
+        with budget.hold(30), budget.hold(20):
+            with pytest.raises(RequestError, match="holds 50 bytes of the limit of 50") as caught, budget.hold(1):
                 pass
             assert caught.value.headers == {"Retry-After": "1"}
             async with asyncio.timeout(5) as deadline:
-                with arrivals.receive(deadline) as arrival:
+                with budget.receive(deadline) as arrival:
                     arrival.add(50)
                     with pytest.raises(RequestError, match="100 bytes of the limit of 100"):
                         arrival.add(1)
-        with arrivals.keep(50):
+        with budget.hold(50):
             pass
 
     asyncio.run(run())

@@ -10,6 +10,7 @@ from service.api.schemas import Explanation
 from service.app import create_app
 from service.contract.faces.face import FINDER
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.inference.model_file import ModelFileError
 from service.settings import Settings
 
@@ -17,7 +18,7 @@ from service.settings import Settings
 @pytest.fixture(scope="session")
 def mapping_engine(make_model, make_spec) -> Engine:
     spec = make_spec(face_margin=1.3, face_finder=FINDER)
-    return Engine.from_bytes(make_model(spec, evidence=True), "cpu", 1)
+    return Engine.from_bytes(make_model(spec, evidence=True), EngineOptions("cpu", 1))
 
 
 @pytest.fixture
@@ -97,14 +98,14 @@ def test_a_map_that_the_logits_are_not_the_mean_of_is_refused(make_model):
     graph = onnx.load_from_string(make_model(evidence=True))
     graph.graph.node[-1].input[0] = "centred"
     with pytest.raises(ModelFileError):
-        Engine.from_bytes(graph.SerializeToString(), "cpu", 1)
+        Engine.from_bytes(graph.SerializeToString(), EngineOptions("cpu", 1))
     graph = onnx.load_from_string(make_model(evidence=True))
     graph.graph.node.insert(6, onnx.helper.make_node("Neg", ["evidence"], ["negated"]))
     graph.graph.node[-1].input[0] = "negated"
     with pytest.raises(ModelFileError, match="logits are not the mean of the evidence"):
-        Engine.from_bytes(graph.SerializeToString(), "cpu", 1)
+        Engine.from_bytes(graph.SerializeToString(), EngineOptions("cpu", 1))
 
 
 def test_a_map_of_a_sigmoid_pair_is_refused(make_model, make_spec):
     with pytest.raises(ModelFileError, match="sigmoid"):
-        Engine.from_bytes(make_model(make_spec(output_kind="sigmoid"), evidence=True), "cpu", 1)
+        Engine.from_bytes(make_model(make_spec(output_kind="sigmoid"), evidence=True), EngineOptions("cpu", 1))

@@ -22,6 +22,7 @@ from service.contract.faces.face import FINDER
 from service.contract.verdict.reasons import REASONS
 from service.errors import ERROR_CODES
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.lifecycle.keys import new_key
 from service.server.http_protocol import connections
 from service.server.websocket_protocol import sockets
@@ -38,7 +39,7 @@ def tiny_engine(make_model, make_spec) -> Engine:
     """The tiny model with a margin and a map; grey over 127 is fake."""
     metrics = {"test_real_called_fake": 0.003, "test_fake_called_real": 0.04, "test_uncertain": 0.1}
     spec = make_spec(face_margin=1.3, face_finder=FINDER, metrics=metrics)
-    return Engine.from_bytes(make_model(spec, evidence=True), "cpu", 1)
+    return Engine.from_bytes(make_model(spec, evidence=True), EngineOptions("cpu", 1))
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,7 @@ def test_too_many_pixels_are_refused(make_client, jpeg):
 
 def test_overload_is_refused_with_retry_after(make_client, jpeg):
     client = make_client(max_in_flight=1)
-    client.app.state.service.in_flight = 1
+    client.app.state.service.admission.in_flight = 1
     response = client.post("/predict", files={"file": jpeg})
     refused(response, "overloaded")
     assert int(response.headers["retry-after"]) >= 1
@@ -166,7 +166,7 @@ def test_permits_come_back_after_refusals(make_client, jpeg):
     for _ in range(3):
         client.post("/predict", files={"file": b"junk"})
     assert client.post("/predict", files={"file": jpeg}).status_code == 200
-    assert client.app.state.service.in_flight == 0
+    assert client.app.state.service.admission.in_flight == 0
 
 
 def test_a_failing_inference_is_500_and_the_service_stays_up(client, jpeg, tiny_engine, monkeypatch):

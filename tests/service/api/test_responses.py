@@ -16,6 +16,7 @@ from service.contract.image.image_errors import Limits
 from service.contract.preparation import prepare
 from service.contract.verdict.calibration import verdicts
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.model_settings import default_model
 from service.settings import Settings
 from tests.cartoon import cartoon
@@ -38,7 +39,7 @@ BACK = {
 @pytest.fixture(scope="module")
 def default() -> TestClient:
     """The service as it comes: the default model, and its default settings."""
-    with TestClient(create_app(Settings(), Engine.load(default_model(), "cpu", 1))) as client:
+    with TestClient(create_app(Settings(), Engine.load(default_model(), EngineOptions("cpu", 1)))) as client:
         yield client
 
 
@@ -56,7 +57,7 @@ def saved(image: Image.Image, file_format: str = "PNG", **options: object) -> by
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.parent.parent.name)
 def test_a_tensor_gets_the_same_probabilities_in_any_batch_position_and_thread_count(path, astronaut):
-    one = Engine.load(path, "cpu", 1)
+    one = Engine.load(path, EngineOptions("cpu", 1))
     side = one.spec.input_height
     draw = np.random.default_rng(3)
     crops = [astronaut.crop((left, 20, left + 200, 220)) for left in range(90, 190, 9)]
@@ -67,7 +68,7 @@ def test_a_tensor_gets_the_same_probabilities_in_any_batch_position_and_thread_c
     expected = np.array([found.p_fake for found in verdicts(alone, one.spec)])
     worst = 0.0
     for threads in (1, 2, 3, 4):
-        engine = Engine.load(path, "cpu", threads)
+        engine = Engine.load(path, EngineOptions("cpu", threads))
         for size in (1, 2, 3, 5, 8, len(images)):
             order = draw.permutation(len(images))
             for start in range(0, len(images), size):
@@ -79,7 +80,7 @@ def test_a_tensor_gets_the_same_probabilities_in_any_batch_position_and_thread_c
 
 def test_the_same_bytes_get_the_same_answer_among_whatever_else_is_asked(astronaut):
     settings = Settings(decode_threads=4, batch_window_ms=20, batches_in_flight=2, max_queue=100)
-    with TestClient(create_app(settings, Engine.load(default_model(), "cpu", 2))) as client:
+    with TestClient(create_app(settings, Engine.load(default_model(), EngineOptions("cpu", 2)))) as client:
         payloads = [saved(astronaut.crop((60 + 6 * n, 0, 400 + 6 * n, 340)), "JPEG", quality=80 + n) for n in range(8)]
         alone = [ask(client, payload) for payload in payloads]
         order = random.Random(1).choices(range(8), k=120)
@@ -177,7 +178,7 @@ def test_most_photos_made_into_drawings_get_no_sure_verdict(default, astronaut, 
 
 
 def test_the_default_model_is_itself_unsure_of_cartoons_that_fill_its_input():
-    engine = Engine.load(default_model(), "cpu", 1)
+    engine = Engine.load(default_model(), EngineOptions("cpu", 1))
     size = (engine.spec.input_width, engine.spec.input_height)
     shown = np.stack([np.asarray(invented(size, np.random.default_rng(seed))) for seed in range(100)])
     assert [verdict.verdict for verdict in verdicts(engine.logits(shown), engine.spec)].count("uncertain") >= 95
@@ -203,7 +204,7 @@ def test_service_and_trainer_agree_on_a_thousand_real_files(default, faces_data)
     from trainer.data.tensors import load_tensor
     from trainer.evaluation.evaluate import calibrated
 
-    engine = Engine.load(default_model(), "cpu", 1)
+    engine = Engine.load(default_model(), EngineOptions("cpu", 1))
     compared, worst = 0, 0.0
     for path in some_files(faces_data, 1250):
         payload = path.read_bytes()
@@ -219,7 +220,7 @@ def test_service_and_trainer_agree_on_a_thousand_real_files(default, faces_data)
 
 
 def test_a_picture_is_prepared_the_same_way_every_time(astronaut):
-    spec = Engine.load(default_model(), "cpu", 1).spec
+    spec = Engine.load(default_model(), EngineOptions("cpu", 1)).spec
     payload = saved(astronaut, "JPEG")
     from service.contract.faces.framing import FacePolicy
 

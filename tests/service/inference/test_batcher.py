@@ -20,7 +20,7 @@ class Entry:
         self.error: Exception | None = None
         self.settled = threading.Event()
 
-    def unwanted(self) -> bool:
+    def abandoned(self) -> bool:
         return self.gone
 
     def deliver(self, logits, started, ended) -> None:

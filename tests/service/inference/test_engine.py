@@ -9,6 +9,7 @@ import pytest
 
 from service.inference import session as session_module
 from service.inference.engine import Engine, InferenceError, batch_shapes
+from service.inference.engine_options import EngineOptions
 from service.inference.model_file import ModelFileError
 from service.inference.session import Cuda, ProviderError, open_session
 from tests.bench import cuda_rate
@@ -16,7 +17,7 @@ from tests.bench import cuda_rate
 
 def test_a_good_file_loads_and_answers(make_model):
     content = make_model()
-    engine = Engine.from_bytes(content, "cpu")
+    engine = Engine.from_bytes(content, EngineOptions("cpu"))
     logits = engine.logits(np.full((3, 48, 48, 3), 200, np.uint8))
     assert logits.shape == (3, 2)
     assert (logits[:, 1] > 0).all()
@@ -25,7 +26,7 @@ def test_a_good_file_loads_and_answers(make_model):
 
 
 def test_a_batch_answers_as_its_images_alone(make_model):
-    engine = Engine.from_bytes(make_model(), "cpu")
+    engine = Engine.from_bytes(make_model(), EngineOptions("cpu"))
     images = np.random.default_rng(0).integers(0, 256, (5, 48, 48, 3), dtype=np.uint8)
     alone = np.concatenate([engine.logits(image[None]) for image in images])
     np.testing.assert_allclose(engine.logits(images), alone, atol=1e-5)
@@ -81,7 +82,7 @@ def test_a_model_that_answers_nan_fails_its_warm_up(make_model):
 
 def test_input_of_another_size_is_an_inference_error(make_model):
     with pytest.raises(InferenceError):
-        Engine.from_bytes(make_model(), "cpu").logits(np.zeros((1, 50, 48, 3), np.uint8))
+        Engine.from_bytes(make_model(), EngineOptions("cpu")).logits(np.zeros((1, 50, 48, 3), np.uint8))
 
 
 @pytest.mark.skipif(
@@ -89,14 +90,14 @@ def test_input_of_another_size_is_an_inference_error(make_model):
 )
 def test_cuda_is_refused_where_the_build_has_none(make_model):
     with pytest.raises(ProviderError, match="needs onnxruntime-gpu"):
-        Engine.from_bytes(make_model(), "cuda")
+        Engine.from_bytes(make_model(), EngineOptions("cuda"))
 
 
 @pytest.mark.skipif(
     "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="no CUDA build or device here"
 )
 def test_cuda_is_really_active_where_it_is_asked_for(make_model):
-    assert Engine.from_bytes(make_model(), "cuda").provider == "CUDAExecutionProvider"
+    assert Engine.from_bytes(make_model(), EngineOptions("cuda")).provider == "CUDAExecutionProvider"
 
 
 class Session:
@@ -155,7 +156,7 @@ def test_batch_shapes_are_powers_of_two_and_the_largest(most, shapes):
 
 def test_a_padded_run_gives_the_same_rows_and_no_more(make_model):
     """As on CUDA, where every new batch size would cost a search for kernels."""
-    plain = Engine.from_bytes(make_model(), "cpu")
+    plain = Engine.from_bytes(make_model(), EngineOptions("cpu"))
     ran = []
 
     class Counting:
@@ -179,6 +180,6 @@ def test_cuda_options_name_device_and_limit():
 
 def test_the_cuda_benchmark_measures_what_it_is_given(make_model):
     """Its two loops, here on the CPU: on a machine with a device they must not fail for another reason."""
-    engine = Engine.from_bytes(make_model(), "cpu", 1)
+    engine = Engine.from_bytes(make_model(), EngineOptions("cpu", 1))
     assert cuda_rate.rate(engine, 4, 2, seconds=0.05) > 0
     assert cuda_rate.limit(engine, 4, "cpu", seconds=0.05) > 0

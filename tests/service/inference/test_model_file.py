@@ -20,7 +20,8 @@ from service.app import create_app
 from service.contract.spec import ModelSpec, SpecError
 from service.inference import engine as engine_module
 from service.inference.engine import Engine
-from service.inference.model_file import LARGEST, ModelFileError
+from service.inference.engine_options import EngineOptions, ModelSource
+from service.inference.model_file import MAX_BYTES, ModelFileError
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 
@@ -39,7 +40,7 @@ def changed(make_model) -> Callable[..., bytes]:
 
 def refusal(content: bytes) -> str:
     with pytest.raises(ModelFileError) as refused:
-        Engine.from_bytes(content, "cpu", 1)
+        Engine.from_bytes(content, EngineOptions("cpu", 1))
     message = str(refused.value)
     assert message.isprintable()
     assert len(message) <= 310
@@ -181,7 +182,7 @@ def widened(proto: onnx.ModelProto, side: int) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where memory can be limited")
 def test_a_model_that_takes_gigabytes_is_refused_at_its_start(changed):
-    Engine.from_bytes(changed(lambda proto: widened(proto, 300)), "cpu", 1)
+    Engine.from_bytes(changed(lambda proto: widened(proto, 300)), EngineOptions("cpu", 1))
     assert "fails its warm-up" in refusal(changed(lambda proto: widened(proto, 60_000)))
 
 
@@ -274,7 +275,9 @@ def test_what_loads_can_be_shown(make_model, make_spec):
     """Found in review: half a surrogate pair, or maps 500 deep, loaded and made GET /model a 500."""
     spec = make_spec(recipe={"name": "tiny", "deep": {"a": {"b": {"c": [1, {"d": "é 人"}]}}}})
     assert ModelSpec.from_metadata(spec.to_metadata()) == spec
-    with TestClient(create_app(Settings(faces="off"), Engine.from_bytes(make_model(spec), "cpu", 1))) as client:
+    with TestClient(
+        create_app(Settings(faces="off"), Engine.from_bytes(make_model(spec), EngineOptions("cpu", 1)))
+    ) as client:
         assert client.get("/model").json()["recipe"] == spec.recipe
     with pytest.raises(SpecError, match="'recipe': is nested more than 32 levels deep"):
         ModelSpec.from_metadata(spec.to_metadata() | {"recipe": '{"a":' * 33 + "1" + "}" * 33})
@@ -293,9 +296,9 @@ def test_a_path_that_is_no_model_file_is_refused_at_once(tmp_path, special):
         path.symlink_to(path)
     else:
         path.touch()
-        os.truncate(path, LARGEST + 1)
+        os.truncate(path, MAX_BYTES + 1)
     with pytest.raises(ModelFileError, match=r"is not a regular file|cannot be read|over the limit of 536870912"):
-        Engine.load(path, "cpu", 1)
+        Engine.load(path, EngineOptions("cpu", 1))
 
 
 def test_a_model_in_onnx_runtimes_own_format_is_refused(make_model, tmp_path):
@@ -310,6 +313,7 @@ def test_a_model_in_onnx_runtimes_own_format_is_refused(make_model, tmp_path):
 
 FLIPS = """
 import random, sys
+from service.inference.engine_options import EngineOptions, ModelSource
 from service.inference.engine import Engine
 from service.inference.model_file import ModelFileError
 content = open(sys.argv[1], "rb").read()
@@ -354,9 +358,9 @@ def test_the_digest_that_is_asked_for_must_hold(make_model, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(make_model())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert Engine.load(path, "cpu", 1, sha256=digest.upper()).sha256 == digest
+    assert Engine.load(ModelSource(path, sha256=digest.upper()), EngineOptions("cpu", 1)).sha256 == digest
     with pytest.raises(ModelFileError, match=f"SHA-256 {digest} is not the {'0' * 64} that is asked for"):
-        Engine.load(path, "cpu", 1, sha256="0" * 64)
+        Engine.load(ModelSource(path, sha256="0" * 64), EngineOptions("cpu", 1))
 
 
 class Signer:
@@ -385,13 +389,13 @@ def test_the_signature_that_is_asked_for_must_hold(make_model, make_spec, tmp_pa
     path.write_bytes(make_model())
     signer, stranger = Signer(tmp_path, "ours"), Signer(tmp_path, "theirs")
     with pytest.raises(ModelFileError, match=r"model.onnx.sig' is no file"):
-        Engine.load(path, "cpu", 1, public_key=signer.public)
+        Engine.load(ModelSource(path, public_key=signer.public), EngineOptions("cpu", 1))
     signature = signer.sign(path)
-    assert Engine.load(path, "cpu", 1, public_key=signer.public).spec.name == "tiny"
+    assert Engine.load(ModelSource(path, public_key=signer.public), EngineOptions("cpu", 1)).spec.name == "tiny"
     with pytest.raises(ModelFileError, match="does not hold"):
-        Engine.load(path, "cpu", 1, public_key=stranger.public)
+        Engine.load(ModelSource(path, public_key=stranger.public), EngineOptions("cpu", 1))
     with pytest.raises(ModelFileError, match=r"absent.pub' is no file"):
-        Engine.load(path, "cpu", 1, public_key=tmp_path / "absent.pub")
+        Engine.load(ModelSource(path, public_key=tmp_path / "absent.pub"), EngineOptions("cpu", 1))
     whole = signature.read_bytes()
     tampered = json.loads(whole)
     statement = base64.b64decode(tampered["dsseEnvelope"]["payload"]).replace(b"sha256", b"sha512")
@@ -399,8 +403,8 @@ def test_the_signature_that_is_asked_for_must_hold(make_model, make_spec, tmp_pa
     for broken in (whole[: len(whole) // 2], b"", random.Random(0).randbytes(500), json.dumps(tampered).encode()):
         signature.write_bytes(broken)
         with pytest.raises(ModelFileError, match="does not hold"):
-            Engine.load(path, "cpu", 1, public_key=signer.public)
+            Engine.load(ModelSource(path, public_key=signer.public), EngineOptions("cpu", 1))
     signature.write_bytes(whole)
     path.write_bytes(make_model(make_spec(threshold_fake=0.5)))  # the thresholds alone were tampered with
     with pytest.raises(ModelFileError, match="does not hold"):
-        Engine.load(path, "cpu", 1, public_key=signer.public)
+        Engine.load(ModelSource(path, public_key=signer.public), EngineOptions("cpu", 1))

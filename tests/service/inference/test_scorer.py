@@ -12,6 +12,7 @@ from PIL import Image
 
 from service.contract.faces.face import FINDER
 from service.inference.engine import Engine, InferenceError
+from service.inference.engine_options import EngineOptions
 from service.settings import Settings
 
 
@@ -263,7 +264,7 @@ def test_a_picture_of_many_parts_counts_once_in_queue_and_timings(make_server, g
 
 @pytest.fixture
 def tiny_engine(make_model, make_spec) -> Engine:
-    return Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), "cpu", 1)
+    return Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), EngineOptions("cpu", 1))
 
 
 def test_a_probe_that_breaks_otherwise_is_tried_again(clients, gate, monkeypatch):

@@ -205,6 +205,7 @@ def test_a_request_that_began_before_the_swap_is_answered_by_the_model_that_it_b
     import socket
 
     from service.inference.engine import Engine
+    from service.inference.engine_options import EngineOptions
 
     states = []
     address = make_server(faces="off", on_state=states.append)
@@ -212,9 +213,9 @@ def test_a_request_that_began_before_the_swap_is_answered_by_the_model_that_it_b
     with socket.create_connection(address, timeout=20) as connection:
         connection.sendall(head.encode() + jpeg[:100])
         (state,) = states
-        until(lambda: state.in_flight == 1)
+        until(lambda: state.admission.in_flight == 1)
         old = state.scorer
-        state.serve(Engine.from_bytes(make_model(make_spec(version="2")), "cpu", 1))
+        state.serve(Engine.from_bytes(make_model(make_spec(version="2")), EngineOptions("cpu", 1)))
         assert old.users == 1
         connection.sendall(jpeg[100:])
         answer = connection.recv(65536)

@@ -29,6 +29,7 @@ def test_an_answer_is_what_the_api_says(make_client, make_model, make_spec, jpeg
     """The route writes it without validation, so a test validates it."""
     from service.contract.faces.face import FINDER
     from service.inference.engine import Engine
+    from service.inference.engine_options import EngineOptions
 
     client = make_client(faces="off" if faces == "off" else "report")
     if faces == "crop":
@@ -37,7 +38,7 @@ def test_an_answer_is_what_the_api_says(make_client, make_model, make_spec, jpeg
         from service.app import create_app
         from service.settings import Settings
 
-        engine = Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), "cpu", 1)
+        engine = Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), EngineOptions("cpu", 1))
         with TestClient(create_app(Settings(faces="crop"), engine)) as client:
             answer = client.post("/predict", files={"file": jpeg}).json()
     else:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from service.inference.engine import Engine
-from service.lifecycle.body_budget import Arrivals
+from service.lifecycle.body_budget import BodyBudget
 from service.server.http_protocol import _FRAMING_A_BYTE, _MOST_FRAMING, _MOST_PIPELINED
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
@@ -332,15 +332,15 @@ def test_a_body_that_must_give_way_just_as_its_time_is_up_harms_nobody():
     """Found in review: the other client got a 500."""
 
     async def scene() -> None:
-        arrivals = Arrivals(100)
-        with arrivals.receive(Expired()) as heavy:
+        budget = BodyBudget(100)
+        with budget.receive(Expired()) as heavy:
             heavy.add(90)
             await asyncio.sleep(0.01)
-            with arrivals.receive(Expired()) as good:
+            with budget.receive(Expired()) as good:
                 good.add(90)
             with pytest.raises(TimeoutError):
                 heavy.add(1)
-        assert len(arrivals) == 0
+        assert len(budget) == 0
 
     asyncio.run(scene())
 

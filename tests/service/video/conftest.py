@@ -11,6 +11,7 @@ from PIL import Image
 
 from service.contract.faces.face import FINDER
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from service.limits import VideoLimits
 from service.settings import Settings
 
@@ -18,7 +19,7 @@ from service.settings import Settings
 @pytest.fixture(scope="session")
 def tiny_engine(make_model, make_spec) -> Engine:
     """The tiny model with a margin, so that each face can be cut out; grey over 127 is fake."""
-    return Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), "cpu", 1)
+    return Engine.from_bytes(make_model(make_spec(face_margin=1.3, face_finder=FINDER)), EngineOptions("cpu", 1))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from PIL import Image
 
 from service.contract.faces.face import Face
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.augment import drawings
 from trainer.augment.drawings import KEPT_BACK, TECHNIQUES, drawing
 from trainer.augment.reencode import make_augment
@@ -123,7 +124,7 @@ def test_every_augmentation_draws_and_a_recipe_without_any_does_where_it_asks(au
 
 def test_how_sure_a_model_is_of_drawings_is_counted_by_technique(faces, make_model, make_spec):
     samples = scan([faces]).samples[:6]
-    bright = Engine.from_bytes(make_model(make_spec(threshold_real=0.5, threshold_fake=0.5)), "cpu", 1)
+    bright = Engine.from_bytes(make_model(make_spec(threshold_real=0.5, threshold_fake=0.5)), EngineOptions("cpu", 1))
     found = on_drawings(bright, samples)
     assert found == on_drawings(bright, samples)
     assert found["pictures"] == 6
@@ -134,5 +135,5 @@ def test_how_sure_a_model_is_of_drawings_is_counted_by_technique(faces, make_mod
     assert not measured_alike({"techniques": {"painted": {}}})
     assert not measured_alike(None)
     assert found["sure"] == 1
-    unsure = Engine.from_bytes(make_model(make_spec(threshold_real=0.0, threshold_fake=1.0)), "cpu", 1)
+    unsure = Engine.from_bytes(make_model(make_spec(threshold_real=0.0, threshold_fake=1.0)), EngineOptions("cpu", 1))
     assert on_drawings(unsure, samples)["sure"] == 0

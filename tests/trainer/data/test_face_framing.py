@@ -11,6 +11,7 @@ from PIL import Image
 from service.contract.faces.face import FINDER, Face
 from service.contract.faces.finder import face_finder
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from tests.trainer.audit.test_weights import facts_that_differ
 from trainer.audit.shortcut_score import cheat
 from trainer.augment.reencode import Jitter, make_augment
@@ -137,7 +138,9 @@ def test_a_fit_gives_its_batches_the_faces(photos, tmp_path, monkeypatch):
 
 
 def test_robustness_of_a_model_of_faces_looks_at_faces(photos, make_model, make_spec, monkeypatch):
-    engine = Engine.from_bytes(make_model(make_spec(framing="face", face_margin=1.0, face_finder=FINDER)), "cpu", 1)
+    engine = Engine.from_bytes(
+        make_model(make_spec(framing="face", face_margin=1.0, face_finder=FINDER)), EngineOptions("cpu", 1)
+    )
     shown = []
     good = Engine.logits
     monkeypatch.setattr(Engine, "logits", lambda self, images: shown.append(images) or good(self, images))
@@ -271,7 +274,7 @@ def test_a_fit_on_faces_says_so_in_its_model_and_is_served_so(trainer, faces, tm
     arguments = ("--recipe", "residual-cnn", "--framing", "face", "--epochs", "1", "--out", run)
     assert trainer("fit", tmp_path / "faces", *arguments) == 0
     assert "no_face: the face finder sees none" in capsys.readouterr().err
-    spec = Engine.load(run / "model.onnx", "cpu").spec
+    spec = Engine.load(run / "model.onnx", EngineOptions("cpu")).spec
     assert (spec.framing, spec.face_margin, spec.face_finder) == ("face", 0.8, FINDER)
     assert json.loads((run / "audit.json").read_text())["left_out"]["counts"]["no face"] >= 1
     assert trainer("predict", run / "model.onnx", tmp_path / "faces" / "real" / "000.jpg", "--faces", "off") == 1

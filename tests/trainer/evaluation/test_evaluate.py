@@ -12,6 +12,7 @@ from service.contract.faces.finder import face_finder
 from service.contract.image.decode import DecodedImage
 from service.contract.image.resize import to_tensor
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.errors import TrainerError
 from trainer.data.dataset import scan
 from trainer.evaluation.assess import without
@@ -83,7 +84,7 @@ def test_a_large_picture_is_scaled_only_as_far_as_a_jpeg_and_memory_go(size):
 
 
 def test_robustness_of_untouched_pictures_is_what_the_engine_says(model, shades):
-    engine, samples = Engine.load(model, "cpu"), some(scan([shades]).samples, 10)
+    engine, samples = Engine.load(model, EngineOptions("cpu")), some(scan([shades]).samples, 10)
     found = robustness(engine, samples)
     assert found["images"] == len(samples) == 20
     clean = found["conditions"][0]
@@ -111,7 +112,7 @@ def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(a
     small = astronaut.resize((round(astronaut.width * scale), round(astronaut.height * scale)))
     small.save(root / "real" / "face.png")
     Image.new("RGB", (200, 200), (90, 120, 90)).save(root / "fake" / "meadow.png")
-    engine, samples = Engine.load(model, "cpu"), scan([root]).samples
+    engine, samples = Engine.load(model, EngineOptions("cpu")), scan([root]).samples
     found = robustness(engine, [sample for sample in samples if sample.path.name == "face.png"])["flips"]
     assert found["unjudged"] == pytest.approx(1 / 3)
     assert [row[0] for row in found["grid"]] == [None, None, None]

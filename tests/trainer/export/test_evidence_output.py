@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.export.convert import convert
 from trainer.export.evidence_output import with_evidence, without_evidence
 from trainer.export.export import with_metadata
@@ -41,7 +42,7 @@ def test_the_map_is_what_the_logits_are_the_mean_of(exported, images, mirror, pr
         graph = to_float16(graph)
     elif precision == "int8":
         graph = to_int8(graph, images)
-    engine = Engine.from_bytes(with_metadata(graph, spec), "cpu", 1)
+    engine = Engine.from_bytes(with_metadata(graph, spec), EngineOptions("cpu", 1))
     assert engine.evidence_size == (10, 10)
     evidence = engine.evidence(images)
     np.testing.assert_allclose(evidence.mean(axis=(1, 2)), engine.logits(images), rtol=1e-2, atol=1e-3)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.errors import TrainerError
 from trainer.export.convert import convert
 from trainer.export.export import with_metadata, write_verified
@@ -54,7 +55,7 @@ def test_every_recipe_exports_with_parity_at_batch_1_3_and_8(exported, pictures,
     parity = write_verified(tmp_path / "model.onnx", graph, spec, network, pictures)
     assert parity.files == 10
     assert parity.max_difference <= 1e-4
-    engine = Engine.load(tmp_path / "model.onnx", "cpu")
+    engine = Engine.load(tmp_path / "model.onnx", EngineOptions("cpu"))
     assert engine.spec == spec
 
 
@@ -82,7 +83,7 @@ def test_large_weights_are_initializers_of_the_graph_not_inputs(exported):
 def test_rescaling_is_in_the_graph(exported):
     """Raw uint8 goes in: the answer to black and to white differs, whatever the weights."""
     _, graph, spec = exported("dilated-cnn-128")
-    engine = Engine.from_bytes(with_metadata(graph, spec), "cpu")
+    engine = Engine.from_bytes(with_metadata(graph, spec), EngineOptions("cpu"))
     black, white = (engine.logits(np.full((1, 128, 128, 3), value, np.uint8)) for value in (0, 255))
     assert not np.allclose(black, white)
 

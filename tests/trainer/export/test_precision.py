@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.common.run import Run
 from trainer.data.splits import read_split
 from trainer.data.tensors import load_tensor
@@ -23,7 +24,7 @@ def run(trainer, faces, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def tensors(run) -> np.ndarray:
-    engine = Engine.load(run / "model.onnx", "cpu")
+    engine = Engine.load(run / "model.onnx", EngineOptions("cpu"))
     return np.stack([load_tensor(s.path, engine.spec.preprocessing) for s in read_split(run / "split.csv").train])
 
 
@@ -34,14 +35,20 @@ def precision(request, trainer, run) -> str:
 
 
 def test_the_file_is_smaller_and_says_what_it_is(run, precision):
-    full, small = Engine.load(run / "model.onnx", "cpu"), Engine.load(Run(run).model_at(precision), "cpu")
+    full, small = (
+        Engine.load(run / "model.onnx", EngineOptions("cpu")),
+        Engine.load(Run(run).model_at(precision), EngineOptions("cpu")),
+    )
     assert (full.spec.precision, small.spec.precision) == ("float32", precision)
     assert Run(run).model_at(precision).stat().st_size < 0.6 * (run / "model.onnx").stat().st_size
     assert small.spec.dataset_fingerprint == full.spec.dataset_fingerprint
 
 
 def test_its_logits_are_nearly_the_float32_ones_at_every_batch_size(run, precision, tensors):
-    full, small = Engine.load(run / "model.onnx", "cpu"), Engine.load(Run(run).model_at(precision), "cpu")
+    full, small = (
+        Engine.load(run / "model.onnx", EngineOptions("cpu")),
+        Engine.load(Run(run).model_at(precision), EngineOptions("cpu")),
+    )
     expected, found = full.logits(tensors), small.logits(tensors)
     spread = expected.std()
     assert np.abs(found - expected).max() < (0.5 if precision == "int8" else 0.05) * spread
@@ -63,7 +70,7 @@ def test_its_arithmetic_is_what_it_says(run, precision):
 
 def test_it_has_a_calibration_and_figures_of_its_own(run, precision):
     figures = json.loads(Run(run).metrics_at(precision).read_text())
-    spec = Engine.load(Run(run).model_at(precision), "cpu").spec
+    spec = Engine.load(Run(run).model_at(precision), EngineOptions("cpu")).spec
     assert spec.threshold_fake == figures["calibration"]["threshold_fake"]
     assert spec.metrics == figures["summary"]
     against = figures["against_float32"]
@@ -82,7 +89,7 @@ def test_the_lower_precision_is_published_with_its_card(trainer, run, precision,
     assert trainer("publish", run, *options) == 0
     (card,) = models.rglob("MODEL_CARD.md")
     assert f"trainer export RUN --{'int8' if precision == 'int8' else 'fp16'}`" in card.read_text()
-    assert Engine.load(card.parent / "model.onnx", "cpu").spec.precision == precision
+    assert Engine.load(card.parent / "model.onnx", EngineOptions("cpu")).spec.precision == precision
 
 
 def test_a_precision_that_was_not_exported_is_not_published(trainer, run_without, tmp_path, capsys):

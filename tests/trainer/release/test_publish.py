@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from trainer.release.publish import published_model
 from trainer.report.card import command
 
@@ -69,7 +70,7 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
     folder = models / "residual-cnn" / "1"
     assert {path.name for path in folder.iterdir()} == {"model.onnx", "metrics.json", "MODEL_CARD.md"}
     assert published_model(models) == folder / "model.onnx"
-    assert Engine.load(folder / "model.onnx", "cpu").spec.version == "1"
+    assert Engine.load(folder / "model.onnx", EngineOptions("cpu")).spec.version == "1"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert all(gate["passed"] for gate in metrics["release"]["gates"])
     assert metrics["history"], "the run's own figures stay"

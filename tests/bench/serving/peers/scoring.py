@@ -11,13 +11,14 @@ from service.contract.image.image_errors import Limits
 from service.contract.image.resize import to_tensor
 from service.contract.verdict.calibration import verdicts
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 
 _LIMITS = Limits()
 
 
 def load() -> Engine:
     """Return the model that the variable ``MODEL`` names, one thread a run, as the service has it."""
-    return Engine.load(Path(os.environ["MODEL"]), "cpu", 1)
+    return Engine.load(Path(os.environ["MODEL"]), EngineOptions("cpu", 1))
 
 
 def score(engine: Engine, payload: bytes) -> dict[str, float]:

@@ -10,6 +10,7 @@ from service.contract.preparation import prepare
 from service.contract.verdict import evidence
 from service.contract.verdict.calibration import fake_probability, log_odds
 from service.inference.engine import Engine
+from service.inference.engine_options import EngineOptions
 from tests.conftest import REPOSITORY
 
 BOX = (0.0, 0.0, 1.0, 1.0)
@@ -27,7 +28,7 @@ def without(tensor: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def test_the_map_of_a_model_averages_to_the_log_odds_of_its_answer(make_model, make_spec, astronaut):
-    engine = Engine.from_bytes(make_model(make_spec(), evidence=True), "cpu", 1)
+    engine = Engine.from_bytes(make_model(make_spec(), evidence=True), EngineOptions("cpu", 1))
     tensor = np.asarray(astronaut.resize((48, 48)))[None]
     found = evidence.from_map(engine.evidence(tensor)[0], engine.spec, BOX)
     odds = log_odds(engine.logits(tensor), "softmax", 1, engine.spec.temperature)
@@ -36,7 +37,7 @@ def test_the_map_of_a_model_averages_to_the_log_odds_of_its_answer(make_model, m
 
 
 def test_occlusion_finds_the_one_bright_part(make_model, make_spec):
-    engine = Engine.from_bytes(make_model(make_spec()), "cpu", 1)
+    engine = Engine.from_bytes(make_model(make_spec()), EngineOptions("cpu", 1))
     tensor = np.full((48, 48, 3), 90, np.uint8)
     tensor[12:18, 30:36] = 255
     found = evidence.from_occlusion(engine.logits(evidence.occluded(tensor)), engine.spec, BOX)
@@ -74,7 +75,7 @@ def fakes(faces_data) -> list:
 def test_without_the_most_incriminating_tenth_a_fake_is_less_fake_than_without_any_tenth(
     faces_data, model, method, count
 ):
-    engine = Engine.load(REPOSITORY / "models" / model / "model.onnx", "cpu", 2)
+    engine = Engine.load(REPOSITORY / "models" / model / "model.onnx", EngineOptions("cpu", 2))
     spec, draw = engine.spec, np.random.default_rng(0)
     chosen = fakes(faces_data)[:: 200 // count]
     falls = []

@@ -178,9 +178,10 @@ def test_a_model_without_a_margin_and_a_service_without_faces_judge_what_they_ca
 
     from service.app import create_app
     from service.inference.engine import Engine
+    from service.inference.engine_options import EngineOptions
     from service.settings import Settings
 
-    app = create_app(Settings(faces=mode), Engine.from_bytes(make_model(), "cpu", 1))
+    app = create_app(Settings(faces=mode), Engine.from_bytes(make_model(), EngineOptions("cpu", 1)))
     with TestClient(app) as client:
         answer = ask(client, clip)
     (track,) = answer["tracks"]
@@ -331,10 +332,11 @@ def test_real_clips_and_face_swaps(faces_data, make_client):
 
     from service.app import create_app
     from service.inference.engine import Engine
+    from service.inference.engine_options import EngineOptions
     from service.model_settings import default_model
     from service.settings import Settings
 
-    app = create_app(Settings(), Engine.load(default_model(), "cpu", 1))
+    app = create_app(Settings(), Engine.load(default_model(), EngineOptions("cpu", 1)))
     with TestClient(app) as client:
         clips = sorted((faces_data / "videos").glob("*/*.mp4"))
         assert len(clips) > 8
