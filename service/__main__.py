@@ -12,9 +12,9 @@ try:
     from pydantic_core import ErrorDetails
     from pydantic_settings import SettingsError
 
+    from service.errors import StartError
     from service.observability.logs import log_config
-    from service.server.launch import StartError
-    from service.server.start import serve, serve_by_workers
+    from service.server.start import serve
     from service.settings import Settings, unknown_variables
 except ModuleNotFoundError as missing:
     sys.exit(f"service: {missing.name} is not installed here; `make serve` makes an environment, or pip install '.'")
@@ -86,10 +86,7 @@ def _serve() -> None:
     for name in unknown_variables(os.environ):
         _log.warning("unknown setting is ignored", extra={"setting": name})
     try:
-        if settings.workers > 1:
-            serve_by_workers(settings)
-        else:
-            serve(settings)
+        serve(settings)
     except StartError as error:
         _refuse(str(error))
 

@@ -1,44 +1,67 @@
-"""The FastAPI application: routes, errors as problem details, one log line a request."""
+"""The FastAPI application: model, routes, errors as problem details, start-up and shutdown."""
 
 import asyncio
 import logging
-import re
-import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import __version__
 from service.api.auth import Guard
 from service.api.document import complete
 from service.api.routes import router
 from service.contract.faces.finder import face_finder
-from service.contract.faces.framing import check_mode
+from service.contract.faces.yunet import FinderError
 from service.contract.image.image_errors import ImageError
-from service.errors import RequestError, code_for_status, refuse
+from service.errors import RequestError, StartError, code_for_status, refuse
 from service.inference import model_file
-from service.inference.engine import Engine, InferenceError
+from service.inference.engine import Engine, InferenceError, load_engine
+from service.inference.model_file import ModelFileError
+from service.inference.session import ProviderError
 from service.lifecycle.drain import Drain
-from service.lifecycle.keys import Keys
+from service.lifecycle.keys import Keys, KeysError
 from service.lifecycle.reload import Reload
 from service.lifecycle.state import State
-from service.observability import logs
+from service.model_settings import ProvenanceError
 from service.observability.metrics import Metrics
-from service.observability.telemetry import telemetry_config
+from service.observability.request_log import RequestLog
+from service.observability.telemetry import TelemetryError, telemetry_config
 from service.resources import release_free_memory, resident_bytes
 from service.settings import Settings
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_TIDY_S, _MUCH = 10.0, 32 * 1024 * 1024
-_LONGEST_PATH = 200  # of what a log line keeps
+_MEMORY_CHECK_S, _MEMORY_GROWTH_BYTES = 10.0, 32 * 1024 * 1024
 _log = logging.getLogger(__name__)
+
+
+def load_app(settings: Settings, content: bytes | None = None, reread: Callable[[], bytes] | None = None) -> FastAPI:
+    """Load the model that the settings name, and build the application around it.
+
+    Args:
+        settings: all of them.
+        content: the bytes of the model file, where it has been read already.
+        reread: as for :func:`create_app`.
+
+    Raises:
+        StartError: the service cannot start; the message says why in one line.
+    """
+    try:
+        return create_app(settings, load_engine(settings, content), reread)
+    except (ModelFileError, ProviderError, FinderError) as error:
+        raise StartError(str(error)) from None
+    except KeysError as error:
+        raise StartError(f"setting --api-keys (SERVICE_API_KEYS): {error}") from None
+    except ProvenanceError as error:
+        raise StartError(f"setting --trust-anchors (SERVICE_TRUST_ANCHORS): {error}") from None
+    except TelemetryError as error:
+        raise StartError(f"setting --telemetry (SERVICE_TELEMETRY): {error}") from None
+    except OSError as error:
+        raise StartError(
+            f"setting --metrics-dir (SERVICE_METRICS_DIR): no room for the series: {error.strerror}"
+        ) from None
 
 
 def create_app(settings: Settings, engine: Engine, reread: Callable[[], bytes] | None = None) -> FastAPI:
@@ -46,23 +69,25 @@ def create_app(settings: Settings, engine: Engine, reread: Callable[[], bytes] |
 
     Args:
         settings: all of them.
-        engine: with the model.
-        reread: returns the bytes of a new model file, on SIGHUP; default: of the settings' path, which is polled too.
+        engine: the loaded model.
+        reread: returns the bytes of a new model file, on SIGHUP; default: reads the path in the settings, which is
+            polled as well.
 
     Raises:
-        SpecError: the model cannot be served with these faces settings.
-        FinderError: faces are to be found, and the finder does not load.
-        TelemetryError: it is asked for, and cannot be.
-        KeysError: there is no file of API keys where the settings say, or a broken one.
-        OSError: there is no disk space for the series of several workers.
+        ModelFileError: the model cannot be served with the setting ``faces``.
+        FinderError: faces are looked for, and the face finder does not load.
+        TelemetryError: telemetry is on and cannot be set up.
+        KeysError: the file of API keys is missing or malformed.
+        ProvenanceError: the trust anchors cannot be used.
+        OSError: there is no disk space for the metrics of several workers.
     """
-    check_mode(engine.spec, settings.faces)
+    engine.check_faces(settings.faces)
     telemetry = telemetry_config(settings.telemetry)
     if settings.faces != "off":
         face_finder()
     state = State(settings, Metrics(), Keys.load(settings.api_keys) if settings.api_keys else None)
     state.metrics.reserve()
-    # /docs from files of this machine: no third party learns who reads them, and they work offline.
+    # /docs comes from files of this machine: no third party learns who reads it, and it works offline.
     app = FastAPIOffline(
         title="Face authenticity",
         summary="Tells real from AI-generated faces: real, fake or uncertain, with a calibrated probability.",
@@ -78,7 +103,7 @@ def create_app(settings: Settings, engine: Engine, reread: Callable[[], bytes] |
     if state.keys:
         app.add_middleware(Guard, state=state)
     complete(app, keys=state.keys is not None)
-    app.add_middleware(RequestLog, state=state)
+    app.add_middleware(RequestLog, metrics=state.metrics, is_draining=lambda: state.draining)
     return app
 
 
@@ -86,7 +111,7 @@ def create_app(settings: Settings, engine: Engine, reread: Callable[[], bytes] |
 async def _lifespan(
     state: State, engine: Engine, reread: Callable[[], bytes] | None
 ) -> AsyncIterator[dict[str, Metrics]]:
-    """Answer predictions from start-up to shutdown, and drain in between the two."""
+    """Load, watch and drain: what happens at start-up and at shutdown."""
     settings, spec = state.settings, engine.spec
     state.serve(engine)
     _log.info("ready", extra={"model": spec.name, "version": spec.version, "provider": engine.provider})
@@ -94,22 +119,22 @@ async def _lifespan(
     drain.install()
     reload = Reload(state, reread or (lambda: model_file.read(settings.model)), alone=reread is None)
     reload.install()
-    tidy = asyncio.create_task(_give_memory_back())
+    memory = asyncio.create_task(_release_memory())
     yield {"metrics": state.metrics}  # for what the server refuses before there is a request
-    tidy.cancel()
+    memory.cancel()
     reload.uninstall()
     drain.uninstall()
     state.stop()
 
 
-async def _give_memory_back() -> None:
-    """Now and then, where much has been added: what grew piece by piece leaves gaps that the allocator keeps."""
-    held = resident_bytes()
+async def _release_memory() -> None:
+    """Return freed memory to the system where much has been added: the allocator keeps the gaps that bodies leave."""
+    before = resident_bytes()
     while True:
-        await asyncio.sleep(_TIDY_S)
-        if resident_bytes() - held > _MUCH:
+        await asyncio.sleep(_MEMORY_CHECK_S)
+        if resident_bytes() - before > _MEMORY_GROWTH_BYTES:
             await asyncio.to_thread(release_free_memory)
-            held = resident_bytes()
+            before = resident_bytes()
 
 
 def _add_error_handlers(app: FastAPI) -> None:
@@ -132,76 +157,3 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def on_http_exception(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else None
         return refuse(request.scope, code_for_status(error.status_code), str(error.detail), headers)
-
-
-class RequestLog:
-    """Gives every request an id, counts it, and writes one log line; turns a defect into a clean 500.
-
-    A client may name its own id in ``X-Request-ID`` (1 to 64 letters, digits, ``.``, ``_``, ``-``).
-    """
-
-    def __init__(self, app: ASGIApp, state: State) -> None:
-        self._app = app
-        self._state = state
-        self._metrics = state.metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        start = time.perf_counter()
-        scope["request_id"] = request_id = _request_id(scope)
-        status = 0
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "websocket.accept":
-                status = HTTPStatus.SWITCHING_PROTOCOLS
-            elif message["type"] == "websocket.close":
-                status = status or HTTPStatus.FORBIDDEN  # no such path: what the server answers then
-            elif message["type"] in ("http.response.start", "websocket.http.response.start"):
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-                # A refusal may come before its body, and a connection that is closed on unread bytes loses the answer.
-                if self._state.draining and status < 400 and scope["type"] == "http":
-                    message["headers"].append((b"connection", b"close"))
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_with_id)
-        except asyncio.CancelledError:
-            if not status and scope["type"] == "http":
-                response = refuse(scope, "not_ready", "the service stopped before this request was done")
-                await response(scope, receive, send_with_id)
-        except Exception:
-            _log.exception("defect", extra={"request_id": request_id})
-            if not status:
-                response = refuse(scope, "internal_error", "a defect of the service; see its log")
-                await response(scope, receive, send_with_id)
-        finally:
-            self._record(scope, status, time.perf_counter() - start)
-
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "other")
-        code = scope.get("error_code")
-        self._metrics.requests.labels(route, str(status)).inc()
-        if code:
-            self._metrics.refusals.labels(code).inc()
-        logs.access.info(
-            "request",
-            extra={
-                "request_id": scope["request_id"],
-                "method": scope.get("method", "WS"),
-                "path": scope["path"][:_LONGEST_PATH],
-                "status": status,
-                "code": code,
-                "client": scope.get("client_name"),
-                "duration_ms": round(seconds * 1000, 2),
-            },
-        )
-
-
-def _request_id(scope: Scope) -> str:
-    given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex

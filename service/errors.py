@@ -115,6 +115,10 @@ ERROR_CODES: dict[str, ErrorCode] = {
 }
 
 
+class StartError(Exception):
+    """The service cannot start; the message says why in one line."""
+
+
 class RequestError(Exception):
     """A request that is refused; ``code`` is a key of :data:`ERROR_CODES`."""
 

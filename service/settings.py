@@ -12,7 +12,7 @@ from service.model_settings import ModelSettings
 from service.resources import cpu_count
 
 # Read by prometheus_client itself, when it is first imported.
-SERIES_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+METRICS_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def _threads_of_a_worker(data: dict[str, Any]) -> int:

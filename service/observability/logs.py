@@ -12,7 +12,7 @@ access = logging.getLogger("service.access")
 def log_config(level: str) -> dict[str, Any]:
     """Return the ``logging`` configuration, for this package and uvicorn alike.
 
-    uvicorn's own access log stays off: :class:`service.app.RequestLog` writes one line a request
+    uvicorn's own access log stays off: :class:`service.observability.request_log.RequestLog` writes one line a request
     that also knows the request id and the error code.
     """
     return {

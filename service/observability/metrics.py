@@ -10,7 +10,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from service.settings import SERIES_VARIABLE
+from service.settings import METRICS_FOLDER_VARIABLE
 
 OUTCOMES = ("swapped", "unchanged", "refused")
 STAGES = ("decode", "faces", "queue", "inference", "total")
@@ -119,7 +119,7 @@ class Metrics:
         Raises:
             OSError: there is not enough.
         """
-        folder = os.environ.get(SERIES_VARIABLE)
+        folder = os.environ.get(METRICS_FOLDER_VARIABLE)
         if not folder or not hasattr(os, "posix_fallocate"):
             return
         for path in Path(folder).glob(f"*_{os.getpid()}.db"):
@@ -135,7 +135,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """Return every series in the Prometheus text format; of all workers, where there are several."""
-        folder = os.environ.get(SERIES_VARIABLE)
+        folder = os.environ.get(METRICS_FOLDER_VARIABLE)
         if not folder:
             return generate_latest(self._registry)
         for pid in _processes(Path(folder)):

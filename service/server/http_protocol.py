@@ -248,11 +248,11 @@ class Connection(HttpToolsProtocol):
         self._limit_stall()
 
 
-def connections(most: int, patience_s: float) -> Callable[..., Connection]:
-    """Return what makes the connections of one process, for :class:`uvicorn.Config`.
+def http_protocol(max_connections: int, timeout_s: float) -> Callable[..., Connection]:
+    """Return the factory of the connections of one process, for :class:`uvicorn.Config`.
 
     Args:
-        most: connections at once.
-        patience_s: seconds, see :class:`Bounds`.
+        max_connections: connections at once.
+        timeout_s: see :class:`Bounds`, seconds.
     """
-    return functools.partial(Connection, Bounds(most, patience_s))
+    return functools.partial(Connection, Bounds(max_connections, timeout_s))

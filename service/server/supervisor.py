@@ -1,4 +1,13 @@
-"""Workers: processes that share the port, with one model file, which is replaced in all of them or in none."""
+"""The supervisor of the workers: uvicorn's, with one model file that is replaced in all workers or in none.
+
+What uvicorn 0.54 does itself is left to it: starting workers, health checks, replacing workers that died, and stopping.
+On SIGHUP it restarts the workers one by one, each with whatever lies on the disk by then; tests show what is added:
+
+- a new model file is loaded in a process of its own first, and nothing changes where it is refused;
+- the workers swap the model without a restart, so that no request is lost;
+- a worker that replaces a dead one gets the model and the API keys of the others, even if the files have changed;
+- workers stop when the supervisor is killed.
+"""
 
 import functools
 import logging
@@ -11,7 +20,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,52 +27,52 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
+from service.errors import StartError
 from service.inference import model_file
+from service.inference.engine_options import ModelSource
 from service.inference.model_file import ModelFileError
+from service.lifecycle.file_watch import FileWatch, watched_files
+from service.lifecycle.keys import Keys, KeysError
 from service.lifecycle.terminal import Terminal
-from service.server.launch import StartError, load
+from service.server.trial import Trial, write_whole
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-_MODEL, _CANDIDATE, _KEYS = "model.onnx", "candidate.onnx", "keys.txt"
+_MODEL, _KEYS = "model.onnx", "keys.txt"
 _DIED = 1
-_TRIAL_S = 180.0
 _log = logging.getLogger(__name__)
 
 
-class Workers(Multiprocess):
-    """Starts the workers, replaces those that die, and hands a new model file, and new API keys, to all of them.
-
-    A worker that takes a dead one's place gets what the others have, whatever became of the files meanwhile.
+class Supervisor(Multiprocess):
+    """Starts the workers, replaces those that die, and hands a new model file and new API keys to all of them.
 
     Args:
-        config: with any application: each worker gets one that is made of what is laid down for it.
-        sockets: that they listen on.
+        config: whose application is set here.
+        sockets: that the workers listen on.
         settings: all of them.
-        folder: of this run, where what the workers read is laid down.
+        folder: of this run, for the files that the workers read.
 
     Raises:
         StartError: model file or API keys cannot be used.
     """
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], settings: Settings, folder: Path) -> None:
-        from service.lifecycle.reload import Watch, watched
-        from service.observability.metrics import Metrics
+        from service.observability.metrics import Metrics  # reads the folder of the metrics when it is imported
 
         self._settings, self._folder = settings, folder
-        self._watch = Watch(watched(settings), fresh=True)
-        self._next_look = time.monotonic()
-        self._content, self._keys = self._read_model(), self._read_keys()
-        self._lay_down()
+        self._watch = FileWatch(watched_files(settings), fresh=True)
+        self._next_poll = time.monotonic()
+        self._model, self._keys = self._read_model(), self._read_keys()
+        self._write_files()
         try:
-            self._reloads = Metrics().reloads  # counted here, once for all of them
+            self._reloads = Metrics().reloads  # counted here, once for all workers
         except OSError as error:
             raise StartError(f"cannot write to '{folder}': {error.strerror}") from None
         self._trial: Trial | None = None
         self._terminal = Terminal()
-        self._settled = False
+        self._all_started = False
         config.app = self._application()
         super().__init__(config, sockets)
 
@@ -72,75 +80,76 @@ class Workers(Multiprocess):
         """Start the workers.
 
         Raises:
-            StartError: the system has no process for one.
+            StartError: the system cannot start a process.
         """
         try:
-            with _sighup_waits():
+            with _sighup_blocked():
                 super().init_processes()
         except OSError as error:
             self.terminate_all()
             raise StartError(f"cannot start a worker: {error.strerror}") from None
 
     def handle_hup(self) -> None:
-        """Look at the files; or, where it means that the terminal was closed, stop."""
+        """Check the files; stop instead where the signal means that the terminal was closed."""
         if self._terminal.is_closed():
             self.handle_term()
         else:
-            self._look_at_files()
+            self._check_files()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that died; see how a trial went; and look at the files, where that is set."""
+        """Replace dead workers, finish a trial, and poll the files where polling is on."""
         try:
-            self._restore()
-            with _sighup_waits():
+            if not ((self._folder / _MODEL).exists() and (self._folder / _KEYS).exists()):
+                self._write_files()  # a cleaner of temporary files removed them
+            with _sighup_blocked():
                 super().keep_subprocess_alive()
-        except (OSError, StartError) as error:  # the next look tries again
+        except (OSError, StartError) as error:  # the next health check tries again
             _log.error("a worker cannot be replaced", extra={"error": str(error)})
-        if not self._settled and all(process.is_ready(1) for process in self.processes):
-            self._settled = True
+        if not self._all_started and all(process.is_ready(1) for process in self.processes):
+            self._all_started = True
             self.config.app = self._application()
         if self._trial and (refusal := self._trial.refusal()) is not None:
             content, self._trial = self._trial.content, None
             if refusal:
-                self._end("refused", refusal)
+                self._finish("refused", refusal)
             else:
-                self._take_up(content)
+                self._swap(content)
         seconds = self._settings.model_poll_s
-        if seconds and time.monotonic() >= self._next_look:
-            self._next_look = time.monotonic() + seconds
+        if seconds and time.monotonic() >= self._next_poll:
+            self._next_poll = time.monotonic() + seconds
             if self._watch.changed():
-                self._look_at_files()
+                self._check_files()
 
-    def _look_at_files(self) -> None:
-        """Look at model file and API keys, and hand on what is new and good; what is not changes nothing."""
-        if self._trial:  # of a file that may have been taken back
+    def _check_files(self) -> None:
+        """Read model file and API keys, and hand on what is new and valid. Invalid files are ignored."""
+        if self._trial:  # of a file that may have been replaced meanwhile
             self._trial.end()
             self._trial = None
         try:
             self._keys = self._read_keys()
-            _lay_down(self._keys, self._folder / _KEYS)
+            write_whole(self._keys, self._folder / _KEYS)
         except StartError as error:
             _log.warning("new API keys are refused, and the old ones stay", extra={"error": str(error)})
         try:
             content = self._read_model()
-            if content == self._content:
-                self._end("unchanged")
+            if content == self._model:
+                self._finish("unchanged")
             else:
-                self._trial = Trial(self._checked(), content, self._folder)
+                self._trial = Trial(self._worker_settings(), content, self._folder)
         except StartError as error:
-            self._end("refused", str(error))
+            self._finish("refused", str(error))
 
-    def _take_up(self, content: bytes) -> None:
+    def _swap(self, content: bytes) -> None:
         try:
-            _lay_down(content, self._folder / _MODEL)
+            write_whole(content, self._folder / _MODEL)
         except StartError as error:
-            self._end("refused", str(error))
+            self._finish("refused", str(error))
         else:
-            self._content = content
-            self._end("swapped")
+            self._model = content
+            self._finish("swapped")
 
-    def _end(self, outcome: str, refusal: str = "") -> None:
-        """Count what became of the model file, and let the workers look at what is laid down for them."""
+    def _finish(self, outcome: str, refusal: str = "") -> None:
+        """Count the outcome, and let the workers read their files."""
         if refusal:
             _log.warning("new model is refused, and the one that answers stays", extra={"error": refusal})
         self._reloads.labels(outcome).inc()
@@ -149,41 +158,28 @@ class Workers(Multiprocess):
                 os.kill(process.pid, signal.SIGHUP)
 
     def _application(self) -> "functools.partial[FastAPI]":
-        # By paths: of a worker that dies while much is being sent to it this process would never learn.
-        return functools.partial(load_in_worker, self._checked(), self._folder / _MODEL, not self._settled)
+        # The model is passed by its path: the supervisor would hang on a worker that dies while much is sent to it.
+        return functools.partial(load_in_worker, self._worker_settings(), self._folder / _MODEL, not self._all_started)
 
-    def _checked(self) -> Settings:
-        """Return the settings of workers: digest and signature were held against the bytes that are laid down."""
+    def _worker_settings(self) -> Settings:
+        """Return the settings of the workers; digest and signature have been checked here."""
         keys = self._folder / _KEYS if self._settings.api_keys else None
         return self._settings.model_copy(update={"model_sha256": None, "model_public_key": None, "api_keys": keys})
 
-    def _lay_down(self) -> None:
-        _lay_down(self._content, self._folder / _MODEL)
-        _lay_down(self._keys, self._folder / _KEYS)
-
-    def _restore(self) -> None:
-        """Lay down anew what somebody has tidied away, before a worker needs it."""
-        if not ((self._folder / _MODEL).exists() and (self._folder / _KEYS).exists()):
-            self._lay_down()
+    def _write_files(self) -> None:
+        write_whole(self._model, self._folder / _MODEL)
+        write_whole(self._keys, self._folder / _KEYS)
 
     def _read_model(self) -> bytes:
-        """Return the model file, held against digest and signature."""
-        from service.inference.signature import check_signature
-
         settings = self._settings
         try:
             content = model_file.read(settings.model)
-            if settings.model_sha256:
-                model_file.check_digest(content, settings.model_sha256)
-            if settings.model_public_key:
-                check_signature(content, settings.model, settings.model_public_key)
+            ModelSource(settings.model, settings.model_sha256, settings.model_public_key).check(content)
         except ModelFileError as error:
             raise StartError(str(error)) from None
         return content
 
     def _read_keys(self) -> bytes:
-        from service.lifecycle.keys import Keys, KeysError
-
         if self._settings.api_keys is None:
             return b""
         try:
@@ -192,77 +188,37 @@ class Workers(Multiprocess):
             raise StartError(f"setting --api-keys (SERVICE_API_KEYS): {error}") from None
 
 
-class Trial:
-    """A new model file, loaded in a process of its own, so that nothing of it stays in this one, and nobody waits.
+def load_in_worker(settings: Settings, model: Path, fatal: bool) -> "FastAPI":
+    """Return the application of a worker.
 
     Args:
-        settings: of workers.
-        content: of the file.
-        folder: where it is laid down for that process.
-
-    Raises:
-        StartError: there is no process, or no room, for it.
+        settings: of the worker.
+        model: path of the model file, where a new one will be written, too.
+        fatal: whether a failed start ends the supervisor; otherwise it tries again.
     """
+    from service.app import load_app
 
-    def __init__(self, settings: Settings, content: bytes, folder: Path) -> None:
-        self.content, self._path = content, folder / _CANDIDATE
-        _lay_down(content, self._path)
-        context = multiprocessing.get_context("spawn")
-        try:
-            self._answer, theirs = context.Pipe(duplex=False)
-            self._process = context.Process(target=_try, args=(settings, self._path, theirs), daemon=True)
-            self._process.start()
-            theirs.close()
-        except OSError as error:
-            raise StartError(f"cannot be tried: {error.strerror}") from None
-        self._end = time.monotonic() + _TRIAL_S
-
-    def refusal(self) -> str | None:
-        """Return why it is refused, empty where it is not; None while that is not known."""
-        if not self._answer.poll():
-            if time.monotonic() < self._end:
-                return None
-            found = f"it did not load within {_TRIAL_S:g} s"
-        else:
-            try:
-                found = str(self._answer.recv())
-            except EOFError:
-                found = "the process that loaded it died"
-        self.end()
-        return found
-
-    def end(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.join()
-        self._answer.close()
-        self._path.unlink(missing_ok=True)
-
-
-def _try(settings: Settings, path: Path, answer: Connection) -> None:
-    from service.inference.engine import load_engine
-    from service.inference.session import ProviderError
-
+    logging.captureWarnings(True)
+    threading.Thread(target=_stop_with_supervisor, name="supervisor", daemon=True).start()
     try:
-        load_engine(settings, model_file.read(path))
-    except (ModelFileError, ProviderError) as error:
-        answer.send(str(error))
-    else:
-        answer.send("")
+        return load_app(settings, model_file.read(model), lambda: model_file.read(model))
+    except (StartError, ModelFileError) as error:
+        _log.error("a worker cannot start", extra={"error": str(error)})
+    except Exception:  # logged once; the exit status tells the supervisor what to do
+        _log.exception("a worker cannot start")
+    sys.exit(STARTUP_FAILURE if fatal else _DIED)
 
 
-def _lay_down(content: bytes, path: Path) -> None:
-    temporary = path.with_suffix(".tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise StartError(f"cannot write '{path}': {error.strerror}") from None
+def _stop_with_supervisor() -> None:
+    """Drain and stop once the supervisor is gone, even by SIGKILL."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
-def _sighup_waits() -> Iterator[None]:
-    """Let SIGHUP wait in processes that are started meanwhile, until they have a handler: by default it kills."""
+def _sighup_blocked() -> Iterator[None]:
+    """Block SIGHUP in processes that are started meanwhile, until they handle it: its default action ends them."""
     if not hasattr(signal, "SIGHUP"):
         yield
         return
@@ -271,29 +227,3 @@ def _sighup_waits() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def load_in_worker(settings: Settings, model: Path, fatal: bool) -> "FastAPI":
-    """Return the application in one of several workers.
-
-    Args:
-        settings: all of them.
-        model: where its file is laid down, and a new one will be.
-        fatal: whether a failed start ends the first process too; else it tries again.
-    """
-    logging.captureWarnings(True)
-    threading.Thread(target=_stop_with_parent, name="parent", daemon=True).start()
-    try:
-        return load(settings, model_file.read(model), lambda: model_file.read(model))
-    except (StartError, ModelFileError) as error:
-        _log.error("a worker cannot start", extra={"error": str(error)})
-    except Exception:  # whatever it is, it is said once, and the status tells the first process what to do
-        _log.exception("a worker cannot start")
-    sys.exit(STARTUP_FAILURE if fatal else _DIED)
-
-
-def _stop_with_parent() -> None:
-    """Drain and stop once the first process is gone, even by SIGKILL: nobody else would stop this one."""
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)

@@ -115,10 +115,10 @@ class Socket(WebSocketsSansIOProtocol):
             setattr(self, name, None)
 
 
-def sockets(patience_s: float) -> Callable[..., Socket]:
-    """Return what makes the WebSocket connections of one process, for :class:`uvicorn.Config`.
+def websocket_protocol(timeout_s: float) -> Callable[..., Socket]:
+    """Return the factory of the WebSocket connections of one process, for :class:`uvicorn.Config`.
 
     Args:
-        patience_s: for a client to take a piece of its answer, seconds.
+        timeout_s: for a client to take a piece of its answer, seconds.
     """
-    return functools.partial(Socket, patience_s)
+    return functools.partial(Socket, timeout_s)

@@ -18,8 +18,8 @@ from service.contract.image.exif import camera
 from service.contract.image.image_errors import ImageError, Limits
 from service.errors import ERROR_CODES, RequestError
 from service.lifecycle.body_budget import BodyBudget, BodyLimits
-from service.server.http_protocol import connections
-from service.server.websocket_protocol import sockets
+from service.server.http_protocol import http_protocol
+from service.server.websocket_protocol import websocket_protocol
 from tests.conftest import REPOSITORY
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -162,11 +162,11 @@ def requests(data: bytes) -> None:
 
 
 async def _requests(data: bytes, shared: dict[str, Any]) -> None:
-    ws: Any = sockets(5.0)
+    ws: Any = websocket_protocol(5.0)
     config = uvicorn.Config(_application(), log_config=None, access_log=False, ws=ws, ws_max_size=1 << 20)
     config.load()
     state, transport = ServerState(), _Transport()
-    made = connections(10, 5.0)(config=config, server_state=state, app_state=shared)
+    made = http_protocol(10, 5.0)(config=config, server_state=state, app_state=shared)
     made.connection_made(transport)
     transport.protocol = made
     half = len(data) // 2

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from service.app import create_app
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
-from service.server.http_protocol import connections
-from service.server.websocket_protocol import sockets
+from service.server.http_protocol import http_protocol
+from service.server.websocket_protocol import websocket_protocol
 from service.settings import Settings
 
 
@@ -49,11 +49,11 @@ def make_server(tiny_engine) -> Iterator[Callable[..., tuple[str, int]]]:
     def server(**settings: object) -> tuple[str, int]:
         on_state = settings.pop("on_state", None)
         chosen = Settings(**settings)
-        http = connections(chosen.max_connections, chosen.header_timeout_s)
+        http = http_protocol(chosen.max_connections, chosen.header_timeout_s)
         app = create_app(chosen, tiny_engine)
         if on_state:
             on_state(app.state.service)
-        ws = {"ws": sockets(chosen.header_timeout_s), "ws_max_size": chosen.max_bytes}
+        ws = {"ws": websocket_protocol(chosen.header_timeout_s), "ws_max_size": chosen.max_bytes}
         config = uvicorn.Config(app, port=0, log_config=None, access_log=False, http=http, **ws)
         serving = uvicorn.Server(config)
         thread = threading.Thread(target=serving.run)

@@ -24,8 +24,8 @@ from service.errors import ERROR_CODES
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
 from service.lifecycle.keys import new_key
-from service.server.http_protocol import connections
-from service.server.websocket_protocol import sockets
+from service.server.http_protocol import http_protocol
+from service.server.websocket_protocol import websocket_protocol
 from service.settings import Settings
 from service.video.video_reasons import VIDEO_REASONS
 from tests.serving import free_port
@@ -92,8 +92,8 @@ class Server:
             port=settings.port,
             log_config=None,
             access_log=False,
-            http=connections(settings.max_connections, settings.header_timeout_s),
-            ws=sockets(settings.header_timeout_s),
+            http=http_protocol(settings.max_connections, settings.header_timeout_s),
+            ws=websocket_protocol(settings.header_timeout_s),
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)

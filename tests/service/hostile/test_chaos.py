@@ -134,7 +134,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(tmp_path, astronaut, encode):
 
 def test_no_room_for_the_series_of_workers_stops_the_start(tmp_path, monkeypatch):
     """They are memory-mapped: on a full disk the worker would die by a signal."""
-    monkeypatch.setenv(metrics_module.SERIES_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(metrics_module.METRICS_FOLDER_VARIABLE, str(tmp_path))
     (tmp_path / f"counter_{os.getpid()}.db").write_bytes(bytes(100))
 
     def full(descriptor: int, start: int, length: int) -> None:

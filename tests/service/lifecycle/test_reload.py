@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.lifecycle.file_watch import FileWatch
 from service.lifecycle.keys import new_key
-from service.lifecycle.reload import Watch
 from tests.conftest import REPOSITORY
 from tests.serving import children, free_port, request, serving, until
 
@@ -226,7 +226,7 @@ def test_a_request_that_began_before_the_swap_is_answered_by_the_model_that_it_b
 
 def test_a_watch_tells_of_a_change_once_it_has_settled(tmp_path):
     path = tmp_path / "file"
-    watch = Watch([path])
+    watch = FileWatch([path])
     assert [watch.changed(), watch.changed()] == [True, False]  # of what was read before nobody knows when
     path.write_bytes(b"1")
     assert [watch.changed(), watch.changed(), watch.changed()] == [False, True, False]

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from service.api.schemas import Prediction
+from service.app import load_app
 from service.contract.image.exif import MOST_EXIF, camera
+from service.errors import StartError
 from service.provenance import c2pa_reader, content_credentials
 from service.provenance.c2pa_reader import summary
-from service.server.launch import StartError, load
 from service.settings import Settings
 
 MIMES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -170,7 +171,7 @@ def test_certificates_that_cannot_be_used_prevent_the_start(make_model, tmp_path
     if content is not None:
         anchors.write_text(content, "latin-1")
     with pytest.raises(StartError, match=r"--trust-anchors \(SERVICE_TRUST_ANCHORS\)"):
-        load(Settings(model=model, trust_anchors=anchors))
+        load_app(Settings(model=model, trust_anchors=anchors))
 
 
 def test_nothing_is_fetched(client, issuer, portrait, encode):
