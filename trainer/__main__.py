@@ -15,10 +15,13 @@ except ModuleNotFoundError as missing:
 
 from service.contract.text import one_line
 from trainer.cli.audit_command import audit
-from trainer.cli.evaluate_command import compare, evaluate, predict
+from trainer.cli.evaluate_command import compare, evaluate
+from trainer.cli.export_command import export
 from trainer.cli.fit_command import fit
 from trainer.cli.new_command import new
-from trainer.cli.release_command import export, publish, rank
+from trainer.cli.predict_command import predict
+from trainer.cli.publish_command import publish
+from trainer.cli.rank_command import rank
 from trainer.cli.twins_command import twins
 from trainer.common.errors import PeerLost, TrainerError, WorkerLost
 from trainer.common.progress import console

@@ -17,7 +17,8 @@ from trainer.data.dataset import scan
 from trainer.data.tensors import cache_tensors
 from trainer.networks.networks import compiled_network
 from trainer.recipes.recipe import get_recipe
-from trainer.training.pipeline import Batches, one_hot
+from trainer.training.augmented_pictures import AugmentedPictures
+from trainer.training.pipeline import Batches, BatchOrder, Parallelism, Targets, one_hot
 
 IMAGES = 1024
 WORKERS = 2
@@ -36,14 +37,10 @@ def batches(folder: Path, augment: bool, processes: int = 0) -> Batches:
         labels = np.eye(2, dtype=np.float32)[np.arange(IMAGES) % 2]
         tensors, larger = (rng.integers(0, 256, (IMAGES, side, side, 3), np.uint8) for side in (128, 256))
     return Batches(
-        tensors,
-        labels,
-        recipe.batch_size,
-        larger=larger,
-        augment=make_augment(recipe) if augment else None,
-        seed=0,
-        threads=WORKERS,
-        processes=processes,
+        AugmentedPictures(tensors, larger, augment=make_augment(recipe) if augment else None),
+        Targets(labels),
+        BatchOrder(recipe.batch_size, seed=0),
+        Parallelism(WORKERS, processes),
     )
 
 

@@ -35,7 +35,8 @@ def by_class(samples: Sequence[Sample]) -> NDArray[np.float32]:
     shown = np.ones(len(samples))
     for rows in one_class_sources(samples):
         shown[rows] = 0.5
-    return (_normalised(shown.copy(), is_fake(samples)) / shown * shown.mean()).astype(np.float32)
+    weights: NDArray[np.float32] = _normalised(shown.copy(), is_fake(samples)) / shown * shown.mean()
+    return weights.astype(np.float32)
 
 
 def one_class_sources(samples: Sequence[Sample]) -> list[NDArray[np.int64]]:
@@ -88,7 +89,8 @@ def _varied(facts: Sequence[Facts]) -> NDArray[np.float64]:
     """
     rows = np.delete(features(facts), CUES["framing"], axis=1)
     rows = rows[:, [len(np.unique(column)) > 1 and not np.isnan(column).any() for column in rows.T]]
-    return (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), 1e-12)
+    standardised: NDArray[np.float64] = (rows - rows.mean(axis=0)) / np.maximum(rows.std(axis=0), 1e-12)
+    return standardised
 
 
 def _model() -> Pipeline:

@@ -49,3 +49,7 @@ UnseenBy = Annotated[
     typer.Option(help="Leave out what this run was fitted, chosen or calibrated on; may be repeated.", metavar="RUN"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Elsewhere = Annotated[
+    list[Path] | None,
+    typer.Option(help="Data folder that no run has seen; may be repeated.", metavar="DATA"),
+]

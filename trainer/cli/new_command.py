@@ -54,14 +54,14 @@ def _ask(question: "Question", defaults: bool) -> "Answer":
     if defaults:
         return question.answers[question.default]
     typer.echo(f"\n{question.text}")
-    for number, answer in enumerate(question.answers, 1):
-        typer.echo(f"  {number}  {answer.words}")
-    most = len(question.answers)
+    for position, answer in enumerate(question.answers, 1):
+        typer.echo(f"  {position}  {answer.words}")
+    count = len(question.answers)
     while True:
         number: int = typer.prompt("Number", type=int, default=question.default + 1)
-        if 1 <= number <= most:
+        if 1 <= number <= count:
             return question.answers[number - 1]
-        typer.echo(f"{number} is not one of 1 to {most}.")
+        typer.echo(f"{number} is not one of 1 to {count}.")
 
 
 def _count(folder: Path) -> tuple[int, int]:

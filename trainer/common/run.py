@@ -102,21 +102,6 @@ class Run:
         """Decoded tensors; removed when all epochs are done."""
         return self.folder / "cache"
 
-    def read_config(self) -> dict[str, Any]:
-        """Return ``config.json``.
-
-        Raises:
-            TrainerError: this is not a run folder.
-        """
-        otherwise = f"'{self.folder}' is not a run folder"
-        keys = ("recipe", "seed", "split", "version", "dataset", "library_versions", "commit")
-        found = read_json(self.config, otherwise, keys)
-        for outer, inner in (("recipe", ("name", "preprocessing")), ("dataset", ("fingerprint", "counts"))):
-            value = found[outer]
-            if not isinstance(value, dict) or any(key not in value for key in inner):
-                raise TrainerError(f"{otherwise}: {self.config.name}: {outer} has no {' or no '.join(inner)}")
-        return found
-
 
 def read_json(path: Path, otherwise: str, keys: Sequence[str] = ()) -> dict[str, Any]:
     """Return a JSON object, or refuse with ``otherwise`` and what is wrong with the file.

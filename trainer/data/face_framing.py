@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from service.contract.spec import Preprocessing
 from trainer.common.errors import TrainerError
 from trainer.data.dataset import Dataset, Rejected, Sample
 from trainer.recipes.recipe import Recipe
+from trainer.recipes.run_config import FramingFacts
 
 
 def with_faces(dataset: Dataset, recipe: Recipe) -> Dataset:
@@ -51,12 +51,8 @@ def _in_tensor(sample: Sample, margin: float, side: int) -> Face | None:
     return replace(face, left=left, top=top, width=face.width * scale, height=face.height * scale)
 
 
-def framing_facts(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Return what a run records of its training pictures: the finder, faces found, and the median margin around one."""
+def framing_facts(samples: Sequence[Sample]) -> FramingFacts:
+    """Return how the faces of training pictures are framed."""
     margins = [sample.facts.margin for sample in samples if sample.facts and sample.facts.margin]
-    return {
-        "finder": FINDER,
-        "pictures": len(samples),
-        "with_face": len(margins),
-        "median_margin": round(float(np.median(margins)), 3) if margins else None,
-    }
+    median = round(float(np.median(margins)), 3) if margins else None
+    return FramingFacts(FINDER, len(samples), len(margins), median)

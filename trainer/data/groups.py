@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 from trainer.common.errors import TrainerError
 from trainer.data.dataset import Dataset, Sample
 from trainer.data.duplicates import clusters, near_duplicates
+from trainer.recipes.run_config import GroupRule
 
-GroupRule = Literal["listed", "folders"]
 GROUPS_FILE = "groups.csv"
 _NAMED = 5
 
@@ -59,7 +58,7 @@ def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = F
 
 def _check_scanned(dataset: Dataset, listed: Mapping[str, Mapping[Path, str]]) -> None:
     """Refuse a list whose files were not read under the names that it gives them, because a link led there too."""
-    read = {item.path for item in (*dataset.samples, *dataset.rejected)}
+    read = {sample.path for sample in dataset.samples} | {rejected.path for rejected in dataset.rejected}
     for source, files in listed.items():
         unknown = [path for path in files if path not in read]
         if unknown:
@@ -107,7 +106,7 @@ _File = tuple[int, str, str, Path]
 def _with_duplicates(dataset: Dataset) -> list[_File]:
     """Return every sample, and every duplicate that was left out, which ties its twin as well."""
     rows = {sample.path: row for row, sample in enumerate(dataset.samples)}
-    files = [(row, sample.source, sample.label, sample.path) for row, sample in enumerate(dataset.samples)]
+    files: list[_File] = [(row, sample.source, sample.label, sample.path) for row, sample in enumerate(dataset.samples)]
     twins = [(r, rows[r.twin.path]) for r in dataset.rejected if r.twin and r.twin.path in rows]
     return files + [(row, left_out.source, left_out.label, left_out.path) for left_out, row in twins]
 

@@ -41,7 +41,8 @@ def _table_sums() -> NDArray[np.int64]:
     """Sum of the luminance table at quality 1 to 100, by libjpeg's own scaling."""
     quality = np.arange(1, 101)
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)[:, None]
-    return ((_LUMINANCE * scale + 50) // 100).clip(1, 255).sum(axis=1)
+    sums: NDArray[np.int64] = ((_LUMINANCE * scale + 50) // 100).clip(1, 255).sum(axis=1)
+    return sums
 
 
 _SUMS: Final = _table_sums()
@@ -103,9 +104,10 @@ def facts_of_file(payload: bytes, rgb: Image.Image) -> Facts:
     """
     with Image.open(io.BytesIO(payload)) as header:
         file_format = "JPEG" if header.format == "MPO" else header.format or ""
-        jpeg = isinstance(header, JpegImagePlugin.JpegImageFile)
-        quality = jpeg_quality(header.quantization) if jpeg else None
-        subsampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(header), "") if jpeg else ""
+        quality, subsampling = None, ""
+        if isinstance(header, JpegImagePlugin.JpegImageFile):
+            quality = jpeg_quality(header.quantization)
+            subsampling = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(header), "")
     digest = np.packbits(imagehash.phash(rgb, hash_size=HASH_SIDE).hash.ravel()).tobytes()
     return Facts(
         len(payload),

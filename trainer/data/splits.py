@@ -4,18 +4,18 @@ import csv
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from trainer.common.errors import TrainerError
 from trainer.common.files import atomic_path
 from trainer.common.run import Run
 from trainer.data.dataset import LABELS, Dataset, Label, Sample
+from trainer.recipes.run_config import SplitRule, read_run_config
 
 Part = Literal["train", "validation", "calibration", "test"]
-SplitRule = Literal["stratified", "as-published"]
 PARTS: tuple[Part, ...] = get_args(Part)
 _UP_TO: dict[Part, int] = {"train": 70, "validation": 80, "calibration": 90, "test": 100}  # cumulative per cent
 PUBLISHED_TEST_SHARE = 0.2
@@ -167,8 +167,9 @@ def _as_published(dataset: Sequence[Sample], seed: int, held: tuple[Sample, ...]
 
 def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
     """Write ``split.csv``: every file with its part, outliers too, and the data's files left out with their reason."""
-    names = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
-    rows = {name: parts.part(name) for name in names} | {HOLDOUT: parts.holdout, OUTLIER: parts.outliers}
+    names: list[Part] = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
+    rows: dict[str, tuple[Sample, ...]] = {name: parts.part(name) for name in names}
+    rows |= {HOLDOUT: parts.holdout, OUTLIER: parts.outliers}
     with (
         atomic_path(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
@@ -180,18 +181,6 @@ def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
                 writer.writerow([part, sample.source, sample.label, sample.path, sample.sha256, sample.group, ""])
         for left_out in dataset.rejected:
             writer.writerow([_LEFT_OUT, left_out.source, left_out.label, left_out.path, "", "", left_out.reason])
-
-
-def split_seed(config: Mapping[str, Any]) -> int:
-    """Return the seed that a run's split was drawn by, from its ``config.json``; once it was always the run's own."""
-    seed: int = config.get("split_seed", config["seed"])
-    return seed
-
-
-def outlier_counts(config: Mapping[str, Any]) -> dict[str, int]:
-    """Return a run's outliers by ``source/neither``, from its ``config.json``; once there were none."""
-    counts: dict[str, int] = config.get("outliers", {"counts": {}})["counts"]
-    return counts
 
 
 def read_split(path: Path) -> Split:
@@ -209,7 +198,8 @@ def read_split(path: Path) -> Split:
                 labels = ("neither",) if row["part"] == OUTLIER else LABELS
                 if row["part"] not in (*PARTS, HOLDOUT, OUTLIER) or row["label"] not in labels or not row["sha256"]:
                     raise TrainerError(f"'{path}' is not a split: line {number}: {list(row.values())}"[:300])
-                sample = Sample(Path(row["path"]), row["label"], row["source"], row["sha256"], row.get("group") or "")
+                label: Label = "fake" if row["label"] == "fake" else "real" if row["label"] == "real" else "neither"
+                sample = Sample(Path(row["path"]), label, row["source"], row["sha256"], row.get("group") or "")
                 parts[row["part"]].append(sample)
     except (OSError, KeyError, ValueError, csv.Error) as error:
         raise TrainerError(f"'{path}' is not a split: {error}") from None
@@ -235,15 +225,16 @@ def run_split(run: Run) -> Split:
     Raises:
         TrainerError: it is not, or this is no run folder.
     """
-    parts = read_split(run.split)
-    config = run.read_config()
-    expected = config.get("split_sha256")
-    # Runs from before it was kept say how many pictures of each source and class they had.
+    parts, config = read_split(run.split), read_run_config(run)
+    # Runs from before the digest was recorded say how many pictures of each source and class they had.
     counts = Counter(f"{s.source}/{s.label}" for name in PARTS for s in parts.part(name))
     if parts.rule == "as-published":
         counts.subtract(f"{s.source}/{s.label}" for s in parts.validation)
-    lost = not config.get("holdout") and dict(+counts) != config["dataset"]["counts"]
-    if (expected and split_digest(parts) != expected) or (not expected and (lost or parts.rule != config["split"])):
+    if config.split_sha256:
+        changed = split_digest(parts) != config.split_sha256
+    else:
+        changed = parts.rule != config.split or (not config.holdout and dict(+counts) != config.dataset.counts)
+    if changed:
         raise TrainerError(f"'{run.split}' is not the split that its run began with: rows were lost or changed")
     return parts
 
@@ -254,12 +245,13 @@ def relocate(parts: Split, dataset: Dataset) -> Split:
     Raises:
         TrainerError: a picture of the split is not in the scan.
     """
-    found = {(sample.source, sample.label, sample.sha256): sample for sample in dataset.samples}
+    by_content = {(sample.source, sample.label, sample.sha256): sample for sample in dataset.samples}
 
-    def moved(part: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    def moved(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
         try:
-            return tuple(found[sample.source, sample.label, sample.sha256] for sample in part)
+            return tuple(by_content[sample.source, sample.label, sample.sha256] for sample in samples)
         except KeyError as missing:
             raise TrainerError(f"a picture of the split is gone: {missing.args[0]}") from None
 
-    return Split(parts.rule, *(moved(parts.part(name)) for name in PARTS), moved(parts.holdout))
+    train, validation, calibration, test = (moved(parts.part(name)) for name in PARTS)
+    return Split(parts.rule, train, validation, calibration, test, moved(parts.holdout))

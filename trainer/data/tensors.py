@@ -113,14 +113,15 @@ def cache_tensors(
             batches = tensor_batches(samples, preprocessing)
             for batch in track(batches, f"decode {description}", total=math.ceil(len(samples) / _CHUNK)):
                 tensors[done : done + len(batch)] = batch
-                digest.update(batch)
+                digest.update(batch.data)
                 done += len(batch)
                 release(tensors)
             tensors.flush()
             del tensors
         with atomic_path(digest_path) as temporary:
             temporary.write_text(digest.hexdigest(), "ascii")
-    return np.load(path, mmap_mode="r")
+    cached: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    return cached
 
 
 def _holds(path: Path, shape: tuple[int, ...], digest_path: Path) -> bool:
@@ -134,7 +135,7 @@ def _holds(path: Path, shape: tuple[int, ...], digest_path: Path) -> bool:
         return False
     digest = hashlib.sha256()
     for start in range(0, len(tensors), _CHUNK):
-        digest.update(np.ascontiguousarray(tensors[start : start + _CHUNK]))
+        digest.update(np.ascontiguousarray(tensors[start : start + _CHUNK]).data)
         release(tensors)
     return digest.hexdigest() == expected
 

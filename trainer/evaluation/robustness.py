@@ -125,7 +125,7 @@ def observe(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Cond
         for condition in conditions:
             picture = degrade(rgb, condition, seed)
             faces = face_finder().find(picture, 1)
-            decoded = DecodedImage("", picture.width, picture.height, picture)
+            decoded = DecodedImage("RAW", picture.width, picture.height, picture)
             tensors.append(to_tensor(decoded, how, frame(picture, how, faces)))
             judged.append(not faces or faces[0].side >= MIN_FACE)
         return np.stack(tensors), judged

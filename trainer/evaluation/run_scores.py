@@ -16,6 +16,7 @@ from trainer.data.splits import Split
 from trainer.evaluation.calibrate import UNCALIBRATED, Calibration, calibrate
 from trainer.evaluation.evaluate import calibrated, engine_logits, evaluation, uncalibrated
 from trainer.export.export import build_spec, with_metadata
+from trainer.recipes.run_config import RunConfig
 
 _SUMMARY = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain", "ece")
 
@@ -44,12 +45,12 @@ class Scored:
     before: NDArray[np.float64]
 
 
-def score(graph: onnx.ModelProto, config: dict[str, Any], parts: Split, precision: Precision = "float32") -> Scored:
+def score(graph: onnx.ModelProto, config: RunConfig, parts: Split, precision: Precision = "float32") -> Scored:
     """Calibrate a graph, and score the test part and the sources held out.
 
     Args:
         graph: uint8 images to logits.
-        config: the run's ``config.json``.
+        config: of the run.
         parts: the run's split.
         precision: of the graph.
     """
@@ -63,11 +64,11 @@ def score(graph: onnx.ModelProto, config: dict[str, Any], parts: Split, precisio
     test, truth = evaluation(parts.test, p_fake, spec), is_fake(parts.test)
     summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY} | {
         "test_ece_before_calibration": expected_calibration_error(truth, before),
-        "epochs": config["epochs"],
-        "kept_epoch": config["kept_epoch"],
-        "cheat_verdict": config.get("audit", {}).get("verdict"),
-        "cheat_score_of_files": config.get("audit", {}).get("cheat_score"),
-        "cheat_score_of_training_tensors": config.get("after_preprocessing", {}).get("weighted", {}).get("score"),
+        "epochs": config.epochs,
+        "kept_epoch": config.kept_epoch,
+        "cheat_verdict": (config.audit or {}).get("verdict"),
+        "cheat_score_of_files": (config.audit or {}).get("cheat_score"),
+        "cheat_score_of_training_tensors": (config.after_preprocessing or {}).get("weighted", {}).get("score"),
     }
     spec = build_spec(config, calibration, summary, precision)
     return Scored(calibration, spec, test, _holdout(engine, parts, spec), truth, p_fake, before)
@@ -79,9 +80,9 @@ def _holdout(engine: Engine, parts: Split, spec: ModelSpec) -> dict[str, Any] | 
     return evaluation(parts.holdout, calibrated(engine_logits(engine, parts.holdout, "held out"), spec), spec)
 
 
-def _kept(config: dict[str, Any], parts: Split) -> tuple[Sample, ...]:
+def _kept(config: RunConfig, parts: Split) -> tuple[Sample, ...]:
     """Return the pictures that no epoch was chosen on: the validation part too, where the last one is kept anyway."""
-    if not parts.calibration or config["recipe"]["select"] != "last":
+    if not parts.calibration or config.recipe.select != "last":
         return parts.calibration
     return (*parts.validation, *parts.calibration)
 

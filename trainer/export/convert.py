@@ -40,6 +40,7 @@ def convert(model: keras.Model) -> onnx.ModelProto:
     signature = [tf.TensorSpec((None, *model.input.shape[1:]), tf.uint8, name="image")]
     signature += [tf.TensorSpec(v.shape, tf.float32, name=n) for v, n in zip(large, names, strict=True)]
     traced = tf.function(forward, input_signature=signature)
+    proto: onnx.ModelProto
     proto, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET)
     values = {name: keras.ops.convert_to_numpy(v) for name, v in zip(names, large, strict=True)}
     _to_initializers(proto.graph, values)

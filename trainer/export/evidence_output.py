@@ -57,7 +57,7 @@ def with_evidence(graph: onnx.ModelProto, spec: ModelSpec) -> onnx.ModelProto:
     step("Transpose", EVIDENCE, source, perm=[0, 2, 3, 1])
     plain.graph.node.extend(nodes)
     plain.graph.initializer.extend(weights)
-    shape = ["batch", rows, columns, classes]
+    shape: list[str | int | None] = ["batch", rows, columns, classes]
     plain.graph.output.append(onnx.helper.make_tensor_value_info(EVIDENCE, onnx.TensorProto.FLOAT, shape))
     onnx.checker.check_model(plain)
     return plain

@@ -1,60 +1,64 @@
 """Export: a fitted network to the one ONNX file that the service needs, proven to answer alike."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import keras
 import onnx
 
-from service.contract.spec import ModelSpec, Precision, SpecError, check_field
+from service.contract.spec import ModelSpec, Precision, Preprocessing, SpecError, check_field
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
 from trainer.common.files import atomic_path
-from trainer.data.splits import outlier_counts, split_seed
 from trainer.evaluation.calibrate import Calibration
 from trainer.export.evidence_output import with_evidence
 from trainer.export.parity import Parity, check_parity
+from trainer.recipes.run_config import RunConfig
+
+# Of the training pictures, for their margin to be that of the model.
+MIN_SHARE_WITH_FACE: Final = 0.5
 
 
 def build_spec(
-    config: dict[str, Any], calibration: Calibration, metrics: dict[str, Any], precision: Precision = "float32"
+    config: RunConfig, calibration: Calibration, metrics: dict[str, Any], precision: Precision = "float32"
 ) -> ModelSpec:
-    """Return the metadata of a run's model from its ``config.json``, calibration and test figures."""
-    recipe = config["recipe"]
-    held, groups = config.get("holdout", []), config.get("groups", "none")
-    drawn = {"seed": config["seed"], "split": config["split"], "split_seed": split_seed(config)}
+    """Return the metadata of a run's model from its configuration, calibration and test figures."""
+    recipe = config.recipe
+    drawn = {"seed": config.seed, "split": config.split, "split_seed": config.seed_of_split}
+    held = {"groups": config.groups or "none", "holdout": list(config.holdout), "outliers": config.outliers.counts}
     return ModelSpec(
-        name=recipe["name"],
-        version=config["version"],
-        class_names=tuple(recipe["class_names"]),
+        name=recipe.name,
+        version=config.version,
+        class_names=recipe.class_names,
         fake_class="fake",
-        output_kind=recipe["output_kind"],
-        **_preprocessing(config),
+        output_kind=recipe.output_kind,
+        **asdict(_preprocessing(config)),
         **asdict(calibration),
-        dataset_fingerprint=config["dataset"]["fingerprint"],
-        dataset_counts={key: n for key, n in config["dataset"]["counts"].items() if key.rsplit("/", 1)[0] not in held},
-        recipe={**recipe, **drawn, "groups": groups, "holdout": held, "outliers": outlier_counts(config)},
+        dataset_fingerprint=config.dataset.fingerprint,
+        dataset_counts=config.trained_counts,
+        recipe={**recipe.settings(), **drawn, **held},
         metrics=metrics,
-        library_versions=config["library_versions"],
-        commit=config["commit"],
+        library_versions=config.library_versions,
+        commit=config.commit,
         precision=precision,
     )
 
 
-def _preprocessing(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the recipe's, with the margin that the training pictures had where it took them whole."""
-    how, faces = config["recipe"]["preprocessing"], config.get("faces", {})
-    margin = faces.get("median_margin")
+def _preprocessing(config: RunConfig) -> Preprocessing:
+    """Return the recipe's preprocessing, with the margin of the training pictures where it took them whole."""
+    preprocessing, faces = config.recipe.preprocessing, config.faces
+    if preprocessing.face_margin is not None or faces is None or not faces.median_margin:
+        return preprocessing
     # Where few pictures show a face, or it is lost in them, there is no margin to cut faces out with.
-    if how.get("face_margin") is None and margin and faces["with_face"] >= 0.5 * faces["pictures"]:
-        try:
-            check_field("face_margin", margin)
-        except SpecError:
-            return dict(how)
-        return {**how, "face_margin": margin, "face_finder": faces["finder"]}
-    return dict(how)
+    if faces.with_face < MIN_SHARE_WITH_FACE * faces.pictures:
+        return preprocessing
+    try:
+        check_field("face_margin", faces.median_margin)
+    except SpecError:
+        return preprocessing
+    return replace(preprocessing, face_margin=faces.median_margin, face_finder=faces.finder)
 
 
 def with_metadata(graph: onnx.ModelProto, spec: ModelSpec) -> bytes:
@@ -62,7 +66,8 @@ def with_metadata(graph: onnx.ModelProto, spec: ModelSpec) -> bytes:
     whole = with_evidence(graph, spec)
     del whole.metadata_props[:]
     onnx.helper.set_model_props(whole, spec.to_metadata())
-    return whole.SerializeToString()
+    content: bytes = whole.SerializeToString()
+    return content
 
 
 def write_verified(

@@ -1,9 +1,8 @@
 """Parity: the exported file, run by the service's own engine, against the Keras network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ from service.contract.verdict.calibration import verdicts
 from service.inference.engine import Engine
 from trainer.common.errors import TrainerError
 from trainer.data.tensors import load_tensor
+from trainer.recipes.run_config import RunConfig
 
 BATCH_SIZES = (1, 3, 8)
 TOLERANCE = 1e-4
@@ -25,7 +25,7 @@ class Parity:
     files: int
 
 
-def check_origin(engine: Engine, config: Mapping[str, Any], path: Path) -> None:
+def check_origin(engine: Engine, config: RunConfig, path: Path) -> None:
     """Refuse a model file that another run made.
 
     Args:
@@ -38,7 +38,7 @@ def check_origin(engine: Engine, config: Mapping[str, Any], path: Path) -> None:
     """
     spec = engine.spec
     said = (spec.name, spec.version, spec.dataset_fingerprint)
-    expected = (config["recipe"]["name"], config["version"], config["dataset"]["fingerprint"])
+    expected = (config.recipe.name, config.version, config.dataset.fingerprint)
     if said != expected:
         raise TrainerError(
             f"'{path}' is not this run's model: it says {spec.name} {spec.version}, and the run is "

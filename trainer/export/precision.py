@@ -74,7 +74,8 @@ def to_float16(graph: onnx.ModelProto) -> onnx.ModelProto:
     """Return a graph that calculates in float16 between its uint8 images and its float32 logits."""
     copy = onnx.ModelProto()
     copy.CopyFrom(graph)
-    return convert_float_to_float16(copy, keep_io_types=True)
+    converted: onnx.ModelProto = convert_float_to_float16(copy, keep_io_types=True)
+    return converted
 
 
 def _last_layer(graph: onnx.ModelProto) -> str:

@@ -19,6 +19,7 @@ from trainer.evaluation.run_scores import score
 from trainer.export.evidence_output import without_evidence
 from trainer.export.export import with_metadata
 from trainer.export.precision import to_float16, to_int8
+from trainer.recipes.run_config import read_run_config
 
 Reduced = Literal["int8", "float16"]
 _FACES: Final = 256
@@ -65,12 +66,12 @@ def reduce_run(run: Run, precision: Reduced) -> Reduction:
 
 
 def _reduce(run: Run, precision: Reduced) -> Reduction:
-    config, parts = run.read_config(), run_split(run)
+    config, parts = read_run_config(run), run_split(run)
     if not run.metrics.exists() or not run.onnx_model.exists():
         raise TrainerError(f"'{run.folder}' has not finished: '{precision}' is made from its model.onnx")
     content = run.onnx_model.read_bytes()
     full, graph = Engine.from_bytes(content, EngineOptions("cpu")), without_evidence(onnx.load_from_string(content))
-    small = to_int8(graph, _faces(full, parts, config["seed"])) if precision == "int8" else to_float16(graph)
+    small = to_int8(graph, _faces(full, parts, config.seed)) if precision == "int8" else to_float16(graph)
     scored = score(small, config, parts, precision)
     reduced = with_metadata(small, scored.spec)
     engine = Engine.from_bytes(reduced, EngineOptions("cpu"))

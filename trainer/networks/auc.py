@@ -38,4 +38,5 @@ class FakeAUC(keras.metrics.AUC):
 
     def get_config(self) -> dict[str, Any]:
         """Return what it is made from."""
-        return super().get_config() | {"fake_index": self.fake_index}
+        config: dict[str, Any] = super().get_config()
+        return config | {"fake_index": self.fake_index}

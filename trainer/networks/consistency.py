@@ -9,7 +9,7 @@ _LEAST = 1e-6
 
 
 @keras.saving.register_keras_serializable(package="trainer")
-class Consistency(keras.layers.Layer):  # type: ignore[misc]
+class Consistency(keras.layers.Layer):
     """Passes probabilities on, and in training adds how far those of neighbours in the batch are apart.
 
     The loss is the symmetric Kullback-Leibler divergence of rows 0 and 1, 2 and 3, and so on; AugMix (Hendrycks et al.

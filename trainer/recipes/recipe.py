@@ -26,16 +26,6 @@ FACE_MARGIN = 0.8
 FACE_JITTER = 0.1
 
 
-# What a run from before a setting existed did.
-BEFORE: dict[str, Any] = {
-    "face_jitter": FACE_JITTER,
-    "initial_weights": "random",
-    "consistency": 0.0,
-    "mirror": False,
-    "drawings": 0.0,
-}
-
-
 class RecipeError(ValueError):
     """A recipe name or setting that does not exist."""
 

@@ -21,6 +21,7 @@ from trainer.evaluation.cost import costs
 from trainer.evaluation.on_drawings import measured_alike, on_drawings
 from trainer.evaluation.robustness import robustness, some
 from trainer.export.parity import check_origin
+from trainer.recipes.run_config import RunConfig, read_run_config
 from trainer.release.gates import Gate, Measured, gates, refused
 from trainer.report.card import write_card
 
@@ -89,7 +90,7 @@ def examine(
         TrainerError: the run has not finished or exported that precision, has no test part, has learned from pictures
             of ``elsewhere``, or its version is published already.
     """
-    config, path, figures = run.read_config(), run.model_at(precision), run.metrics_at(precision)
+    config, path, figures = read_run_config(run), run.model_at(precision), run.metrics_at(precision)
     if not figures.exists() or not path.exists():
         raise TrainerError(f"'{run.folder}' is not ready: publish needs its {path.name} and {figures.name}")
     metrics = read_json(figures, f"'{run.folder}' is damaged")
@@ -101,7 +102,7 @@ def examine(
         raise TrainerError(f"'{folder_of(engine, models)}' is published already: fit with another --model-version")
     parts = run_split(run)
     if not parts.calibration:
-        raise TrainerError(f"'{run.folder}' kept nothing for calibration or test (split '{config['split']}')")
+        raise TrainerError(f"'{run.folder}' kept nothing for calibration or test (split '{config.split}')")
     if elsewhere:
         check_unseen(run.folder, elsewhere)
     own = Dataset(parts.test, (), {})
@@ -137,11 +138,9 @@ def _own(recorded: Mapping[str, Any], engine: Engine, own: Dataset, robust: int)
     return found
 
 
-def _elsewhere(
-    recorded: Mapping[str, Any], measured: Mapping[str, Any], config: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def _elsewhere(recorded: Mapping[str, Any], measured: Mapping[str, Any], config: RunConfig) -> dict[str, Any] | None:
     """Add what the published model was measured on elsewhere before, but for sources that the run was trained on."""
-    trained = {key.rsplit("/", 1)[0] for key in config["dataset"]["counts"]}
+    trained = config.dataset.sources
     before = (recorded.get("elsewhere") or {"sources": {}})["sources"]
     left = {source: row for source, row in before.items() if source not in trained}
     rows = {**left, **(measured["sources"] if measured else {})}
@@ -180,7 +179,7 @@ def publish(candidate: Candidate, models: Path) -> Path:
     with new_folder(folder) as made:
         (made / MODEL).write_bytes(candidate.content)
         write_json(made / METRICS, metrics)
-        write_card(made / CARD, candidate.engine, run.read_config(), metrics, read_history(run.history))
+        write_card(made / CARD, candidate.engine, read_run_config(run), metrics, read_history(run.history))
     try:
         with atomic_path(models / DEFAULT) as temporary:
             temporary.write_text(f"{folder.parent.name}/{folder.name}\n", "utf-8")

@@ -6,7 +6,7 @@ A test part that a choice was made on is no test part any more, so it is not loo
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -17,12 +17,13 @@ from trainer.common.errors import TrainerError
 from trainer.common.history import read_history
 from trainer.common.run import Run
 from trainer.data.dataset import Dataset, is_fake
-from trainer.data.splits import run_split, split_seed
+from trainer.data.splits import run_split
 from trainer.evaluation.assess import check_unseen
 from trainer.evaluation.conditions import Condition
 from trainer.evaluation.evaluate import calibrated, engine_logits
 from trainer.evaluation.robustness import observe
 from trainer.export.parity import check_origin
+from trainer.recipes.run_config import RunConfig, read_run_config
 
 CONDITIONS: Final = (
     Condition("tier", "clean"),
@@ -38,7 +39,7 @@ class Ranked:
 
     Attributes:
         run: name of its folder.
-        config: its ``config.json``.
+        config: its configuration.
         minutes: its epochs took, together.
         areas: area under the ROC curve of the validation part, by condition.
         sources: the same of each source that holds both classes, mean over the conditions.
@@ -47,7 +48,7 @@ class Ranked:
     """
 
     run: str
-    config: dict[str, Any]
+    config: RunConfig
     minutes: float
     areas: dict[str, float]
     sources: dict[str, float]
@@ -72,12 +73,12 @@ def rank(folders: Sequence[Path], elsewhere: Dataset | None) -> list[Ranked]:
             no validation part, or has learned from pictures of ``elsewhere``.
     """
     runs = [Run(folder) for folder in folders]
-    began = [run.read_config() for run in runs]
-    data = {(config["dataset"]["fingerprint"], tuple(sorted(config.get("holdout", ())))) for config in began}
+    configs = [read_run_config(run) for run in runs]
+    data = {(config.dataset.fingerprint, tuple(sorted(config.holdout))) for config in configs}
     if len(data) > 1:
         raise TrainerError(f"{len(runs)} runs saw {len(data)} different sets of pictures: they cannot be ranked")
-    for run, config in zip(runs, began, strict=True):
-        if config["split"] == "as-published":
+    for run, config in zip(runs, configs, strict=True):
+        if config.split == "as-published":
             raise TrainerError(f"'{run.folder}' has no validation part of its own (split 'as-published')")
         if elsewhere:
             check_unseen(run.folder, elsewhere)
@@ -88,7 +89,8 @@ def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
     if not run.metrics.exists():
         raise TrainerError(f"'{run.folder}' has not finished: there is no {run.metrics.name}")
     engine = Engine.load(run.onnx_model, EngineOptions("cpu"))
-    check_origin(engine, run.read_config(), run.onnx_model)
+    config = read_run_config(run)
+    check_origin(engine, config, run.onnx_model)
     samples = run_split(run).validation
     truth, sources = is_fake(samples), np.array([sample.source for sample in samples])
     p_fake = observe(engine, samples, CONDITIONS).p_fake
@@ -104,7 +106,7 @@ def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
             rates[fake][source] = float(right[[name == (source, fake) for name in names]].mean())
     return Ranked(
         run.folder.name,
-        run.read_config(),
+        config,
         sum(row["seconds"] for row in read_history(run.history)) / 60,
         {c.name: float(roc_auc_score(truth, p_fake[row])) for row, c in enumerate(CONDITIONS)},
         {s: float(np.mean([roc_auc_score(truth[sources == s], row[sources == s]) for row in p_fake])) for s in mixed},
@@ -118,10 +120,10 @@ def cells(found: Ranked) -> dict[str, str]:
     config = found.config
     said = {
         "run": found.run,
-        "recipe": str(config["recipe"]["name"]),
-        "seed": str(config["seed"]),
-        "split": str(split_seed(config)),
-        "kept epoch": f"{config['kept_epoch']} of {config['epochs']}",
+        "recipe": config.recipe.name,
+        "seed": str(config.seed),
+        "split": str(config.seed_of_split),
+        "kept epoch": f"{config.kept_epoch} of {config.epochs}",
         "minutes": f"{found.minutes:.0f}",
         "mean AUC": f"{found.mean_area:.4f}",
     }

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from service.inference.engine import Engine
-from trainer.data.splits import outlier_counts, split_seed
 from trainer.recipes.overrides import changed
-from trainer.recipes.recipe import BEFORE, RECIPES
+from trainer.recipes.recipe import RECIPES
+from trainer.recipes.run_config import RunConfig
 from trainer.report.html import write_text
 
 _WRONG: Final = {
@@ -22,7 +22,7 @@ _MANY: Final = 0.1
 def write_card(
     path: Path,
     engine: Engine,
-    config: Mapping[str, Any],
+    config: RunConfig,
     metrics: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
 ) -> None:
@@ -31,26 +31,24 @@ def write_card(
     Args:
         path: of the card.
         engine: the model.
-        config: the run's ``config.json``.
+        config: of the run.
         metrics: the run's figures, with those of the release.
         history: one row an epoch.
     """
-    release, counts = metrics["release"], config["dataset"]["counts"]
-    sources = _sources(config)
+    release, counts = metrics["release"], config.dataset.counts
     write_text(
         path,
         "card.md",
         spec=engine.spec,
         sha256=engine.sha256,
-        config={"holdout": [], **config},
-        split_seed=split_seed(config),
+        config=config,
         release=release,
         against=metrics.get("against_float32"),
         pictures=sum(counts.values()),
-        data={s: {label: counts.get(f"{s}/{label}") for label in ("real", "fake")} for s in sources},
+        data={s: {label: counts.get(f"{s}/{label}") for label in ("real", "fake")} for s in config.dataset.sources},
         tiers=[row for row in release["own_test_part"]["robustness"]["conditions"] if row["kind"] == "tier"],
         drawings=release["own_test_part"]["drawings"],
-        outliers=_outliers(config),
+        outliers=config.outliers.by_source(),
         short=in_short(release),
         weaknesses=_weaknesses(release),
         command=command(config),
@@ -93,27 +91,19 @@ def _mistakes(row: Mapping[str, Any]) -> tuple[float, float]:
     return max(row["real_called_fake"] or 0.0, row["fake_called_real"] or 0.0), row["uncertain"]
 
 
-def command(config: Mapping[str, Any]) -> str:
+def command(config: RunConfig) -> str:
     """Return the command that makes a run again: its sources, its recipe, and every flag that is not the default's."""
-    recipe = config["recipe"]
-    flags = [f"--recipe {recipe['name']}"]
-    flags += [f"--set '{setting}'" for setting in changed({**BEFORE, **recipe}, RECIPES[recipe["name"]].settings())]
-    flags += [f"--split {config['split']}"] if config["split"] != "stratified" else []
-    flags += [f"--groups {config['groups']}"] if config["groups"] != "listed" else []
-    flags += [f"--holdout-source {shlex.quote(source)}" for source in config.get("holdout", [])]
-    flags += [f"--outliers {shlex.quote(source)}" for source in _outliers(config)]
-    flags += [f"--seed {config['seed']}"] if config["seed"] != 42 else []
-    flags += [f"--split-seed {split_seed(config)}"] if split_seed(config) != config["seed"] else []
-    return f"trainer fit {' '.join(map(shlex.quote, _sources(config)))} \\\n    {' '.join(flags)} --out RUN"
-
-
-def _sources(config: Mapping[str, Any]) -> list[str]:
-    return sorted({key.rsplit("/", 1)[0] for key in config["dataset"]["counts"]})
-
-
-def _outliers(config: Mapping[str, Any]) -> dict[str, int]:
-    """Return pictures by source."""
-    return {key.rsplit("/", 1)[0]: count for key, count in sorted(outlier_counts(config).items())}
+    name = config.recipe.name
+    flags = [f"--recipe {name}"]
+    flags += [f"--set '{setting}'" for setting in changed(config.recipe.settings(), RECIPES[name].settings())]
+    flags += [f"--split {config.split}"] if config.split != "stratified" else []
+    flags += [f"--groups {config.groups}"] if config.groups not in (None, "listed") else []
+    flags += [f"--holdout-source {shlex.quote(source)}" for source in config.holdout]
+    flags += [f"--outliers {shlex.quote(source)}" for source in config.outliers.by_source()]
+    flags += [f"--seed {config.seed}"] if config.seed != 42 else []
+    flags += [f"--split-seed {config.seed_of_split}"] if config.seed_of_split != config.seed else []
+    sources = " ".join(map(shlex.quote, config.dataset.sources))
+    return f"trainer fit {sources} \\\n    {' '.join(flags)} --out RUN"
 
 
 def _weaknesses(release: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -105,7 +105,7 @@ def scores(truth: Truth, p_fake: Scores, threshold_real: float, threshold_fake: 
         if of_class.any():
             axes.hist(
                 p_fake[of_class],
-                bins,
+                bins.tolist(),
                 alpha=0.6,
                 color=colour,
                 label=name,

@@ -22,6 +22,7 @@ from trainer.export.convert import convert
 from trainer.export.export import build_spec, write_verified
 from trainer.export.parity import Parity
 from trainer.networks.networks import logits_model
+from trainer.recipes.run_config import RunConfig, read_run_config
 from trainer.report import plots
 from trainer.training.checkpoints import load_network
 
@@ -42,7 +43,7 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
         TrainerError: the run has no model yet, or parity does not hold.
         OSError: a picture of the run is gone.
     """
-    config = run.read_config()
+    config = read_run_config(run)
     network = _network(run, config)
     parts = run_split(run)
     graph = convert(network)
@@ -53,8 +54,8 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
         "summary": scored.spec.metrics,
         "test": scored.test,
         "holdout": scored.holdout,
-        "epochs": config["epochs"],
-        "kept_epoch": config["kept_epoch"],
+        "epochs": config.epochs,
+        "kept_epoch": config.kept_epoch,
         "parity": asdict(parity),
         "history": read_history(run.history),
     }
@@ -77,13 +78,13 @@ def export_run(run: Run, images: Sequence[Path] = ()) -> Parity:
     Raises:
         TrainerError: this is no run folder, it has no model yet, or parity does not hold.
     """
-    config = run.read_config()
+    config = read_run_config(run)
     with held(run.folder):
         remove_partial(run.folder)
         return _export(run, config, images)
 
 
-def _export(run: Run, config: dict[str, Any], images: Sequence[Path]) -> Parity:
+def _export(run: Run, config: RunConfig, images: Sequence[Path]) -> Parity:
     network = _network(run, config)
     if not run.metrics.exists():
         return Parity(**finish(run, images)["parity"])
@@ -103,7 +104,7 @@ def parity_files(parts: Split) -> list[Path]:
     return [path for paths in by_label for path in paths]
 
 
-def _network(run: Run, config: dict[str, Any]) -> keras.Model:
+def _network(run: Run, config: RunConfig) -> keras.Model:
     if not run.keras_model.exists():
         raise TrainerError(f"'{run.folder}' has no model.keras yet: its fit has not ended")
-    return logits_model(load_network(run.keras_model), mirror=config["recipe"].get("mirror", False))
+    return logits_model(load_network(run.keras_model), mirror=config.recipe.mirror)

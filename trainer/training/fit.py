@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,7 @@ import keras
 from service.contract.spec import Precision, check_field
 from trainer.audit.audit import audit
 from trainer.common.errors import PeerLost, TrainerError, WorkerLost
-from trainer.common.files import atomic_path, held, write_json
+from trainer.common.files import atomic_path, held
 from trainer.common.history import write_history
 from trainer.common.progress import console
 from trainer.common.run import Run
@@ -25,18 +26,17 @@ from trainer.data.face_framing import with_faces
 from trainer.data.groups import grouped
 from trainer.data.outliers import scan_outliers
 from trainer.data.splits import Split
-from trainer.data.tensors import cache_tensors
 from trainer.networks.networks import compiled_network, uses_xla
 from trainer.recipes.recipe import Recipe
+from trainer.recipes.run_config import read_run_config, write_run_config
 from trainer.report import plots
 from trainer.report.printing import print_left_out
 from trainer.training.checkpoints import Checkpoints, Reseed, RunState, load_checkpoint
 from trainer.training.distribute import PEER_GONE, Follow, Shard, agree, alone, join
-from trainer.training.feed import training_batches
+from trainer.training.fit_options import FitOptions, check_run_folder, identity, split_of, write_start
 from trainer.training.interrupt import between_batches
 from trainer.training.live import LiveView
-from trainer.training.pipeline import Batches, one_hot
-from trainer.training.start import FitOptions, check_run_folder, identity, split_of, write_start
+from trainer.training.pipeline import training_batches, validation_batches
 from trainer.training.tensorboard import EventFiles
 
 
@@ -70,7 +70,7 @@ def _fit(options: FitOptions, shard: Shard) -> dict[str, Any] | None:
     dataset = grouped(dataset, options.groups, one_class=options.one_class_groups)
     outliers = scan_outliers(options.outliers, recipe, dataset)
     parts = split_of(options, dataset, outliers)
-    agree(shard, identity(options, dataset, outliers))
+    agree(shard, identity(options.config(dataset, outliers)))
     if len(parts.validation) < shard.devices:
         raise TrainerError(f"{len(parts.validation)} validation pictures do not divide among {shard.devices} devices")
     if not shard.writes:
@@ -135,12 +135,7 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
     keras.utils.set_random_seed(options.seed)
     state = RunState.load(run.checkpoints) if options.resume else RunState()
     train = training_batches(options, parts, cache, state.epoch, shard)
-    validation = Batches(
-        cache_tensors(parts.validation, recipe.preprocessing, cache, "validation"),
-        one_hot(parts.validation, recipe.class_names),
-        recipe.batch_size,
-        shard=shard,
-    )
+    validation = validation_batches(options, parts, cache, shard)
     model = _model(run, recipe, state, len(train))
     live = LiveView(console, recipe.epochs, recipe.batch_size, state.history)
     watching = [live, *([EventFiles(run.tensorboard)] if options.tensorboard else [])] if shard.writes else []
@@ -187,7 +182,7 @@ def _model(run: Run, recipe: Recipe, state: RunState, steps: int) -> keras.Model
 def _keep_best(run: Run, recipe: Recipe, state: RunState) -> None:
     """Write ``model.keras``, the chosen epoch without optimizer state; older results are void then."""
     chosen = load_checkpoint(run.checkpoints, state, state.best_epoch, compiled=False)
-    write_json(run.config, {**run.read_config(), "epochs": state.epoch, "kept_epoch": state.best_epoch})
+    write_run_config(run, replace(read_run_config(run), epochs=state.epoch, kept_epoch=state.best_epoch))
     with atomic_path(run.keras_model) as temporary:
         chosen.save(temporary)
     results = (path(precision) for precision in get_args(Precision) for path in (run.metrics_at, run.model_at))

@@ -100,9 +100,9 @@ class LiveView(keras.callbacks.Callback):
         return (len(self._ends) - 1) * self._batch_size / (self._ends[-1] - self._ends[0])
 
     def _seconds_left(self, rate: float) -> float:
-        steps = self._bar.tasks[0].total or 0
+        steps: float = self._bar.tasks[0].total or 0
         of_this = max(0.0, steps - self._bar.tasks[0].completed) * self._batch_size / rate
-        whole = [row["seconds"] for row in self._rows] or [steps * self._batch_size / rate]
+        whole: list[float] = [row["seconds"] for row in self._rows] or [steps * self._batch_size / rate]
         return of_this + (self._epochs - self._epoch) * sum(whole) / len(whole)
 
 

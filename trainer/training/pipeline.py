@@ -2,112 +2,139 @@
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from service.contract.faces.face import Face
-from trainer.augment.reencode import Augment
+from trainer.audit.after_preprocessing import weigh
+from trainer.audit.weights import one_class_sources
+from trainer.augment.reencode import make_augment
+from trainer.common.progress import console
 from trainer.data.dataset import Sample
+from trainer.data.face_framing import faces_in_tensors
+from trainer.data.splits import Split
+from trainer.data.tensors import cache_tensors
+from trainer.recipes.run_config import read_run_config, write_run_config
+from trainer.training.augmented_pictures import AugmentedPictures
 from trainer.training.distribute import ALL, Shard
-from trainer.training.pictures import Pictures
+from trainer.training.fit_options import FitOptions
 from trainer.training.workers import Workers
+
+_AUGMENT_THREADS = 2
 
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:
-    """Return float32 ``[N, 2]`` labels in the model's class order; of what is neither, half of each."""
+    """Return float32 ``[N, 2]`` labels in the model's class order; half of each class for ``neither``."""
     rows = dict(zip((*class_names, "neither"), ((1, 0), (0, 1), (0.5, 0.5)), strict=True))
     return np.array([rows[sample.label] for sample in samples], dtype=np.float32).reshape(-1, 2)
 
 
-class Batches(keras.utils.PyDataset):
-    """Batches whose order and augmentation depend on ``(seed, epoch, image)`` alone.
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What the network is to answer, picture by picture.
 
-    So a resumed run sees the data that the interrupted one would have seen, however many threads or
-    processes prepare it and over however many processes a batch is divided.
+    Attributes:
+        labels: float32 ``[N, 2]``.
+        weights: float32 ``[N]``; None: all alike.
+    """
+
+    labels: NDArray[np.float32]
+    weights: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOrder:
+    """In which order pictures come, and how many at a time.
+
+    Attributes:
+        batch_size: pictures a step, over all processes and views.
+        seed: of the order; None keeps the order of the tensors, as validation needs.
+        first_epoch: epochs finished before a resume.
+        halved: sets of rows of which an epoch shows one half, and the next epoch the other.
+    """
+
+    batch_size: int
+    seed: int | None = None
+    first_epoch: int = 0
+    halved: Sequence[NDArray[np.int64]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parallelism:
+    """Who prepares the batches.
+
+    Attributes:
+        threads: of this process.
+        processes: in place of the threads, where not 0.
+        shard: which share of every batch belongs to this process.
+    """
+
+    threads: int = 1
+    processes: int = 0
+    shard: Shard = ALL
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches whose order and augmentation depend on ``(seed, epoch, picture)`` alone.
+
+    So a resumed run sees the data that the interrupted run would have seen, however many threads or processes prepare
+    it, and over however many processes a batch is divided.
+
+    Args:
+        pictures: tensors and their augmentation.
+        targets: labels and weights.
+        order: of the pictures.
+        parallelism: who prepares the batches.
     """
 
     def __init__(
         self,
-        tensors: NDArray[np.uint8],
-        labels: NDArray[np.float32],
-        batch_size: int,
-        *,
-        larger: NDArray[np.uint8] | None = None,
-        faces: Sequence[Face | None] | None = None,
-        weights: NDArray[np.float32] | None = None,
-        alternating: Sequence[NDArray[np.int64]] = (),
-        augment: Augment | None = None,
-        drawings: float = 0.0,
-        views: int = 1,
-        seed: int | None = None,
-        first_epoch: int = 0,
-        threads: int = 1,
-        processes: int = 0,
-        shard: Shard = ALL,
+        pictures: AugmentedPictures,
+        targets: Targets,
+        order: BatchOrder,
+        parallelism: Parallelism = Parallelism(),
     ) -> None:
-        """Prepare batches.
-
-        Args:
-            tensors: uint8 ``[N, H, W, 3]``, as served.
-            labels: float32 ``[N, 2]``.
-            batch_size: images a step, over all processes and views.
-            larger: uint8 ``[N, H', W', 3]`` of the same pictures, for ``augment`` to crop from;
-                default: ``tensors``.
-            faces: of each picture, in pixels of ``larger``.
-            weights: float32 ``[N]``.
-            alternating: sets of rows of which an epoch shows one half, and the next epoch the other.
-            augment: what to do to each image.
-            drawings: share of the images that are made drawings of, of which both classes are equally right.
-            views: how often each image stands in a batch, one after the other and augmented anew.
-            seed: of order and augmentation; None keeps the given order, as validation wants.
-            first_epoch: epochs that were seen before a resume.
-            threads: of this process, that prepare batches.
-            processes: that prepare them instead, where not 0.
-            shard: which part of every batch is this process's.
-        """
+        processes = parallelism.processes
         # A thread waits for each process; two more have the next request ready.
-        threads = processes + 2 if processes else threads
+        threads = processes + 2 if processes else parallelism.threads
         super().__init__(workers=threads, use_multiprocessing=False, max_queue_size=max(8, threads + 4))
-        larger = tensors if larger is None else larger
-        self._pictures = Pictures(tensors, larger, faces, augment, views, seed or 0, drawings)
-        self._maker = Workers(self._pictures, processes) if processes else self._pictures
-        self._labels, self._weights = labels, weights
-        self._alternating = alternating
-        self._batch_size, self._seed, self._shard = batch_size // views, seed, shard
-        self._views = views
-        self._epoch = first_epoch
-        self._order = self._shuffled()
+        self._pictures, self._targets, self._order, self._shard = pictures, targets, order, parallelism.shard
+        self._maker = Workers(pictures, processes) if processes else pictures
+        self._batch_size = order.batch_size // pictures.views
+        self._epoch = order.first_epoch
+        self._rows = self._shuffled()
 
     def _shuffled(self) -> NDArray[np.int64]:
-        order = np.arange(len(self._labels))
-        if self._seed is not None:
-            if len(self._alternating):
-                halves = [self._half(rows, self._seed) for rows in self._alternating]
-                order = np.concatenate([np.delete(order, np.concatenate(self._alternating)), *halves])
-            np.random.default_rng((self._seed, self._epoch)).shuffle(order)
-        return order
+        rows, seed, halved = np.arange(len(self._targets.labels)), self._order.seed, self._order.halved
+        if seed is not None:
+            if len(halved):
+                halves = [self._half(half, seed) for half in halved]
+                rows = np.concatenate([np.delete(rows, np.concatenate(halved)), *halves])
+            np.random.default_rng((seed, self._epoch)).shuffle(rows)
+        return rows
 
     def _half(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-        """Return half of the rows, cut anew every second epoch; as many in each, so an odd one comes twice."""
+        """Return half of the rows, drawn anew every second epoch; an odd row comes in both halves."""
         pair, second = divmod(self._epoch, 2)
         mixed, half = np.random.default_rng((seed, pair, len(rows))).permutation(rows), -(-len(rows) // 2)
         return mixed[len(rows) - half :] if second else mixed[:half]
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self._order), self._batch_size)
+        whole, rest = divmod(len(self._rows), self._batch_size)
         return whole + (rest >= self._shard.devices)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
-        chosen = self._shard.of(self._order[index * self._batch_size : (index + 1) * self._batch_size])
-        images = self._maker.batch(self._epoch, chosen)
-        drawn = self._pictures.drawn(self._epoch, chosen)[:, None]
-        labels = np.where(drawn, np.float32(0.5), self._labels[chosen])
-        shown = np.repeat(chosen, self._views)
-        batch = (images, np.repeat(labels, self._views, axis=0))
-        return batch if self._weights is None else (*batch, self._weights[shown])
+        rows = self._shard.of(self._rows[index * self._batch_size : (index + 1) * self._batch_size])
+        images = self._maker.batch(self._epoch, rows)
+        drawn = self._pictures.drawn(self._epoch, rows)[:, None]
+        labels = np.where(drawn, np.float32(0.5), self._targets.labels[rows])
+        views, weights = self._pictures.views, self._targets.weights
+        batch = (images, np.repeat(labels, views, axis=0))
+        return batch if weights is None else (*batch, weights[np.repeat(rows, views)])
 
     def close(self) -> None:
         """End the processes that prepare batches, where there are any."""
@@ -116,14 +143,57 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def lost(self) -> bool:
-        """Whether one of them was killed; the backend may have wrapped what it raised."""
+        """Whether such a process was killed; the backend may have wrapped what it raised."""
         return isinstance(self._maker, Workers) and self._maker.lost
 
     def order_digest(self) -> str:
         """Return a digest of this epoch's order, to show that a resumed run sees the same."""
-        return f"crc32:{zlib.crc32(self._order.tobytes()):08x}"
+        return f"crc32:{zlib.crc32(self._rows.tobytes()):08x}"
 
     def on_epoch_end(self) -> None:
         """Turn to the next epoch's order; Keras calls this with every worker stopped."""
         self._epoch += 1
-        self._order = self._shuffled()
+        self._rows = self._shuffled()
+
+
+def training_batches(options: FitOptions, parts: Split, cache: Path, epoch: int, shard: Shard) -> Batches:
+    """Return the training part and the outliers, weighted and augmented as the recipe says.
+
+    Args:
+        options: of the fit; its run records the shortcut score that preprocessing leaves.
+        parts: of the run.
+        cache: folder of decoded tensors.
+        epoch: epochs finished.
+        shard: of this process.
+    """
+    recipe, samples = options.recipe, [*parts.train, *parts.outliers]
+    tensors = cache_tensors(samples, recipe.preprocessing, cache, "training")
+    larger = None
+    if recipe.train_preprocessing != recipe.preprocessing:
+        larger = cache_tensors(samples, recipe.train_preprocessing, cache, "training, larger")
+    weights, scores = weigh(parts.train, tensors[: len(parts.train)], recipe.balance)
+    if weights is not None:
+        weights = np.concatenate([weights, np.ones(len(parts.outliers), np.float32)])
+    if shard.writes:
+        config = replace(read_run_config(options.run), after_preprocessing=scores)
+        write_run_config(options.run, config)
+        console.print(scores["sentence"])
+    augment, faces = make_augment(recipe), faces_in_tensors(samples, recipe.train_preprocessing)
+    halved = one_class_sources(parts.train) if recipe.balance == "subsample" else ()
+    return Batches(
+        AugmentedPictures(tensors, larger, faces, augment, recipe.views, options.seed, recipe.drawings),
+        Targets(one_hot(samples, recipe.class_names), weights),
+        BatchOrder(recipe.batch_size, options.seed, epoch, halved),
+        Parallelism(1 if augment is None else _AUGMENT_THREADS, 0 if augment is None else options.workers, shard),
+    )
+
+
+def validation_batches(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> Batches:
+    """Return the validation part as it is served, in its own order."""
+    recipe = options.recipe
+    return Batches(
+        AugmentedPictures(cache_tensors(parts.validation, recipe.preprocessing, cache, "validation")),
+        Targets(one_hot(parts.validation, recipe.class_names)),
+        BatchOrder(recipe.batch_size),
+        Parallelism(shard=shard),
+    )

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.common.errors import WorkerLost
-from trainer.training.pictures import Pictures, Tensors
+from trainer.training.augmented_pictures import AugmentedPictures, Tensors
 
 # A fork of a process in which a backend's threads run may hang.
 _SPAWN = get_context("spawn")
@@ -27,9 +27,9 @@ _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 class Workers:
-    """Processes that make batches of :class:`Pictures`; they end with the one that began them, however it ends."""
+    """Processes that make batches of :class:`AugmentedPictures`, and end with the process that started them."""
 
-    def __init__(self, pictures: Pictures, processes: int) -> None:
+    def __init__(self, pictures: AugmentedPictures, processes: int) -> None:
         """Begin nothing yet: the processes start with the first batch."""
         self._pictures, self._count = pictures, processes
         self._idle: SimpleQueue[Connection] = SimpleQueue()
@@ -39,7 +39,7 @@ class Workers:
         self.lost = False
 
     def batch(self, epoch: int, rows: NDArray[np.int64]) -> Tensors:
-        """Return what :meth:`Pictures.batch` does, uint8; call it from as many threads as processes are to be busy.
+        """Return what :meth:`AugmentedPictures.batch` returns; call it from as many threads as there are processes.
 
         Args:
             epoch: decides the augmentation.
@@ -128,7 +128,7 @@ def _untouched_by_ctrl_c() -> Iterator[None]:
 def _work(connection: Connection) -> None:
     """Be a worker until the process that trains ends, which is the end of the pipe."""
     with suppress(OSError, EOFError):
-        pictures: Pictures = connection.recv()
+        pictures: AugmentedPictures = connection.recv()
         while True:
             epoch, rows = connection.recv()
             try:

@@ -197,7 +197,7 @@ def test_nothing_is_fetched(client, issuer, portrait, encode):
 
 def test_a_reader_that_dies_or_hangs_is_replaced(client, signed, monkeypatch):
     assert seal(client, signed)["valid"] is True
-    provenance = client.app.state.service._provenance
+    provenance = client.app.state.service.provenance
     os.kill(provenance._reader.pid, signal.SIGKILL)
     provenance._reader.wait()
     assert seal(client, signed)["valid"] is True

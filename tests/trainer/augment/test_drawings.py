@@ -9,6 +9,7 @@ from PIL import Image
 from service.contract.faces.face import Face
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
+from tests.trainer.flat_batches import flat_batches
 from trainer.augment import drawings
 from trainer.augment.drawings import KEPT_BACK, TECHNIQUES, drawing
 from trainer.augment.reencode import make_augment
@@ -75,7 +76,7 @@ def make_batches(picture):
 
     def batches(share: float = 0.25, **options) -> Batches:
         options = {"augment": make_augment(recipe), "faces": faces, "seed": 5, **options}
-        return Batches(tensors, labels, 16, drawings=share, **options)
+        return flat_batches(tensors, labels, 16, drawings=share, **options)
 
     return batches
 

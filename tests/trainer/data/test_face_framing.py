@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from service.contract.faces.finder import face_finder
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
 from tests.trainer.audit.test_weights import facts_that_differ
+from tests.trainer.flat_batches import flat_batches
 from trainer.audit.shortcut_score import cheat
 from trainer.augment.reencode import Jitter, make_augment
 from trainer.common.run import Run
@@ -23,10 +25,11 @@ from trainer.data.tensors import cache_tensors, load_tensor
 from trainer.evaluation.robustness import robustness
 from trainer.export.export import _preprocessing
 from trainer.recipes.recipe import RECIPES, RecipeError, Reencoding, get_recipe
-from trainer.training import feed
+from trainer.recipes.run_config import FramingFacts, read_run_config, write_run_config
+from trainer.training import pipeline
 from trainer.training.distribute import Shard
-from trainer.training.pipeline import Batches, one_hot
-from trainer.training.start import FitOptions, _config, _identity, identity
+from trainer.training.fit_options import FitOptions, identity
+from trainer.training.pipeline import one_hot
 
 
 @pytest.fixture
@@ -126,15 +129,16 @@ def test_a_face_at_the_border_is_where_the_cached_tensor_has_it(astronaut, tmp_p
 def test_a_fit_gives_its_batches_the_faces(photos, tmp_path, monkeypatch):
     recipe = get_recipe("residual-cnn", framing="face")
     samples = with_faces(scan([photos]), recipe).samples
-    given = {}
-    monkeypatch.setattr(feed, "Batches", lambda *_, **options: given.update(options))
-    monkeypatch.setattr(feed, "weigh", lambda *_: (None, {"sentence": ""}))
+    made = []
+    monkeypatch.setattr(pipeline, "Batches", lambda pictures, *_: made.append(pictures))
+    monkeypatch.setattr(pipeline, "weigh", lambda *_: (None, {"sentence": ""}))
     options = FitOptions([photos], recipe, Run(tmp_path / "run"), seed=0, split_rule="stratified")
     parts = Split("stratified", samples, (), (), ())
-    feed.training_batches(options, parts, tmp_path / "cache", 0, Shard(process=1))
-    assert given["faces"] == faces_in_tensors(samples, recipe.train_preprocessing)
-    assert given["larger"].shape[1] == 256
-    assert given["augment"] is not None
+    pipeline.training_batches(options, parts, tmp_path / "cache", 0, Shard(process=1))
+    (pictures,) = made
+    assert pictures.faces == faces_in_tensors(samples, recipe.train_preprocessing)
+    assert pictures.larger.shape[1] == 256
+    assert pictures.augment is not None
 
 
 def test_robustness_of_a_model_of_faces_looks_at_faces(photos, make_model, make_spec, monkeypatch):
@@ -150,25 +154,27 @@ def test_robustness_of_a_model_of_faces_looks_at_faces(photos, make_model, make_
 
 
 def test_a_margin_that_no_model_can_state_is_left_out():
-    config = {"recipe": {"preprocessing": {"framing": "whole", "face_margin": None, "face_finder": ""}}}
-    for margin, found, kept in ((1.4, 60, 1.4), (12.4, 60, None), (1.4, 3, None), (None, 0, None)):
-        config["faces"] = {"finder": FINDER, "pictures": 100, "with_face": found, "median_margin": margin}
-        how = _preprocessing(config)
-        assert (how["face_margin"], how["face_finder"]) == (kept, FINDER if kept else "")
+    options = FitOptions([], get_recipe("residual-cnn"), Run(Path()), seed=0, split_rule="stratified")
+    for margin, with_face, kept in ((1.4, 60, 1.4), (12.4, 60, None), (1.4, 3, None), (None, 0, None)):
+        config = replace(options.config(Dataset(()), Dataset(())), faces=FramingFacts(FINDER, 100, with_face, margin))
+        preprocessing = _preprocessing(config)
+        assert (preprocessing.face_margin, preprocessing.face_finder) == (kept, FINDER if kept else "")
 
 
-def test_a_run_from_before_a_setting_is_the_same_run(faces):
+def test_a_run_from_before_a_setting_is_the_same_run(faces, tmp_path):
     options = FitOptions([faces], get_recipe("residual-cnn"), Run(faces), seed=0, split_rule="stratified")
-    now = identity(options, scan([faces]), Dataset(()))
-    config = _config(options, scan([faces]), Dataset(()))
-    before = json.loads(json.dumps(config))
+    run = Run(tmp_path)
+    config = options.config(scan([faces]), Dataset(()))
+    write_run_config(run, config)
+    before = json.loads(run.config.read_text())
     for key in ("face_jitter", "initial_weights", "mirror", "consistency", "drawings"):
         del before["recipe"][key]
     del before["outliers"]
     del before["recipe"]["reencoding"]["sharpen"], before["recipe"]["reencoding"]["shrink"]
     for key in ("framing", "face_margin", "face_finder"):
         del before["recipe"]["preprocessing"][key]
-    assert _identity(before) == now
+    run.config.write_text(json.dumps(before))
+    assert identity(read_run_config(run)) == identity(config)
 
 
 def test_cache_key_framing_version_voids_faces_only(photos, tmp_path, monkeypatch):
@@ -228,7 +234,7 @@ def test_batches_give_the_augmentation_each_pictures_face(photos, tmp_path):
     recipe = get_recipe("residual-cnn", framing="face")
     samples = with_faces(scan([photos]), recipe).samples
     faces, seen = faces_in_tensors(samples, recipe.train_preprocessing), []
-    batches = Batches(
+    batches = flat_batches(
         cache_tensors(samples, recipe.preprocessing, tmp_path, "served"),
         one_hot(samples, recipe.class_names),
         2,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.trainer.flat_batches import flat_batches
 from trainer.augment.reencode import Reencode, classic, make_augment
 from trainer.data.dataset import scan
 from trainer.data.tensors import cache_tensors, load_tensor, tensor_batches
@@ -79,7 +80,7 @@ def test_reading_a_large_cache_does_not_grow_the_process(tmp_path):
         written[start : start + 256] = start // 256
     del written
     tensors = np.load(tmp_path / "t.npy", mmap_mode="r")
-    batches = Batches(tensors, np.zeros((count, 2), np.float32), 64, seed=0)
+    batches = flat_batches(tensors, np.zeros((count, 2), np.float32), 64, seed=0)
     before, most = resident(), 0
     for index in range(len(batches)):
         assert batches[index][0].max() <= 8
@@ -235,7 +236,7 @@ def make_batches():
     labels = np.eye(2, dtype=np.float32)[np.arange(20) % 2]
 
     def batches(**options) -> Batches:
-        return Batches(tensors, labels, 6, **options)
+        return flat_batches(tensors, labels, 6, **options)
 
     return batches
 
@@ -255,7 +256,7 @@ def test_images_and_labels_stay_together(make_batches):
 
 
 def test_alternating_rows_come_every_second_epoch_and_the_rest_in_each(make_batches):
-    batches = make_batches(seed=1, alternating=[np.arange(0, 7), np.arange(12, 20)])
+    batches = make_batches(seed=1, halved=[np.arange(0, 7), np.arange(12, 20)])
     seen = []
     for _ in range(4):
         assert len(batches) == 3
@@ -266,7 +267,7 @@ def test_alternating_rows_come_every_second_epoch_and_the_rest_in_each(make_batc
         assert set(range(7, 12)) == set(first) & set(second) - set(range(7))
         assert len(set(first) & set(second) & set(range(7))) == 1  # of seven one comes twice
     assert seen[0] != seen[2], "the halves are cut anew"
-    resumed = make_batches(seed=1, alternating=[np.arange(0, 7), np.arange(12, 20)], first_epoch=3)
+    resumed = make_batches(seed=1, halved=[np.arange(0, 7), np.arange(12, 20)], first_epoch=3)
     assert sorted(epoch(resumed)) == seen[3]
 
 

@@ -21,13 +21,14 @@ import pytest
 
 from service.contract.faces.face import Face
 from tests.conftest import REPOSITORY
+from tests.trainer.flat_batches import flat_batches
 from trainer.augment.reencode import make_augment
 from trainer.common.errors import WorkerLost
 from trainer.data.dataset import scan
 from trainer.data.memory_map import received, to_send
 from trainer.data.tensors import cache_tensors
 from trainer.recipes.recipe import get_recipe
-from trainer.training.pictures import Pictures
+from trainer.training.augmented_pictures import AugmentedPictures
 from trainer.training.pipeline import Batches, one_hot
 from trainer.training.workers import Workers
 
@@ -40,7 +41,7 @@ def make_batches(faces, tmp_path):
     samples = scan([faces]).samples
 
     def batches(how: dict[str, str], **options) -> Batches:
-        return Batches(
+        return flat_batches(
             cache_tensors(samples, recipe.preprocessing, tmp_path, "served"),
             one_hot(samples, recipe.class_names),
             8,
@@ -77,7 +78,7 @@ def test_a_mapped_file_is_sent_by_name_and_anything_else_as_it_is(tmp_path):
     for value in (whole[1:], np.zeros(3), None, [1]):
         assert to_send(value) is value
         assert received(value) is value
-    sent = pickle.dumps(Pictures(whole, whole))
+    sent = pickle.dumps(AugmentedPictures(whole, whole))
     assert len(sent) < 2000
     assert isinstance(pickle.loads(sent).larger, np.memmap)  # noqa: S301 (made one line above)
 
@@ -85,7 +86,7 @@ def test_a_mapped_file_is_sent_by_name_and_anything_else_as_it_is(tmp_path):
 @pytest.fixture
 def workers() -> Iterator[Workers]:
     tensors = np.zeros((64, 200, 200, 3), np.uint8)
-    with closing(Workers(Pictures(tensors, tensors), 2)) as both:
+    with closing(Workers(AugmentedPictures(tensors, tensors), 2)) as both:
         yield both
 
 
@@ -154,7 +155,7 @@ def test_what_goes_wrong_in_a_process_is_raised_here_with_its_place(workers):
 
 def test_what_cannot_be_sent_is_an_error_for_every_thread_and_no_wait():
     tensors = np.zeros((4, 8, 8, 3), np.uint8)
-    workers = Workers(Pictures(tensors, tensors, augment=lambda *_: tensors[0]), 1)
+    workers = Workers(AugmentedPictures(tensors, tensors, augment=lambda *_: tensors[0]), 1)
     with closing(workers):
         errors = errors_of(workers, 3)
     assert len(errors) == 3

@@ -1,6 +1,6 @@
-"""Pictures of a batch, augmented; :mod:`trainer.training.workers` has it done in other processes.
+"""The pictures of a batch, augmented, here or in other processes (:mod:`trainer.training.workers`).
 
-Sent there, they are the names of the files that the tensors are mapped from.
+Sent to another process, memory-mapped tensors are replaced by the names of their files.
 """
 
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ from trainer.augment.reencode import Augment
 from trainer.data.memory_map import received, release, to_send
 
 Tensors = NDArray[np.uint8]
-# Beside the views' numbers, so that which pictures are drawn is decided apart from how they are augmented.
-_DRAWN = 1 << 16
+# Takes the place of a view's number, so that which pictures become drawings is independent of their augmentation.
+_DRAWING_STREAM = 1 << 16
 
 
 # Without slots: before Python 3.11.4 a frozen class with slots pickles its fields past __getstate__ (gh-104035).
 @dataclass(frozen=True)
-class Pictures:
-    """Cached tensors and what is done to them; the same ``(seed, epoch, row, view)`` gives the same picture anywhere.
+class AugmentedPictures:
+    """Cached tensors and their augmentation; the same ``(seed, epoch, row, view)`` gives the same picture anywhere.
 
     Attributes:
         served: uint8 ``[N, H, W, 3]``, as served.
-        larger: uint8 ``[N, H', W', 3]`` of the same pictures, for ``augment`` to crop from.
+        larger: uint8 ``[N, H', W', 3]`` of the same pictures, for ``augment`` to crop from; None: ``served``.
         faces: of each picture, in pixels of ``larger``.
-        augment: what to do to each picture; None gives it as served.
-        views: how often each picture stands in a batch, one after the other and augmented anew.
+        augment: what is done to each picture; None: nothing.
+        views: how often each picture is in a batch, one view after the other, each augmented separately.
         seed: of the augmentation.
-        drawings: share of the pictures that are made drawings of, another in each epoch, in all of their views.
+        drawings: share of the pictures that become drawings in all of their views; others in each epoch.
     """
 
     served: Tensors
-    larger: Tensors
+    larger: Tensors | None = None
     faces: Sequence[Face | None] | None = None
     augment: Augment | None = None
     views: int = 1
@@ -44,28 +44,32 @@ class Pictures:
 
     def batch(self, epoch: int, rows: NDArray[np.int64]) -> Tensors:
         """Return uint8 ``[len(rows) * views, H, W, 3]``."""
-        made = np.stack([self._picture(epoch, row, view) for row in rows for view in range(self.views)])
-        release(self.served, self.larger)
-        return made
+        pictures = np.stack([self._picture(epoch, row, view) for row in rows for view in range(self.views)])
+        release(self.served, self._larger)
+        return pictures
 
     def drawn(self, epoch: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which of the rows are drawn in an epoch, bool ``[len(rows)]``."""
+        """Return which rows are drawings in an epoch, bool ``[len(rows)]``."""
         return np.array([self._is_drawn(epoch, row) for row in rows], dtype=np.bool_)
+
+    @property
+    def _larger(self) -> Tensors:
+        return self.served if self.larger is None else self.larger
 
     def _is_drawn(self, epoch: int, row: np.int64) -> bool:
         if not self.drawings or self.augment is None:
             return False
-        return np.random.default_rng((self.seed, epoch, int(row), _DRAWN)).random() < self.drawings
+        return np.random.default_rng((self.seed, epoch, int(row), _DRAWING_STREAM)).random() < self.drawings
 
     def _picture(self, epoch: int, row: np.int64, view: int) -> Tensors:
         if self.augment is None:
             return np.asarray(self.served[row])
         rng = np.random.default_rng((self.seed, epoch, int(row), *([view] if view else [])))
-        face = self.faces[row] if self.faces else None
-        return self.augment(self.larger[row], self.served[row], rng, face, self._is_drawn(epoch, row))
+        face = self.faces[int(row)] if self.faces else None
+        return self.augment(self._larger[row], self.served[row], rng, face, self._is_drawn(epoch, row))
 
     def __getstate__(self) -> list[Any]:
-        """Send the names of mapped files in place of what they hold."""
+        """Return the fields, mapped files by their names."""
         return [to_send(getattr(self, field.name)) for field in fields(self)]
 
     def __setstate__(self, state: list[Any]) -> None:
