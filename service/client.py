@@ -17,15 +17,20 @@ import email.utils
 import random
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 try:
     import httpx
-except ModuleNotFoundError:
-    raise ModuleNotFoundError("service.client needs httpx: pip install 'face-authenticity[client]'") from None
+    from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+    from tenacity.wait import wait_base
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"service.client needs {error.name}: pip install 'face-authenticity[client]'", name=error.name
+    ) from None
 from pydantic import ValidationError
 
 from service.api.schemas import BatchPrediction, BatchResult, ModelFacts, Prediction, Problem
@@ -36,8 +41,8 @@ _Model = TypeVar("_Model", Prediction, BatchPrediction, ModelFacts)
 # that whatever may have been lost may be asked again too.
 _AGAIN: Final = frozenset((408, 429, 502, 503, 504))
 _KEY: Final = re.compile(r"[\x21-\x7e]+")
-_FIRST_WAIT_S: Final = 0.25
-_LONGEST_WAIT_S: Final = 8.0
+_FIRST_BACKOFF_S: Final = 0.25
+_MAX_BACKOFF_S: Final = 8.0
 
 
 class ServiceError(Exception):
@@ -65,32 +70,31 @@ class Unavailable(ServiceError):
     retry_after_s: float | None = None
 
 
-class _Patience:
-    """How often one request is tried again, and after how long.
+class _RetryAfter(wait_base):
+    """Waits as long as the service asks for; otherwise twice as long each time, with jitter."""
 
-    Args:
-        retries: tries after the first.
-        max_wait_s: longest wait that the service may ask for, seconds.
-    """
-
-    def __init__(self, retries: int, max_wait_s: float) -> None:
-        self._left, self._max_wait_s, self._wait_s = retries, max_wait_s, _FIRST_WAIT_S
-
-    def next_wait(self, failure: ServiceError) -> float:
-        """Return the seconds to wait before the next try: as the service names them, else doubled, with jitter.
-
-        Raises:
-            ServiceError: the failure, where it is for good, or there is no try left.
-        """
-        if not isinstance(failure, Unavailable) or not self._left:
-            raise failure
-        self._left -= 1
-        if failure.retry_after_s is not None:
-            if failure.retry_after_s > self._max_wait_s:
-                raise failure
+    def __call__(self, retry_state: RetryCallState) -> float:
+        failure = retry_state.outcome.exception() if retry_state.outcome else None
+        if isinstance(failure, Unavailable) and failure.retry_after_s is not None:
             return failure.retry_after_s
-        wait, self._wait_s = self._wait_s, min(_LONGEST_WAIT_S, 2 * self._wait_s)
-        return wait * random.uniform(0.5, 1.0)
+        backoff_s: float = _FIRST_BACKOFF_S * 2 ** (retry_state.attempt_number - 1)
+        return min(_MAX_BACKOFF_S, backoff_s) * random.uniform(0.5, 1.0)
+
+
+def _retry_options(retries: int, max_wait_s: float) -> dict[str, Any]:
+    """Return the options of :class:`tenacity.Retrying` and of its asynchronous twin."""
+    if retries < 0:
+        raise ValueError(f"retries is {retries}, not 0 or more")
+
+    def is_temporary(failure: BaseException) -> bool:
+        return isinstance(failure, Unavailable) and (failure.retry_after_s or 0.0) <= max_wait_s
+
+    return {
+        "stop": stop_after_attempt(retries + 1),
+        "wait": _RetryAfter(),
+        "retry": retry_if_exception(is_temporary),
+        "reraise": True,
+    }
 
 
 class Client:
@@ -118,7 +122,7 @@ class Client:
         max_wait_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._patience = _checked(retries, max_wait_s)
+        self._retry = Retrying(**_retry_options(retries, max_wait_s))
         self._http = httpx.Client(base_url=_address(url), headers=_headers(key), timeout=timeout_s, transport=transport)
 
     def predict(self, picture: Picture) -> Prediction:
@@ -167,17 +171,11 @@ class Client:
         self.close()
 
     def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
-        patience = _Patience(*self._patience)
-        while True:
-            try:
-                response = self._http.request(method, path, **content)
-            except httpx.TransportError as error:
-                failure: ServiceError = _unreached(error)
-            else:
-                if response.is_success:
-                    return response
-                failure = _refusal(response)
-            time.sleep(patience.next_wait(failure))
+        return self._retry.copy()(self._ask_once, method, path, **content)
+
+    def _ask_once(self, method: str, path: str, **content: Any) -> httpx.Response:
+        with _as_service_error():
+            return _checked(self._http.request(method, path, **content))
 
 
 class AsyncClient:
@@ -192,7 +190,7 @@ class AsyncClient:
         max_wait_s: float = 30.0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._patience = _checked(retries, max_wait_s)
+        self._retry = AsyncRetrying(**_retry_options(retries, max_wait_s))
         self._http = httpx.AsyncClient(
             base_url=_address(url), headers=_headers(key), timeout=timeout_s, transport=transport
         )
@@ -231,23 +229,27 @@ class AsyncClient:
         await self.close()
 
     async def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
-        patience = _Patience(*self._patience)
-        while True:
-            try:
-                response = await self._http.request(method, path, **content)
-            except httpx.TransportError as error:
-                failure: ServiceError = _unreached(error)
-            else:
-                if response.is_success:
-                    return response
-                failure = _refusal(response)
-            await asyncio.sleep(patience.next_wait(failure))
+        return await self._retry.copy()(self._ask_once, method, path, **content)
+
+    async def _ask_once(self, method: str, path: str, **content: Any) -> httpx.Response:
+        with _as_service_error():
+            return _checked(await self._http.request(method, path, **content))
 
 
-def _checked(retries: int, max_wait_s: float) -> tuple[int, float]:
-    if retries < 0:
-        raise ValueError(f"retries is {retries}, not 0 or more")
-    return retries, max_wait_s
+def _checked(response: httpx.Response) -> httpx.Response:
+    """Return a response of success; raise the refusal otherwise."""
+    if response.is_success:
+        return response
+    raise _refusal(response)
+
+
+@contextmanager
+def _as_service_error() -> Iterator[None]:
+    """Turn a connection that fails into :class:`Unavailable`."""
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise Unavailable(0, "", f"no answer: {error or type(error).__name__}", "") from error
 
 
 def _headers(key: str | None) -> dict[str, str]:
@@ -283,10 +285,6 @@ def _parsed(kind: type[_Model], response: httpx.Response) -> _Model:
         raise ServiceError(
             response.status_code, "", f"what answered is not this service: {response.text[:80]!r}", ""
         ) from None
-
-
-def _unreached(error: httpx.TransportError) -> Unavailable:
-    return Unavailable(0, "", f"no answer: {error or type(error).__name__}", "")
 
 
 def _refusal(response: httpx.Response) -> ServiceError:

@@ -20,11 +20,8 @@ from service.offline.score_error import ScoreError
 from service.offline.score_options import ScoreOptions
 
 _FILES_AT_ONCE = 32
-_ANSWER_S = 5.0
+_ANSWER_TIMEOUT_S = 5.0
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-# HTTP/2's preface and an empty SETTINGS frame, which is what comes back first (RFC 9113, 3.4).
-_SETTINGS = b"\x04"
-_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
 
 
 def rows_of(names: list[str], content: bytes, options: ScoreOptions) -> Iterator[Row]:
@@ -120,19 +117,22 @@ def _connect(ray: Any, options: ScoreOptions) -> None:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address that nobody listens on, or who does not speak gRPC; Ray itself would try for minutes."""
+    """Refuse an address where no gRPC server answers; Ray itself would try for minutes."""
     if address == "auto":
         return
+    import grpc
+
     host, _, port = address.rpartition(":")
     # (Ray Data does not run through ray://, Ray's client.)
     if not host or "/" in host or not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65_536:
         raise ScoreError(f"setting --ray-address: '{address}' is not HOST:PORT of the cluster's head, or auto")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S) as connection:
-            connection.sendall(_HELLO)
-            answer = connection.recv(9)
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_TIMEOUT_S).close()
     except OSError as error:
         reason = error.strerror or str(error)
         raise ScoreError(f"setting --ray-address: '{address}' does not answer: {reason}") from None
-    if answer[3:4] != _SETTINGS:
-        raise ScoreError(f"setting --ray-address: what answers at '{address}' is no Ray cluster")
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(_ANSWER_TIMEOUT_S)
+        except grpc.FutureTimeoutError:
+            raise ScoreError(f"setting --ray-address: what answers at '{address}' is no Ray cluster") from None

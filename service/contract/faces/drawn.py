@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from service.contract.image.resize import Box
+from service.contract.box import Box
 
 # Drawn, where neighbours differ by at most the first number in more than the second share of the pairs, and by more
 # than the third in more than the fourth; the first rule counts all pairs, the others those that are not clipped alike.

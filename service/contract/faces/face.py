@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from service.contract.image.resize import Box
+from service.contract.box import Box
 
 # ``off`` does not look for faces; ``report`` tells where they are; ``crop`` also judges each by itself.
 FaceMode = Literal["off", "report", "crop"]

@@ -5,9 +5,10 @@ from typing import Final
 
 from PIL import Image
 
+from service.contract.box import Box
 from service.contract.faces.face import FINDER, MIN_FACE, Face, FaceMode
 from service.contract.faces.finder import face_finder
-from service.contract.image.resize import Box, covered
+from service.contract.image.resize import covered
 from service.contract.spec import ModelSpec, Preprocessing, SpecError
 
 # Part of every key of cached tensors of faces: increase it whenever the same picture may be framed otherwise, by the

@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from service.contract.box import Box
 from service.contract.image.decode import DecodedImage
 from service.contract.spec import Preprocessing, ResizeFilter, ResizeFit
-
-# Left, top, right and bottom, pixels, not rounded.
-Box = tuple[float, float, float, float]
 
 _FILTERS: Final[dict[ResizeFilter, Image.Resampling]] = {
     "nearest": Image.Resampling.NEAREST,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from service.contract.image.resize import Box
+from service.contract.box import Box
 from service.contract.spec import ModelSpec
 from service.contract.verdict.calibration import log_odds
 

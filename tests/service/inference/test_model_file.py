@@ -201,7 +201,7 @@ def test_work_on_weights_alone_is_refused(changed):
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where memory can be limited")
 def test_a_file_of_millions_of_empty_operators_is_refused_within_the_memory(monkeypatch):
     """Found in review: a byte or two of file became a hundred of memory, before anything was bounded."""
-    monkeypatch.setattr(engine_module, "_MOST_MEMORY", 200 * 1024 * 1024)
+    monkeypatch.setattr(engine_module, "_MAX_LOAD_BYTES", 200 * 1024 * 1024)
     nodes = b"\x0a\x00" * 8_000_000
     length = len(nodes)
     varint = bytearray()
@@ -323,14 +323,14 @@ for number in range(240):
     place = draw.randrange(len(damaged)) if number % 2 else draw.randrange(len(damaged) - 8000, len(damaged))
     damaged[place] ^= 1 << draw.randrange(8)
     try:
-        Engine.from_bytes(bytes(damaged), "cpu", 1)
+        Engine.from_bytes(bytes(damaged), EngineOptions("cpu", 1))
         counts[0] += 1
     except ModelFileError as error:
         assert str(error).isprintable()
         counts[1] += 1
 for share in range(0, 100, 4):
     try:
-        Engine.from_bytes(content[: len(content) * share // 100], "cpu", 1)
+        Engine.from_bytes(content[: len(content) * share // 100], EngineOptions("cpu", 1))
         raise SystemExit(f"{share} % of it loads")
     except ModelFileError:
         pass
