@@ -158,7 +158,11 @@ class Prediction(BaseModel):
         Field(description="Faces found, largest first. Not there where `SERVICE_FACES` is `off`."),
     ] = None
     reasons: Annotated[
-        list[Reason] | None, Field(description=f"{_REASONS} Not there where `SERVICE_FACES` is `off`.")
+        list[Reason] | None,
+        Field(
+            description=f"{_REASONS} `face_too_small` depends on `SERVICE_MIN_FACE`; `framed_too_wide` can be avoided "
+            "by `SERVICE_FACES=crop`. Not there where `SERVICE_FACES` is `off`."
+        ),
     ] = None
     provenance: Annotated[
         Provenance | None, Field(description="Not there where `SERVICE_PROVENANCE` is false, or of pixels.")

@@ -1,4 +1,4 @@
-"""What trainer and service agree on: model metadata, decoding, face finding, framing, verdicts.
+"""Code shared by trainer and service: model metadata, decoding, face finding, framing, verdicts.
 
 In: the bytes of a picture, a model's metadata, its logits. Out: uint8 tensors, and a judgement with its reasons.
 May import: numpy and Pillow; ONNX Runtime for the face finder and protobuf for ONNX files; nothing else of the service.

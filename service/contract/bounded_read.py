@@ -1,4 +1,4 @@
-"""Payload: the bytes of one picture, out of a file."""
+"""Size-limited reading of regular files."""
 
 import errno
 import os
@@ -16,18 +16,18 @@ class NotRegularFile(OSError):
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:
-    """Return a file's bytes, refusing a long one before any of it is read.
+    """Return a file's bytes; refuse a file over the limit before reading any of it.
 
     Raises:
         TooManyBytes: the file is longer than ``max_bytes``.
-        NotRegularFile: it is no file of a known size.
-        OSError: it cannot be read.
+        NotRegularFile: the path is not a regular file.
+        OSError: the file cannot be read.
     """
-    with _regular(path) as (file, size):
+    with _open_regular(path) as (file, size):
         if size > max_bytes:
             raise TooManyBytes(f"{size} bytes are over the limit of {max_bytes}")
         content = file.read(max_bytes + 1) if size else b""
-    if len(content) > max_bytes:  # it has grown since
+    if len(content) > max_bytes:  # the file has grown since it was opened
         raise TooManyBytes(f"{len(content)} bytes are over the limit of {max_bytes}")
     return content
 
@@ -36,16 +36,17 @@ def read_head(path: Path, count: int) -> bytes:
     """Return a file's first bytes, at most ``count``.
 
     Raises:
-        OSError: it cannot be read.
+        NotRegularFile: the path is not a regular file.
+        OSError: the file cannot be read.
     """
-    with _regular(path) as (file, size):
+    with _open_regular(path) as (file, size):
         return file.read(count) if size else b""
 
 
 @contextmanager
-def _regular(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a file of a known size."""
-    # A pipe would be waited for, and a device or a file of /proc has no end.
+def _open_regular(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file; yield it and its size in bytes."""
+    # Opening a pipe would block, and a device or a file of /proc has no end.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:  # noqa: PTH123 - from a descriptor
         state = os.fstat(descriptor)

@@ -1,7 +1,7 @@
-"""ModelSpec: everything a served model says of itself, to and from ONNX ``metadata_props``.
+"""ModelSpec: the metadata of a served model, to and from ONNX ``metadata_props``.
 
 ONNX stores metadata as a flat map of strings, so every field is one key with a JSON value
-(``0.87``, ``["real", "fake"]``). ``SPEC_VERSION`` names this layout.
+(``0.87``, ``["real", "fake"]``). ``SPEC_VERSION`` is the version of this layout.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any, Literal
 from service.contract import spec_rules
 
 SPEC_VERSION = 1
-_DEEPEST = 32
+_MAX_DEPTH = 32
 
 OutputKind = Literal["softmax", "sigmoid"]
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
@@ -23,7 +23,7 @@ Precision = Literal["float32", "float16", "int8"]
 
 
 class SpecError(ValueError):
-    """Metadata that is missing, malformed or contradicts itself; ``key`` names the entry."""
+    """Missing, malformed or contradictory metadata; ``key`` names the entry."""
 
     def __init__(self, key: str, problem: str) -> None:
         super().__init__(f"model metadata '{key}': {problem}")
@@ -33,21 +33,21 @@ class SpecError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How a picture becomes the model's input; the same in training and serving.
+    """Steps from a picture to the model's input; the same in training and serving.
 
     Attributes:
         input_height: rows of the input tensor, pixels.
         input_width: columns of the input tensor, pixels.
-        resize_filter: Pillow resampling filter; all but ``nearest`` are antialiased.
-        resize_fit: ``stretch`` to the input size, or ``crop``: scale until the image just covers
+        resize_filter: Pillow resampling filter; all except ``nearest`` are antialiased.
+        resize_fit: ``stretch`` to the input size, or ``crop``: scale until the picture just covers
             the input size, then cut the centre.
         exif_policy: whether the EXIF orientation is applied before the resize.
         framing: what is resized: the ``whole`` picture, or a square around its largest ``face``
-            (the whole picture where none is found).
-        face_margin: side of such a square, as a multiple of the face box's longer side. For
-            ``whole`` the median that the training pictures had, so that a face can be cut out of a
-            photo as they were; None where that is not known.
-        face_finder: whose boxes ``face_margin`` counts in; empty where there is none.
+            (the whole picture if no face is found).
+        face_margin: side of that square, as a multiple of the face box's longer side. For
+            ``whole`` the median of the training pictures, so that a face can be cut out of a
+            photo with the same margin; None if unknown.
+        face_finder: the finder whose boxes ``face_margin`` refers to; empty without a margin.
     """
 
     input_height: int
@@ -62,32 +62,32 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """The contract of one model file. Construction validates every field.
+    """The metadata of one model file. Construction validates every field.
 
     Attributes:
         name: model name, letters, digits, ``.``, ``_``, ``-``; at most 64.
         version: model version, same alphabet.
         class_names: the two class names in output order.
-        fake_class: which of ``class_names`` means AI-generated.
-        output_kind: how logits become probabilities: ``softmax`` over both, or a ``sigmoid`` each.
+        fake_class: the member of ``class_names`` that means AI-generated.
+        output_kind: how logits become probabilities: ``softmax`` over both, or one ``sigmoid`` per class.
         input_height, input_width, resize_filter, resize_fit, exif_policy, framing, face_margin,
-            face_finder: see :class:`Preprocessing`; files without the last three were trained on
-            whole pictures.
-        temperature: logits are divided by it (Guo et al. 2017, arXiv:1706.04599);
-            in [.001, 1000].
-        threshold_real: P(fake) at or below it is called real; in [0, 1].
-        threshold_fake: P(fake) at or above it is called fake; in [threshold_real, 1].
-        threshold_rule: in words, how the thresholds were chosen.
+            face_finder: see :class:`Preprocessing`; models of files without the last three were
+            trained on whole pictures.
+        temperature: divisor of the logits (Guo et al. 2017, arXiv:1706.04599);
+            in [0.001, 1000].
+        threshold_real: P(fake) at or below it gives the verdict real; in [0, 1].
+        threshold_fake: P(fake) at or above it gives the verdict fake; in [threshold_real, 1].
+        threshold_rule: description of how the thresholds were chosen.
         dataset_fingerprint: SHA-256 over the training data, hexadecimal.
-        dataset_counts: images by ``source/class``.
+        dataset_counts: number of images by ``source/class``.
         recipe: the recipe's name and settings.
-        metrics: figures measured on the test part.
+        metrics: metrics on the test split.
         library_versions: package name to version, as used in training.
-        commit: commit of the code that trained it, or ``unknown``.
-        calibration: what temperature and thresholds rest on: images, calibration error before and
-            after, 95 % intervals; empty where nothing was kept for calibration, and in files that
-            do not have the key.
-        precision: of the weights and of most of the arithmetic; files without it are ``float32``.
+        commit: commit of the training code, or ``unknown``.
+        calibration: basis of temperature and thresholds: images, calibration error before and
+            after, 95 % intervals; empty if no images were held out for calibration or the file
+            lacks the key.
+        precision: type of the weights and of most of the arithmetic; ``float32`` if the file lacks the key.
 
     Raises:
         SpecError: a field breaks its rule; the message names the key, the value and the limit.
@@ -130,24 +130,26 @@ class ModelSpec:
                 f"{self.threshold_fake} is below threshold_real {self.threshold_real}",
             )
         if self.framing == "face" and self.face_margin is None:
-            raise SpecError("face_margin", "is missing, and framing is 'face'")
+            raise SpecError("face_margin", "is missing; framing 'face' needs it")
         if self.face_margin is not None and self.input_height != self.input_width:
             raise SpecError("face_margin", f"needs a square input, not {self.input_height} x {self.input_width}")
         if (self.face_margin is None) != (not self.face_finder):
-            raise SpecError("face_finder", f"{self.face_finder!r} does not go with face_margin {self.face_margin}")
+            raise SpecError(
+                "face_finder", f"{self.face_finder!r} with face_margin {self.face_margin}: set both or neither"
+            )
 
     @property
     def fake_index(self) -> int:
-        """Column of the logits that belongs to the fake class."""
+        """Column of the fake class in the logits."""
         return self.class_names.index(self.fake_class)
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The fields that say how a picture becomes a tensor."""
+        """The fields that describe the preprocessing."""
         return Preprocessing(**{item.name: getattr(self, item.name) for item in fields(Preprocessing)})
 
     def to_metadata(self) -> dict[str, str]:
-        """Return the ONNX ``metadata_props``: one JSON value per field, and ``spec_version``."""
+        """Return the ONNX ``metadata_props``: one JSON value per field, plus ``spec_version``."""
         metadata = {"spec_version": json.dumps(SPEC_VERSION)}
         for item in fields(self):
             metadata[item.name] = json.dumps(getattr(self, item.name), sort_keys=True, allow_nan=False)
@@ -155,14 +157,14 @@ class ModelSpec:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "ModelSpec":
-        """Read a spec back; keys that the spec does not know are ignored.
+        """Read a spec from metadata; unknown keys are ignored.
 
         Raises:
             SpecError: a key is missing, is not JSON, or breaks its rule.
         """
         version = _value(metadata, "spec_version")
         if version != SPEC_VERSION:
-            raise SpecError("spec_version", f"{version!r} is not the supported {SPEC_VERSION}")
+            raise SpecError("spec_version", f"{version!r} is not supported; the supported version is {SPEC_VERSION}")
         required = {f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING}
         values = {
             item.name: _value(metadata, item.name)
@@ -175,7 +177,7 @@ class ModelSpec:
 
 
 def check_field(key: str, value: Any) -> None:
-    """Hold one value against the rule of its field.
+    """Validate one value against the rule of its field.
 
     Raises:
         SpecError: the value breaks the rule.
@@ -189,19 +191,19 @@ def _value(metadata: Mapping[str, str], key: str) -> Any:
     if key not in metadata:
         raise SpecError(key, "is missing")
     try:
-        value = json.loads(metadata[key], parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is JSON, and no text
+        value = json.loads(metadata[key], parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is valid JSON but not valid text
     except (ValueError, RecursionError):
         raise SpecError(key, f"{metadata[key][:80]!r} is not JSON") from None
-    if _depth(value) > _DEEPEST:
-        raise SpecError(key, f"is nested more than {_DEEPEST} levels deep")
+    if _depth(value) > _MAX_DEPTH:
+        raise SpecError(key, f"is nested more than {_MAX_DEPTH} levels deep")
     return value
 
 
 def _depth(value: Any) -> int:
-    """Return how many lists and maps lie around each other, as far as that matters."""
+    """Return the nesting depth of lists and maps, counted up to one above the limit."""
     depth, level = 0, [value]
-    while level and depth <= _DEEPEST:
+    while level and depth <= _MAX_DEPTH:
         level = [
             item
             for container in level
@@ -212,7 +214,7 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _no_constant(name: str) -> None:
+def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 

@@ -1,4 +1,4 @@
-"""Rules for the fields of a spec: each takes a value and returns what is wrong with it, or None."""
+"""Validation rules for the fields of a spec: a rule takes a value and returns the problem, or None."""
 
 import re
 from collections.abc import Callable
@@ -11,19 +11,19 @@ Rule = Callable[[Any], str | None]
 
 
 def name(value: Any) -> str | None:
-    """A name of 1 to 64 safe characters, fit for a path and a metric label."""
+    """Require a name of 1 to 64 characters that are safe in a path and a metric label."""
     if isinstance(value, str) and _NAME.fullmatch(value):
         return None
-    return f"{value!r} is not 1 to 64 letters, digits, '.', '_' or '-', starting with one of the first two"
+    return f"{value!r} is not 1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit"
 
 
 def text(value: Any) -> str | None:
-    """A text that says something."""
-    return None if isinstance(value, str) and value.strip() else f"{value!r} is not a non-empty text"
+    """Require a string that is not blank."""
+    return None if isinstance(value, str) and value.strip() else f"{value!r} is not a non-empty string"
 
 
 def one_of(choices: Any) -> Rule:
-    """Make the rule for one of the members of a ``Literal``."""
+    """Return the rule that requires a member of a ``Literal``."""
     allowed = get_args(choices)
 
     def rule(value: Any) -> str | None:
@@ -33,7 +33,7 @@ def one_of(choices: Any) -> Rule:
 
 
 def number(low: float, high: float) -> Rule:
-    """Make the rule for a finite number in a closed range."""
+    """Return the rule that requires a finite number in a closed range."""
 
     def rule(value: Any) -> str | None:
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
@@ -44,54 +44,54 @@ def number(low: float, high: float) -> Rule:
 
 
 def or_none(rule: Rule) -> Rule:
-    """Make the rule that also allows None."""
+    """Return a rule that also allows None."""
     return lambda value: None if value is None else rule(value)
 
 
 def or_empty(rule: Rule) -> Rule:
-    """Make the rule that also allows the empty text."""
+    """Return a rule that also allows the empty string."""
     return lambda value: None if value == "" else rule(value)
 
 
 def side(value: Any) -> str | None:
-    """Rows or columns of an input, pixels."""
+    """Require an input height or width, pixels."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_INPUT_SIDE:
         return None
     return f"{value!r} is not a whole number of pixels from 1 to {MAX_INPUT_SIDE}"
 
 
 def two_names(value: Any) -> str | None:
-    """Two different names, in output order."""
+    """Require two different names, in output order."""
     if not isinstance(value, tuple) or len(value) != 2 or len(set(map(str, value))) != 2:
         return f"{value!r} is not two different class names"
     return name(value[0]) or name(value[1])
 
 
 def sha256(value: Any) -> str | None:
-    """A SHA-256, as 64 lower-case hexadecimal digits."""
+    """Require a SHA-256 as 64 lower-case hexadecimal digits."""
     if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value):
         return None
-    return f"{value!r} is not 64 hexadecimal digits"
+    return f"{value!r} is not 64 lower-case hexadecimal digits"
 
 
 def counts(value: Any) -> str | None:
-    """A map of texts to whole numbers from 0."""
+    """Require a mapping of strings to whole numbers from 0."""
     if isinstance(value, dict) and all(
         isinstance(key, str) and isinstance(count, int) and count >= 0 for key, count in value.items()
     ):
         return None
-    return f"{value!r} is not a map of names to counts"
+    return f"{value!r} is not a mapping of strings to whole numbers from 0"
 
 
 def mapping(value: Any) -> str | None:
-    """A map with text keys."""
+    """Require a mapping with string keys."""
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return None
-    return f"{value!r} is not a map"
+    return f"{value!r} is not a mapping with string keys"
 
 
 def text_map(value: Any) -> str | None:
-    """A map of texts to texts."""
+    """Require a mapping of strings to strings."""
     return mapping(value) or next(
-        (f"{key!r}: {text!r} is not a text" for key, text in value.items() if not isinstance(text, str)), None
+        (f"{key!r}: {text!r} is not a string" for key, text in value.items() if not isinstance(text, str)), None
     )

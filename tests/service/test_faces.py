@@ -157,7 +157,7 @@ def test_missing_weights_are_refused_at_the_start(tiny_engine, monkeypatch):
     monkeypatch.setattr(yunet, "SHA256", "0" * 64)
     face_finder.cache_clear()
     try:
-        with pytest.raises(FinderError, match="holds other weights"):
+        with pytest.raises(FinderError, match="holds unexpected weights"):
             create_app(Settings(), tiny_engine)
         create_app(Settings(faces="off"), tiny_engine)
     finally:

@@ -1,4 +1,4 @@
-"""Where the faces of a picture are, and which square of it the model is shown.
+"""Find the faces of a picture, and choose the squares of it that the model is shown.
 
 In: a decoded picture and the model's preprocessing. Out: faces, largest first, and the boxes to cut out.
 May import: ``service.contract.image``, ``service.contract.spec`` and the protobuf helper.

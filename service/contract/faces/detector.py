@@ -1,4 +1,4 @@
-"""Detector: YuNet on ONNX Runtime, from a canvas of pixels to boxes and scores."""
+"""Face detector: YuNet on ONNX Runtime, from a canvas of pixels to boxes and scores."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.contract.faces import yunet
 from service.contract.faces.yunet import FinderError
 
-# Rows and columns of the canvas, pixels. Of faces of 27 pixels in it YuNet finds 99 %, of 20 pixels 81 %, of 16 half.
+# Rows and columns of the canvas, pixels. YuNet finds 99 % of faces of 27 pixels, 81 % of 20 pixels, half of 16 pixels.
 SIDE: Final = 320
 _MAX_OVERLAP: Final = 0.3
 _STRIDES: Final = (8, 16, 32)
@@ -20,70 +20,70 @@ Boxes = NDArray[np.float64]
 
 
 class Detector:
-    """The network. Thread-safe; one call keeps one thread busy and releases the GIL."""
+    """YuNet session. Thread-safe; a call uses one thread and releases the GIL."""
 
     def __init__(self) -> None:
         """Load the weights.
 
         Raises:
-            FinderError: they are missing, are others, or do not load.
+            FinderError: the weights are missing, have an unexpected hash, or do not load.
         """
         options = ort.SessionOptions()
-        options.intra_op_num_threads = 1  # pictures are searched side by side, not one by several threads
+        options.intra_op_num_threads = 1  # parallelism is across pictures, not within one
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         content = yunet.for_side(yunet.weights(), SIDE)
         try:
             self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a different class for each status code
+        except Exception as error:  # onnxruntime raises a different class for every status code
             raise FinderError(f"the face finder does not load: {error}") from None
 
     def detect(self, canvas: NDArray[np.float32], min_score: float) -> tuple[Boxes, list[float]]:
-        """Return what looks like an upright face, best first, overlaps removed.
+        """Return upright faces, highest score first, overlaps removed.
 
         Args:
             canvas: float32 ``[3, SIDE, SIDE]``, blue first, 0 to 255.
-            min_score: lowest score that counts, in [0, 1].
+            min_score: lowest score of a detection, in [0, 1].
 
         Returns:
-            float64 ``[n, 4]``, left, top, right and bottom, pixels of the canvas, which they may
-            leave; and the ``n`` scores.
+            float64 ``[n, 4]``, left, top, right, bottom, pixels of the canvas, possibly outside
+            it; and the ``n`` scores.
 
         Raises:
             FinderError: the network does not run.
         """
         try:
             outputs = self._session.run(_OUTPUTS, {"input": np.ascontiguousarray(canvas[None])})
-        except Exception as error:  # onnxruntime raises a different class for each status code
+        except Exception as error:  # onnxruntime raises a different class for every status code
             raise FinderError(f"the face finder does not run: {error}") from error
         return _decode(outputs, min_score)
 
 
 def _decode(outputs: Sequence[NDArray[np.float32]], min_score: float) -> tuple[Boxes, list[float]]:
-    """Turn the network's maps into boxes and scores, as OpenCV's FaceDetectorYN does."""
+    """Decode the network's maps to boxes and scores, as OpenCV's FaceDetectorYN does."""
     boxes, scores = [], []
     for level, stride in enumerate(_STRIDES):
-        seen, there, offsets = (outputs[level + kind * len(_STRIDES)][0] for kind in range(3))
-        score = np.sqrt(seen[:, 0].clip(0, 1) * there[:, 0].clip(0, 1))
-        (chosen,) = np.nonzero(score >= min_score)
-        row, column = np.divmod(chosen, SIDE // stride)
-        x, y, width, height = offsets[chosen].astype(np.float64).T
-        middle = np.stack(((column + x) * stride, (row + y) * stride))
+        class_score, object_score, offsets = (outputs[level + kind * len(_STRIDES)][0] for kind in range(3))
+        score = np.sqrt(class_score[:, 0].clip(0, 1) * object_score[:, 0].clip(0, 1))
+        (indices,) = np.nonzero(score >= min_score)
+        row, column = np.divmod(indices, SIDE // stride)
+        x, y, width, height = offsets[indices].astype(np.float64).T
+        centre = np.stack(((column + x) * stride, (row + y) * stride))
         half = np.exp(np.stack((width, height)).clip(max=8)) * stride / 2
-        boxes.append(np.concatenate((middle - half, middle + half)).T)
-        scores.append(score[chosen])
-    return _distinct(np.concatenate(boxes), np.concatenate(scores))
+        boxes.append(np.concatenate((centre - half, centre + half)).T)
+        scores.append(score[indices])
+    return _suppress_overlaps(np.concatenate(boxes), np.concatenate(scores))
 
 
-def _distinct(boxes: Boxes, scores: NDArray[np.float32]) -> tuple[Boxes, list[float]]:
-    """Keep the best of boxes that overlap (greedy non-maximum suppression)."""
+def _suppress_overlaps(boxes: Boxes, scores: NDArray[np.float32]) -> tuple[Boxes, list[float]]:
+    """Remove overlapping boxes by greedy non-maximum suppression."""
     order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     while order.size:
         best, order = int(order[0]), order[1:]
         kept.append(best)
-        inner = np.minimum(boxes[best, 2:], boxes[order, 2:]) - np.maximum(boxes[best, :2], boxes[order, :2])
-        shared = np.prod(inner.clip(0), axis=1)
-        order = order[shared <= _MAX_OVERLAP * (area[best] + area[order] - shared)]
+        overlap_sides = np.minimum(boxes[best, 2:], boxes[order, 2:]) - np.maximum(boxes[best, :2], boxes[order, :2])
+        intersection = np.prod(overlap_sides.clip(0), axis=1)
+        order = order[intersection <= _MAX_OVERLAP * (area[best] + area[order] - intersection)]
     return boxes[kept], [float(score) for score in scores[kept]]

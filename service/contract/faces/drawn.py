@@ -1,9 +1,9 @@
-"""Drawn: a face in flat colours and hard lines, which no camera and no generator of photos makes.
+"""Detect faces drawn in flat colours and hard lines, which no camera and no photo generator produces.
 
-A detector of generated photos knows photos, real and generated; of a cartoon it says, as a rule, that it is real.
-Flat colours leave most neighbouring pixels equal, or nearly, which sensor noise, skin and JPEG hardly ever do, and the
-lines between them are hard, which a blurred or blown-out photo's are not. Paintings and shaded drawings
-are not told here: the model itself was trained not to be sure of them.
+A detector of generated photos is trained on photos, real and generated; it usually calls a cartoon real. In flat
+colours most neighbouring pixels are equal or nearly equal, which is rare with sensor noise, skin and JPEG. The lines
+between flat colours are hard, unlike those of a blurred or blown-out photo. Paintings and shaded drawings are not
+detected here: the model itself was trained to be unsure of them.
 """
 
 from typing import Final
@@ -14,85 +14,89 @@ from PIL import Image, ImageChops
 
 from service.contract.box import Box
 
-# Drawn, where neighbours differ by at most the first number in more than the second share of the pairs, and by more
-# than the third in more than the fourth; the first rule counts all pairs, the others those that are not clipped alike.
-_OF_ALL: Final = ((0, 0.6, 10, 0.01),)
-_OF_UNCLIPPED: Final = ((1, 0.425, 60, 0.005), (3, 0.35, 60, 0.04))
-# What a first look, along fewer lines and one way only, must find of either share.
-_LIKELY: Final = 0.7
-_FEW_LINES: Final = 48
-# Blown-out skin and black shadows are flat, too.
+# Rules (same, flat, hard, lines): a face is drawn if more than the share `flat` of the pairs of neighbours differ by at
+# most `same`, and more than the share `lines` by more than `hard`. The first rule counts all pairs, the other two only
+# pairs that are not clipped alike.
+_RULES_ALL_PAIRS: Final = ((0, 0.6, 10, 0.01),)
+_RULES_UNCLIPPED_PAIRS: Final = ((1, 0.425, 60, 0.005), (3, 0.35, 60, 0.04))
+# The quick check compares fewer rows, in one direction only, and requires this fraction of both shares.
+_QUICK_FRACTION: Final = 0.7
+_QUICK_ROWS: Final = 48
+# Blown-out skin and black shadows are flat as well.
 _WHITE, _BLACK = 253, 2
 _CLIPPED_STEP: Final = 3
-# A larger face is looked at in every second pixel, third, and so on: flat colours stay flat.
-_MOST: Final = 512
-# And then along so many of its rows and columns.
+# A larger face is subsampled to every second pixel, third pixel, and so on; flat colours stay flat.
+_MAX_SIDE: Final = 512
+# Number of rows and columns of the subsampled face that are compared.
 _LINES: Final = 96
 _Plane = NDArray[np.uint8]
 
 
 def is_drawn(rgb: Image.Image, box: Box) -> bool:
-    """Return whether the part of a picture is drawn in flat colours.
+    """Return whether a box of a picture is drawn in flat colours.
 
     Args:
         rgb: mode RGB.
-        box: left, top, right and bottom, pixels.
+        box: left, top, right, bottom, pixels.
     """
     left, top, right, bottom = map(round, box)
-    part = rgb.crop((left, top, max(left + 2, right), max(top + 2, bottom)))
-    if not _may_be(part):
+    crop = rgb.crop((left, top, max(left + 2, right), max(top + 2, bottom)))
+    if not _may_be_drawn(crop):
         return False
-    apart = -(-max(part.size) // _MOST)
-    planes = [np.ascontiguousarray(np.asarray(plane)[::apart, ::apart]) for plane in part.split()]
-    nth = -(-max(planes[0].shape) // _LINES)
-    pairs = [([plane[::nth, 1:] for plane in planes], [plane[::nth, :-1] for plane in planes])]
-    pairs += [([plane[1:, ::nth] for plane in planes], [plane[:-1, ::nth] for plane in planes])]
-    steps = np.concatenate([_steps(*pair).ravel() for pair in pairs])
-    if _holds(steps, _OF_ALL):
+    stride = -(-max(crop.size) // _MAX_SIDE)
+    planes = [np.ascontiguousarray(np.asarray(plane)[::stride, ::stride]) for plane in crop.split()]
+    line_step = -(-max(planes[0].shape) // _LINES)
+    pairs = [([plane[::line_step, 1:] for plane in planes], [plane[::line_step, :-1] for plane in planes])]
+    pairs += [([plane[1:, ::line_step] for plane in planes], [plane[:-1, ::line_step] for plane in planes])]
+    differences = np.concatenate([_differences(*pair).ravel() for pair in pairs])
+    if _matches_any(differences, _RULES_ALL_PAIRS):
         return True
-    return _holds(steps[~np.concatenate([_clipped(*pair).ravel() for pair in pairs])], _OF_UNCLIPPED)
-
-
-def _may_be(part: Image.Image) -> bool:
-    """Return whether a first look leaves it open that a part is drawn; with nearly all photos it does not.
-
-    By Pillow, which keeps the interpreter's lock: to give it up and get it back some thirty times, as NumPy would,
-    costs a busy service more than the look itself.
-    """
-    rows = part.resize((part.width, min(part.height, _FEW_LINES)), Image.Resampling.NEAREST)
-    width, height = rows.size
-    across = ImageChops.difference(rows.crop((1, 0, width, height)), rows.crop((0, 0, width - 1, height)))
-    red, green, blue = across.split()
-    counts = ImageChops.lighter(ImageChops.lighter(red, green), blue).histogram()
-    pairs = sum(counts)
-    # Those that are clipped alike, which some rules leave out, hardly differ.
-    least = max(1, pairs - sum(counts[:_CLIPPED_STEP]))
-    bounds = [(rule, pairs) for rule in _OF_ALL] + [(rule, least) for rule in _OF_UNCLIPPED]
-    return any(
-        sum(counts[: same + 1]) > _LIKELY * flat * pairs and sum(counts[hard + 1 :]) > _LIKELY * lines * counted
-        for (same, flat, hard, lines), counted in bounds
+    return _matches_any(
+        differences[~np.concatenate([_clipped(*pair).ravel() for pair in pairs])], _RULES_UNCLIPPED_PAIRS
     )
 
 
-def _holds(steps: _Plane, rules: tuple[tuple[int, float, int, float], ...]) -> bool:
-    def share(most: int) -> float:
-        return int(np.count_nonzero(steps <= most)) / max(1, steps.size)
+def _may_be_drawn(crop: Image.Image) -> bool:
+    """Return whether a crop may be drawn, by a quick check that rules out nearly all photos.
+
+    Uses Pillow, which holds the GIL: releasing and acquiring it about thirty times, as NumPy would, costs a busy
+    service more than the check itself.
+    """
+    rows = crop.resize((crop.width, min(crop.height, _QUICK_ROWS)), Image.Resampling.NEAREST)
+    width, height = rows.size
+    difference = ImageChops.difference(rows.crop((1, 0, width, height)), rows.crop((0, 0, width - 1, height)))
+    red, green, blue = difference.split()
+    counts = ImageChops.lighter(ImageChops.lighter(red, green), blue).histogram()
+    pairs = sum(counts)
+    # Pairs that are clipped alike, which some rules leave out, hardly differ.
+    unclipped_pairs = max(1, pairs - sum(counts[:_CLIPPED_STEP]))
+    rules = [(rule, pairs) for rule in _RULES_ALL_PAIRS] + [(rule, unclipped_pairs) for rule in _RULES_UNCLIPPED_PAIRS]
+    return any(
+        sum(counts[: same + 1]) > _QUICK_FRACTION * flat * pairs
+        and sum(counts[hard + 1 :]) > _QUICK_FRACTION * lines * pair_count
+        for (same, flat, hard, lines), pair_count in rules
+    )
+
+
+def _matches_any(differences: _Plane, rules: tuple[tuple[int, float, int, float], ...]) -> bool:
+    def share(limit: int) -> float:
+        return int(np.count_nonzero(differences <= limit)) / max(1, differences.size)
 
     return any(share(same) > flat and 1 - share(hard) > lines for same, flat, hard, lines in rules)
 
 
-def _steps(ones: list[_Plane], others: list[_Plane]) -> _Plane:
-    """Return by how much neighbours differ in the channel that differs most."""
-    largest = np.zeros_like(ones[0])
-    for one, other in zip(ones, others, strict=True):
-        np.maximum(largest, np.maximum(one, other) - np.minimum(one, other), out=largest)
+def _differences(first_planes: list[_Plane], second_planes: list[_Plane]) -> _Plane:
+    """Return the absolute difference of neighbours in the channel with the largest difference."""
+    largest = np.zeros_like(first_planes[0])
+    for first, second in zip(first_planes, second_planes, strict=True):
+        np.maximum(largest, np.maximum(first, second) - np.minimum(first, second), out=largest)
     return largest
 
 
-def _clipped(ones: list[_Plane], others: list[_Plane]) -> NDArray[np.bool_]:
-    """Return where neighbours are alike because a channel of both is white, or all of both are black."""
-    least = [np.minimum(one, other) for one, other in zip(ones, others, strict=True)]
-    most = [np.maximum(one, other) for one, other in zip(ones, others, strict=True)]
-    white: NDArray[np.bool_] = np.maximum.reduce(least) >= _WHITE
-    black: NDArray[np.bool_] = np.maximum.reduce(most) <= _BLACK
+def _clipped(first_planes: list[_Plane], second_planes: list[_Plane]) -> NDArray[np.bool_]:
+    """Return where neighbours are alike because one channel is white in both, or all channels are black in both."""
+    minima = [np.minimum(first, second) for first, second in zip(first_planes, second_planes, strict=True)]
+    maxima = [np.maximum(first, second) for first, second in zip(first_planes, second_planes, strict=True)]
+    white: NDArray[np.bool_] = np.maximum.reduce(minima) >= _WHITE
+    black: NDArray[np.bool_] = np.maximum.reduce(maxima) <= _BLACK
     return np.logical_or(white, black)

@@ -1,29 +1,29 @@
-"""Faces: where they are in a picture, and the square around one that a model looks at."""
+"""Face boxes, and the square around a face that a model is shown."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from service.contract.box import Box
 
-# ``off`` does not look for faces; ``report`` tells where they are; ``crop`` also judges each by itself.
+# ``off`` does not search for faces; ``report`` returns their boxes; ``crop`` also judges every face on its own.
 FaceMode = Literal["off", "report", "crop"]
-# Whose boxes are meant wherever a margin is stated.
+# The finder whose boxes face margins refer to.
 FINDER: Final = "yunet-2023mar"
-# Fewest pixels (longer side of the box) of a face that is judged. Of StyleGAN1 fakes shrunk to 48 pixels residual-cnn
-# 0.1.2 passes 14 % as real, to 40 pixels 28 %, to 32 pixels 56 %, and at their own size 4 %.
+# Minimum size of a judged face: longer side of its box, pixels. residual-cnn 0.1.2 calls 4 % of StyleGAN1 fakes real at
+# full size, 14 % shrunk to 48 pixels, 28 % to 40 pixels, 56 % to 32 pixels.
 MIN_FACE: Final = 48
-# Largest share of a face's box outside the picture. Of faces cut in half 6 in 10 show more; of pictures cropped at the
-# face (hardfake, UTKFace) 1 in 100.
+# Maximum share of a face's box outside the picture. 60 % of faces cut in half exceed it, and 1 % of pictures cropped at
+# the face (hardfake, UTKFace).
 MAX_CUT: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A square of a picture, pixels as shown, edges not rounded.
+    """A square of a picture, in pixels as shown, edges not rounded.
 
     Attributes:
-        left: distance of its left edge from the picture's.
-        top: distance of its upper edge from the picture's.
+        left: x coordinate of the left edge.
+        top: y coordinate of the top edge.
         side: width and height, above 0.
     """
 
@@ -33,32 +33,32 @@ class Region:
 
     @property
     def box(self) -> Box:
-        """Left, top, right and bottom."""
+        """Left, top, right, bottom."""
         return self.left, self.top, self.left + self.side, self.top + self.side
 
     def inside(self, width: float, height: float) -> "Region":
-        """Return the square that lies within ``width`` x ``height``: shrunk about its middle if it must, then moved.
+        """Return the square fitted into ``width`` x ``height``: shrunk around its centre if too large, then moved.
 
-        Nothing is ever padded: a border of one colour would tell a network how tightly a picture was cut.
+        The picture is never padded: a border of uniform colour would reveal to a network how tightly it was cut.
         """
         side = min(self.side, width, height)
-        spare = (self.side - side) / 2
-        left = min(max(self.left + spare, 0.0), width - side)
-        top = min(max(self.top + spare, 0.0), height - side)
+        inset = (self.side - side) / 2
+        left = min(max(self.left + inset, 0.0), width - side)
+        top = min(max(self.top + inset, 0.0), height - side)
         return Region(left, top, side)
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face that was found.
+    """A detected face.
 
     Attributes:
         left, top: upper left corner of its box, pixels of the picture as shown, not rounded.
-        width, height: of its box, from the middle of the forehead to the chin; clipped to the picture.
+        width, height: size of its box, from the middle of the forehead to the chin; clipped to the picture.
         score: the finder's confidence, in [0, 1].
-        tight: the picture is so tight a crop that the face was only found at a second look.
-        turned: it is on its side or upside down.
-        cut: share of the box, as the finder saw it, that lies outside the picture; in [0, 1].
+        tight: whether the picture is such a tight crop that only the second search found the face.
+        turned: whether the face is on its side or upside down.
+        cut: share of the unclipped box that lies outside the picture, in [0, 1].
     """
 
     left: float
@@ -76,13 +76,13 @@ class Face:
         return max(self.width, self.height)
 
     def region(self, margin: float, *, shift: tuple[float, float] = (0.0, 0.0)) -> Region:
-        """Return the square of ``margin`` times the face's longer side around its middle; it may reach outside.
+        """Return the square around the face with ``margin`` times its longer side; may extend outside the picture.
 
         Args:
-            margin: above 0; 1 just holds the box.
-            shift: moves the middle, as a share of the face's longer side: right, down.
+            margin: above 0; 1 just contains the box.
+            shift: offset of the centre, right and down, as a share of the face's longer side.
         """
         side = margin * self.side
-        middle_x = self.left + self.width / 2 + shift[0] * self.side
-        middle_y = self.top + self.height / 2 + shift[1] * self.side
-        return Region(middle_x - side / 2, middle_y - side / 2, side)
+        centre_x = self.left + self.width / 2 + shift[0] * self.side
+        centre_y = self.top + self.height / 2 + shift[1] * self.side
+        return Region(centre_x - side / 2, centre_y - side / 2, side)

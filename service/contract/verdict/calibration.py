@@ -1,4 +1,4 @@
-"""Logits to calibrated probabilities to a verdict: the one place where either is computed."""
+"""Compute calibrated probabilities from logits, and verdicts from probabilities."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -13,13 +13,13 @@ VerdictName = Literal["real", "fake", "uncertain"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer for one image.
+    """The verdict on one picture.
 
     Attributes:
-        verdict: ``fake`` where P(fake) reaches the fake threshold, ``real`` where it does not
-            exceed the real threshold, ``uncertain`` between them.
-        confidence: calibrated probability of the class the verdict names; for ``uncertain``
-            the larger of the two. In [0, 1].
+        verdict: ``fake`` if P(fake) is at or above the fake threshold, ``real`` if it is at or
+            below the real threshold, ``uncertain`` between them.
+        confidence: calibrated probability of the class of the verdict; for ``uncertain`` the
+            larger of the two. In [0, 1].
         p_real: calibrated probability of a real photo; ``1 - p_fake``.
         p_fake: calibrated probability of an AI-generated face.
     """
@@ -37,13 +37,13 @@ class Verdict:
 def fake_probability(
     logits: NDArray[np.floating], output_kind: OutputKind, fake_index: int, temperature: float = 1.0
 ) -> NDArray[np.float64]:
-    """Return the calibrated P(fake) of each row, computed in float64 without overflow: of :func:`log_odds`.
+    """Return the calibrated P(fake) of each row, from :func:`log_odds`, in float64 without overflow.
 
     Args:
         logits: ``[N, 2]``, any real values.
         output_kind: ``softmax`` or ``sigmoid``.
         fake_index: column of the fake class, 0 or 1.
-        temperature: above 0; 1 leaves the logits as they are.
+        temperature: above 0; 1 leaves the logits unchanged.
 
     Returns:
         float64 ``[N]`` in [0, 1].
@@ -60,15 +60,14 @@ def log_odds(
 ) -> NDArray[np.float64]:
     """Return log(P(fake) / P(real)) of each row, calibrated, float64.
 
-    A sigmoid pair scores each class on its own, so the two are normalised to sum to 1; the larger
-    stays the larger, as in the published argmax. Temperature scaling: Guo et al. 2017,
-    arXiv:1706.04599.
+    Two sigmoids score the classes independently, so they are normalised to sum to 1, which keeps
+    the argmax of the published models. Temperature scaling: Guo et al. 2017, arXiv:1706.04599.
 
     Args:
         logits: ``[N, 2]``, any real values.
         output_kind: ``softmax`` or ``sigmoid``.
         fake_index: column of the fake class, 0 or 1.
-        temperature: above 0; 1 leaves the logits as they are.
+        temperature: above 0; 1 leaves the logits unchanged.
 
     Raises:
         ValueError: the shape is not ``[N, 2]``, or a logit is NaN or infinite.
@@ -77,7 +76,7 @@ def log_odds(
     if scaled.ndim != 2 or scaled.shape[1] != 2:
         raise ValueError(f"logits have shape {scaled.shape}, not [N, 2]")
     if not np.isfinite(scaled).all():
-        raise ValueError("logits hold NaN or infinity")
+        raise ValueError("logits contain NaN or infinity")
     scaled = scaled / temperature
     if output_kind == "sigmoid":
         scaled = -np.logaddexp(0.0, -scaled)  # log of the sigmoid; its softmax normalises the pair
@@ -95,10 +94,10 @@ def decide(p_fake: float, threshold_real: float, threshold_fake: float) -> Verdi
 
 
 def verdicts(logits: NDArray[np.floating], spec: ModelSpec) -> list[Verdict]:
-    """Return one verdict per row of ``logits`` (``[N, 2]``) by the model's own spec.
+    """Return one verdict per row of ``logits`` (``[N, 2]``), with the temperature and thresholds of the spec.
 
     Raises:
-        ValueError: as :func:`fake_probability`.
+        ValueError: see :func:`fake_probability`.
     """
     scores = fake_probability(logits, spec.output_kind, spec.fake_index, spec.temperature)
     return [decide(float(p), spec.threshold_real, spec.threshold_fake) for p in scores]

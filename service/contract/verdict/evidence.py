@@ -1,8 +1,8 @@
-"""Evidence: which parts of what a model looked at spoke for fake, and which for real.
+"""Evidence: which regions of a look support the verdict fake, and which real.
 
-A model whose logits are the mean of a map gives that map (class activation maps, Zhou et al. 2016, arXiv:1512.04150):
-exact, for nothing. Of any other the parts are covered one after the other, and what that changes is taken for what they
-said (occlusion, Zeiler and Fergus 2014, arXiv:1311.2901).
+If a model's logits are the mean of a map, that map is the evidence, exact and at no extra cost (class activation maps,
+Zhou et al. 2016, arXiv:1512.04150). For any other model the regions are covered one at a time, and the change of the
+log-odds is the evidence (occlusion, Zeiler and Fergus 2014, arXiv:1311.2901).
 """
 
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ from service.contract.spec import ModelSpec
 from service.contract.verdict.calibration import log_odds
 
 Method = Literal["map", "occlusion"]
-# Rows and columns of what is covered one after the other.
+# Rows and columns of the grid of covered regions.
 CELLS: Final = 8
-# Of the blur that covers, as a share of the input's longer side: no part keeps what a detector reads.
-_BLUR: Final = 1 / 16
+# Radius of the covering blur, as a share of the input's longer side: removes the detail that a detector uses.
+_BLUR_RADIUS: Final = 1 / 16
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the parts of one look said.
+    """Evidence of the regions of one look.
 
     Attributes:
-        method: how it was found out.
-        box: what was looked at: left, top, right and bottom, pixels of the picture, not rounded.
-        values: float64 ``[rows, columns]``, above 0 for fake. By ``map`` their mean is the log-odds of P(fake); by
-            ``occlusion`` each is by how much the log-odds fall once that part is covered.
+        method: ``map`` or ``occlusion``.
+        box: box of the look: left, top, right, bottom, pixels of the picture, not rounded.
+        values: float64 ``[rows, columns]``, above 0 for fake. With ``map`` their mean is the log-odds of P(fake); with
+            ``occlusion`` a value is the fall of the log-odds when its region is covered.
     """
 
     method: Method
@@ -40,41 +40,41 @@ class Evidence:
 
 
 def from_map(evidence: NDArray[np.floating], spec: ModelSpec, box: Box) -> Evidence:
-    """Return the evidence of a softmax model that gives its map.
+    """Return the evidence of a softmax model that outputs a map.
 
     Args:
-        evidence: ``[h, w, 2]``, whose mean over h and w is the logits.
-        spec: of the model.
-        box: that was looked at.
+        evidence: ``[h, w, 2]``; its mean over h and w is the logits.
+        spec: the model's spec.
+        box: box of the look.
     """
     scaled = np.asarray(evidence, np.float64) / spec.temperature
     return Evidence("map", box, scaled[..., spec.fake_index] - scaled[..., 1 - spec.fake_index])
 
 
 def occluded(tensor: NDArray[np.uint8], cells: int = CELLS) -> NDArray[np.uint8]:
-    """Return a picture as it is, and with one part after the other covered.
+    """Return a picture unchanged, followed by copies with one region covered.
 
     Args:
         tensor: uint8 ``[H, W, 3]`` RGB.
-        cells: rows and columns of parts.
+        cells: rows and columns of the grid of regions.
 
     Returns:
         uint8 ``[1 + cells * cells, H, W, 3]``.
     """
-    covered = blurred(tensor)
+    blurred_tensor = blurred(tensor)
     variants = np.repeat(tensor[None], 1 + cells * cells, axis=0)
-    for number, (rows, columns) in enumerate(_parts(tensor.shape[0], tensor.shape[1], cells, cells), 1):
-        variants[number, rows, columns] = covered[rows, columns]
+    for index, (rows, columns) in enumerate(_grid(tensor.shape[0], tensor.shape[1], cells, cells), 1):
+        variants[index, rows, columns] = blurred_tensor[rows, columns]
     return variants
 
 
 def from_occlusion(logits: NDArray[np.floating], spec: ModelSpec, box: Box) -> Evidence:
-    """Return the evidence of any model.
+    """Return the evidence of any model by occlusion.
 
     Args:
-        logits: ``[1 + n * n, 2]``, of what :func:`occluded` returns.
-        spec: of the model.
-        box: that was looked at.
+        logits: ``[1 + n * n, 2]``, for the pictures of :func:`occluded`.
+        spec: the model's spec.
+        box: box of the look.
     """
     odds = log_odds(logits, spec.output_kind, spec.fake_index, spec.temperature)
     cells = round((len(odds) - 1) ** 0.5)
@@ -82,15 +82,18 @@ def from_occlusion(logits: NDArray[np.floating], spec: ModelSpec, box: Box) -> E
 
 
 def blurred(tensor: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture of which only the coarse colours are left, uint8 ``[H, W, 3]``."""
-    radius = _BLUR * max(tensor.shape[:2])
+    """Return a picture blurred to its coarse colours, uint8 ``[H, W, 3]``."""
+    radius = _BLUR_RADIUS * max(tensor.shape[:2])
     return np.asarray(Image.fromarray(tensor).filter(ImageFilter.GaussianBlur(radius)))
 
 
-def _parts(height: int, width: int, rows: int, columns: int) -> list[tuple[slice, slice]]:
-    down, across = np.linspace(0, height, rows + 1).round(), np.linspace(0, width, columns + 1).round()
+def _grid(height: int, width: int, rows: int, columns: int) -> list[tuple[slice, slice]]:
+    row_edges, column_edges = np.linspace(0, height, rows + 1).round(), np.linspace(0, width, columns + 1).round()
     return [
-        (slice(int(down[row]), int(down[row + 1])), slice(int(across[column]), int(across[column + 1])))
+        (
+            slice(int(row_edges[row]), int(row_edges[row + 1])),
+            slice(int(column_edges[column]), int(column_edges[column + 1])),
+        )
         for row in range(rows)
         for column in range(columns)
     ]

@@ -1,4 +1,4 @@
-"""Judgement: from the logits of every look to one verdict on the picture, and the reasons for it."""
+"""Combine the logits of all looks into one verdict on the picture, with its reasons."""
 
 from dataclasses import dataclass
 
@@ -18,9 +18,9 @@ class FaceJudgement:
     """The verdict on one face.
 
     Attributes:
-        face: where it is.
-        verdict: on this face alone; None where the model was not shown it by itself.
-        reasons: for that verdict.
+        face: the face.
+        verdict: the verdict on this face alone; None if the model was not shown the face on its own.
+        reasons: the reasons for that verdict.
     """
 
     face: Face
@@ -33,11 +33,11 @@ class Judgement:
     """The verdict on one picture.
 
     Attributes:
-        verdict: of its most fake face where each was looked at, else of the one look.
-        reasons: what made it ``uncertain``, what other faces were not judged for, and what should be
-            known beside it.
+        verdict: the verdict on the most fake of the judged faces (verdict ``fake`` first, then highest
+            P(fake)) if every face was shown, else on the only look.
+        reasons: why the verdict is ``uncertain``, why other faces were not judged, and further notes.
         faces: largest first.
-        look: which of the prepared looks it is of.
+        look: index of the look that the verdict is from.
     """
 
     verdict: Verdict
@@ -47,61 +47,65 @@ class Judgement:
 
 
 def judge(logits: NDArray[np.floating], prepared: Prepared, spec: ModelSpec, policy: FacePolicy) -> Judgement:
-    """Judge one picture by what the model says of its looks.
+    """Judge one picture by the logits of its looks.
 
     Args:
-        logits: ``[n, 2]``, a row for each of ``prepared.tensors``.
-        prepared: what the model was shown.
-        spec: of the model.
-        policy: what ``prepared`` was made with.
+        logits: ``[n, 2]``, one row for each of ``prepared.tensors``.
+        prepared: the prepared picture.
+        spec: the model's spec.
+        policy: the policy that ``prepared`` was made with.
 
     Raises:
-        ValueError: as :func:`service.contract.verdict.calibration.fake_probability`.
+        ValueError: see :func:`service.contract.verdict.calibration.fake_probability`.
     """
-    every = verdicts(logits, spec)
+    all_verdicts = verdicts(logits, spec)
     count = len(prepared.looks)
     if policy.mode == "off":
-        return Judgement(every[0], (), ())
-    pairs = zip(every[:count], every[-count:], prepared.looks, strict=True)
-    judged = [_judge(plain, again, look, policy) for plain, again, look in pairs]
-    # A face that is not judged does not decide while another can, but the picture says that it is there.
-    able = [index for index, look in enumerate(prepared.looks) if not _forbids(look, policy)] or range(count)
-    decisive = max(able, key=lambda index: (judged[index][0].verdict == "fake", judged[index][0].p_fake))
-    verdict, reasons = judged[decisive]
+        return Judgement(all_verdicts[0], (), ())
+    pairs = zip(all_verdicts[:count], all_verdicts[-count:], prepared.looks, strict=True)
+    look_results = [_judge(plain, recompressed, look, policy) for plain, recompressed, look in pairs]
+    # A face that is not judged decides only if no other face can; its reasons are added to the picture's.
+    eligible = [index for index, look in enumerate(prepared.looks) if not _exclusions(look, policy)] or range(count)
+    decisive = max(
+        eligible, key=lambda index: (look_results[index][0].verdict == "fake", look_results[index][0].p_fake)
+    )
+    verdict, reasons = look_results[decisive]
     if len(prepared.faces) > 1:
-        skipped = [reason for look in prepared.looks for reason in _forbids(look, policy)]
+        skipped = [reason for look in prepared.looks for reason in _exclusions(look, policy)]
         reasons = _ordered((*reasons, *skipped, "several_faces"))
     if policy.mode == "crop" and prepared.faces:
-        each = [FaceJudgement(face, *item) for face, item in zip(prepared.faces, judged, strict=True)]
+        face_judgements = [
+            FaceJudgement(face, *judgement) for face, judgement in zip(prepared.faces, look_results, strict=True)
+        ]
     else:
-        each = [FaceJudgement(face, None, ()) for face in prepared.faces]
-    return Judgement(verdict, reasons, tuple(each), decisive)
+        face_judgements = [FaceJudgement(face, None, ()) for face in prepared.faces]
+    return Judgement(verdict, reasons, tuple(face_judgements), decisive)
 
 
-def _judge(plain: Verdict, again: Verdict, look: Look, policy: FacePolicy) -> tuple[Verdict, tuple[Reason, ...]]:
-    """Hold one look's verdict against what is known of its face."""
+def _judge(plain: Verdict, recompressed: Verdict, look: Look, policy: FacePolicy) -> tuple[Verdict, tuple[Reason, ...]]:
+    """Return one look's final verdict and reasons, given its face and the verdict after recompression."""
     reasons: list[Reason] = ["tight_crop"] if look.face and look.face.tight else []
-    if forbidden := _forbids(look, policy):
-        return plain.as_uncertain(), _ordered((*reasons, *forbidden))
+    if exclusions := _exclusions(look, policy):
+        return plain.as_uncertain(), _ordered((*reasons, *exclusions))
     if plain.verdict == "uncertain":
         reasons.append("between_thresholds")
-    if again.verdict != plain.verdict:
+    if recompressed.verdict != plain.verdict:
         return plain.as_uncertain(), _ordered((*reasons, "unstable_under_recompression"))
     return plain, tuple(reasons)
 
 
-def _forbids(look: Look, policy: FacePolicy) -> tuple[Reason, ...]:
-    """Return the reasons for which a look has no verdict, whatever the model says."""
+def _exclusions(look: Look, policy: FacePolicy) -> tuple[Reason, ...]:
+    """Return the reasons why a look is not judged, independent of the logits."""
     if look.face is None:
         return ("no_face",)
-    found: dict[Reason, bool] = {
+    conditions: dict[Reason, bool] = {
         "face_too_small": look.face.side < policy.min_face,
         "face_turned": look.face.turned,
         "face_cut": look.face.cut > MAX_CUT,
         "drawn": look.drawn,
         "framed_too_wide": look.wide,
     }
-    return tuple(reason for reason, holds in found.items() if holds)
+    return tuple(reason for reason, holds in conditions.items() if holds)
 
 
 def _ordered(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:

@@ -34,7 +34,7 @@ def test_a_value_that_is_not_json_is_named(make_spec):
 
 
 def test_another_spec_version_is_refused(make_spec):
-    with pytest.raises(SpecError, match="'spec_version': 2 is not the supported 1"):
+    with pytest.raises(SpecError, match="'spec_version': 2 is not supported; the supported version is 1"):
         ModelSpec.from_metadata({**make_spec().to_metadata(), "spec_version": "2"})
 
 

@@ -185,7 +185,7 @@ def test_threads_that_search_side_by_side_find_what_one_finds(find, astronaut):
 
 def test_other_weights_are_refused_by_their_hash(monkeypatch):
     monkeypatch.setattr(yunet, "SHA256", "0" * 64)
-    with pytest.raises(FinderError, match="holds other weights: SHA-256 8f2383e4"):
+    with pytest.raises(FinderError, match="holds unexpected weights: SHA-256 8f2383e4"):
         FaceFinder()
 
 

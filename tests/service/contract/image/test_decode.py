@@ -57,7 +57,7 @@ def test_900_megapixels_are_refused_from_the_header_alone():
 
 
 def test_a_side_under_the_limit_is_refused(encode):
-    with pytest.raises(contract.TooSmall, match="31 x 300 pixels: a side is under the limit of 32"):
+    with pytest.raises(contract.TooSmall, match="31 x 300 pixels: the shorter side is below the minimum of 32"):
         decode(encode(gradient(31, 300)), LIMITS, "apply")
 
 
