@@ -1,4 +1,4 @@
-"""``POST /predict/batch``: several pictures in, a prediction or a problem for each out."""
+"""``POST /predict/batch``: a prediction or a problem for each of several pictures."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.disconnect import until_disconnect
 from service.api.endpoint import PICTURES_BODY, DirectRoute
-from service.api.openapi import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, problems
+from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, VIDEO_CODES, problems
 from service.api.responses import refusal, timed_prediction
 from service.api.schemas import BatchPrediction
 from service.api.upload import check_payload, read_pictures
@@ -20,10 +20,10 @@ router = APIRouter()
 
 
 async def predict_batch(request: Request) -> Response:
-    """Score several pictures, each a multipart part `file`; one that is refused does not fail the others.
+    """Score several pictures, each a multipart part `file`. A refused picture does not fail the others.
 
-    The answer holds a result for each part, in order: `status` 200 with a `prediction`, or the status that `/predict`
-    would have refused it with, and the `problem`.
+    The response has one result for each part, in order: `status` 200 and a `prediction`, or the error status that
+    `/predict` would return and a `problem`.
     """
     state, request_id = state_of(request), request.scope["request_id"]
     with state.admit() as admitted:
@@ -53,8 +53,10 @@ router.add_api_route(
     operation_id="predict_batch",
     response_model=BatchPrediction,
     openapi_extra=PICTURES_BODY,
-    responses=problems(400, 401, 408, 413, 415, 429, 431, 500, 503, without=OF_PARAMETERS | OF_TENSORS | OF_VIDEOS),
-    summary="Which of these faces are AI-generated?",
+    responses=problems(
+        400, 401, 408, 413, 415, 429, 431, 500, 503, exclude=PARAMETER_CODES | TENSOR_CODES | VIDEO_CODES
+    ),
+    summary="Classify several pictures as real or AI-generated",
     route_class_override=DirectRoute,
 )
 

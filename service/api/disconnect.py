@@ -1,4 +1,4 @@
-"""Work that ends when the client that waits for it disconnects."""
+"""Cancellation of work whose client has disconnected."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ async def until_disconnect(request: Request) -> AsyncIterator[None]:
         yield
     except asyncio.CancelledError:
         if disconnected and task.uncancel() <= cancelling:
-            raise RequestError("client_disconnected", "the client left before its answer") from None
+            raise RequestError("client_disconnected", "the client closed the connection before the response") from None
         raise
     finally:
         watcher.cancel()

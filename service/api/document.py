@@ -1,4 +1,4 @@
-"""The OpenAPI document, completed with what FastAPI cannot tell of routes that read their requests themselves."""
+"""The OpenAPI document, with the schemas that FastAPI cannot derive from routes that read the request directly."""
 
 from typing import Any
 
@@ -8,20 +8,20 @@ from service.api.auth import is_open
 from service.api.schemas import Problem
 from service.api.v2.protocol import InferenceRequest
 
-_COMPONENTS = "#/components/schemas/{model}"
+_REF_TEMPLATE = "#/components/schemas/{model}"
 
 
 def complete(app: FastAPI, keys: bool) -> None:
-    """Build the document once, and complete it.
+    """Build the document, complete it, and cache it in the application.
 
     Args:
-        app: with all of its routes.
-        keys: whether API keys are asked for.
+        app: the application, with all routes.
+        keys: whether API keys are required.
     """
     document = app.openapi()
     schemas: dict[str, Any] = document["components"]["schemas"]
     for model in (InferenceRequest, Problem):
-        schema = model.model_json_schema(ref_template=_COMPONENTS)
+        schema = model.model_json_schema(ref_template=_REF_TEMPLATE)
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
     if keys:

@@ -1,4 +1,4 @@
-"""What endpoints share beside their work: the direct route, JSON responses, and the OpenAPI of file uploads."""
+"""Shared by the endpoints: the direct route, JSON responses, and the OpenAPI of file uploads."""
 
 import json
 from collections.abc import Callable, Coroutine, Mapping
@@ -15,8 +15,8 @@ _BINARY: Final = {"type": "string", "format": "binary"}
 class DirectRoute(APIRoute):
     """A route that calls its endpoint with the request and returns its response.
 
-    FastAPI would resolve dependencies, of which there are none, and validate and copy a body that is made of checked
-    values. The schemas are in OpenAPI all the same, and tests hold the answers against them.
+    It skips FastAPI's dependency resolution, which no endpoint needs, and the validation and copy of a response that
+    is built from checked values. OpenAPI still contains the schemas, and the tests validate responses against them.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -32,13 +32,13 @@ def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Res
 
 
 def multipart_body(field: dict[str, Any], **content: Any) -> dict[str, Any]:
-    """Return the OpenAPI of a multipart body with the part ``file``, and of other bodies by media type."""
+    """Return the OpenAPI of a multipart body with the part ``file``, and of alternative bodies by media type."""
     form = {"type": "object", "required": [FIELD], "properties": {FIELD: field}}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, **content}}}
 
 
 def file_body(kind: str) -> dict[str, Any]:
-    """Return the OpenAPI of a body that is one file of a media type ``kind/*``."""
+    """Return the OpenAPI of a body with one file of the media type ``kind/*``."""
     return multipart_body(_BINARY, **{f"{kind}/*": {"schema": _BINARY}})
 
 

@@ -1,4 +1,4 @@
-"""``POST /explain``: one picture in, its verdict out, and which parts of the picture it rests on."""
+"""``POST /explain``: the verdict on one picture, and the evidence for it in each part of the picture."""
 
 import asyncio
 from typing import Any, Literal, get_args
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from service.api.disconnect import until_disconnect
 from service.api.endpoint import PICTURE_BODY, DirectRoute, json_response
-from service.api.openapi import OF_TENSORS, OF_VIDEOS, problems
+from service.api.openapi import TENSOR_CODES, VIDEO_CODES, problems
 from service.api.overlay import overlay
 from service.api.responses import timed_prediction
 from service.api.schemas import Explanation
@@ -25,7 +25,7 @@ _PARAMETER = {
     "name": "format",
     "in": "query",
     "required": False,
-    "description": "`json`: the numbers; `png`: the picture with them drawn over it, at most 1024 pixels a side.",
+    "description": "`json`: the values; `png`: the picture with the values as an overlay, at most 1024 pixels a side.",
     "schema": {"type": "string", "enum": list(get_args(Format)), "default": "json"},
 }
 _PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
@@ -34,7 +34,7 @@ _PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
 
 
 async def explain(request: Request) -> Response:
-    """Score one picture as `/predict` does, and tell what each part of it said for fake or for real."""
+    """Score one picture like `/predict`, and return the evidence for fake or real in each part of it."""
     state = state_of(request)
     scorer = state.ready_scorer()
     response_format = _format(request)
@@ -53,14 +53,14 @@ router.add_api_route(
     response_model=Explanation,
     openapi_extra=PICTURE_BODY | {"parameters": [_PARAMETER]},
     responses=_PNG_RESPONSE
-    | problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without=OF_TENSORS | OF_VIDEOS),
-    summary="Which parts of this face speak for real, and which for AI-generated?",
+    | problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, exclude=TENSOR_CODES | VIDEO_CODES),
+    summary="Classify a picture, with the evidence in each part of it",
     route_class_override=DirectRoute,
 )
 
 
 def evidence_fields(evidence: Evidence) -> dict[str, Any]:
-    """Return evidence as :class:`service.api.schemas.EvidenceMap` describes it."""
+    """Return evidence as described by :class:`service.api.schemas.EvidenceMap`."""
     left, top, right, bottom = evidence.box
     rows, columns = evidence.values.shape
     return {
@@ -73,7 +73,7 @@ def evidence_fields(evidence: Evidence) -> dict[str, Any]:
 
 
 async def _explanation(state: State, admitted: Admitted, payload: bytes, response_format: Format) -> Response:
-    """Score a picture, run the model once more for the evidence, and answer; all within one deadline."""
+    """Score a picture, run the model again for the evidence, and build the response, all within one deadline."""
     scorer, settings = admitted.scorer, state.settings
     try:
         async with asyncio.timeout(settings.deadline_s):
@@ -82,16 +82,16 @@ async def _explanation(state: State, admitted: Admitted, payload: bytes, respons
             evidence = await _evidence(scorer, job, scored)
             if response_format == "png":
                 exif_policy = scorer.engine.spec.exif_policy
-                drawn = await scorer.call(lambda: overlay(payload, settings.limits, exif_policy, evidence))
-                return Response(drawn, media_type="image/png")
+                png = await scorer.call(lambda: overlay(payload, settings.limits, exif_policy, evidence))
+                return Response(png, media_type="image/png")
     except TimeoutError:
-        detail = f"no answer within the limit of {settings.deadline_s:g} s"
+        detail = f"no result within the limit of {settings.deadline_s:g} s"
         raise RequestError("deadline_exceeded", detail) from None
     return json_response(timed_prediction(scored, scorer) | {"evidence": evidence_fields(evidence)})
 
 
 async def _evidence(scorer: Scorer, job: Job, scored: Scored) -> Evidence:
-    """Return the evidence in the look that decided the verdict."""
+    """Return the evidence for the model input that decided the verdict."""
     engine, index = scorer.engine, scored.judgement.look
     tensor, box = job.prepared.tensors[index], job.prepared.looks[index].box
     if engine.evidence_size:

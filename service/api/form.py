@@ -1,4 +1,4 @@
-"""Forms: a multipart body (RFC 7578) to its parts, parsed as it comes and never written to the disk."""
+"""Incremental parser for multipart/form-data (RFC 7578); parts stay in memory and are never written to disk."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +18,9 @@ FIELD = "file"
 
 @dataclass(slots=True)
 class Part:
-    """One part: the name of its field, the file name that the client gave, and its bytes.
+    """One part: field name, file name as sent by the client, and content.
 
-    The bytes are grown in place: however small the pieces, no object is kept for each.
+    The content grows in place, so that many small chunks do not keep one object each.
     """
 
     name: str = ""
@@ -29,22 +29,22 @@ class Part:
 
 
 class Form:
-    """One multipart body.
+    """A multipart body.
 
     Args:
-        boundary: as the Content-Type names it.
-        most_parts: that it may hold.
-        wanted: what to send instead of more, for the error.
+        boundary: from the Content-Type.
+        max_parts: maximum number of parts.
+        expected: what the client should send; completes the error messages.
 
     Raises:
-        RequestError: it cannot be one.
+        RequestError: the boundary is invalid.
     """
 
-    def __init__(self, boundary: bytes, most_parts: int, wanted: str) -> None:
+    def __init__(self, boundary: bytes, max_parts: int, expected: str) -> None:
         self._parts: list[Part] = []
-        self._most_parts, self._wanted = most_parts, wanted
+        self._max_parts, self._expected = max_parts, expected
         self._ended = False
-        self._field, self._value = b"", b""
+        self._header_name, self._header_value = b"", b""
         self._headers: dict[bytes, bytes] = {}
         callbacks: MultipartCallbacks = {
             "on_part_begin": self._on_part_begin,
@@ -55,52 +55,56 @@ class Form:
             "on_part_data": self._on_part_data,
             "on_end": self._on_end,
         }
-        self._written = 0
+        self._bytes_written = 0
         with _as_request_error():
             self._parser = MultipartParser(boundary, callbacks)
 
     def write(self, chunk: bytes) -> None:
-        """Parse what has come.
+        """Parse the next chunk.
 
         Raises:
-            RequestError: it is malformed, or holds too many parts.
+            RequestError: the body is malformed or has too many parts.
         """
-        self._written += len(chunk)
+        self._bytes_written += len(chunk)
         with _as_request_error():
             self._parser.write(chunk)
 
     def files(self) -> list[Part]:
-        """Return the parts named ``file``, at least one, once the whole body has been written.
+        """Return the parts, all of them named ``file``, at least one; call after the last :meth:`write`.
 
         Raises:
-            RequestError: the body is cut off, or holds no such part, or others.
+            RequestError: the body is incomplete, has no part named ``file``, or has parts with other names.
         """
         with _as_request_error():
             self._parser.finalize()
-        if self._written and not self._ended:
+        if self._bytes_written and not self._ended:
             raise RequestError("malformed_multipart", "the body ends before its closing boundary")
         names = [part.name for part in self._parts]
         if FIELD not in names:
-            raise RequestError("missing_file", f"no part is named '{FIELD}'; parts found: {_listed(names) or 'none'}")
-        if others := [name for name in names if name != FIELD]:
-            raise RequestError("too_many_files", f"there are other parts ({_listed(others)}); send {self._wanted}")
+            raise RequestError(
+                "missing_file", f"no part is named '{FIELD}'; parts found: {_format_names(names) or 'none'}"
+            )
+        if unexpected := [name for name in names if name != FIELD]:
+            raise RequestError(
+                "too_many_files", f"unexpected parts: {_format_names(unexpected)}; send {self._expected}"
+            )
         return self._parts
 
     def _on_part_begin(self) -> None:
-        if len(self._parts) == self._most_parts:
-            raise RequestError("too_many_files", f"more than {self._most_parts} parts; send {self._wanted}")
+        if len(self._parts) == self._max_parts:
+            raise RequestError("too_many_files", f"more than {self._max_parts} parts; send {self._expected}")
         self._headers = {}
         self._parts.append(Part())
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
+        self._header_name += data[start:end]
 
     def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
+        self._header_value += data[start:end]
 
     def _on_header_end(self) -> None:
-        self._headers[self._field.lower()] = self._value
-        self._field, self._value = b"", b""
+        self._headers[self._header_name.lower()] = self._header_value
+        self._header_name, self._header_value = b"", b""
 
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
@@ -115,7 +119,7 @@ class Form:
         self._ended = True
 
 
-def _listed(names: list[str]) -> str:
+def _format_names(names: list[str]) -> str:
     shown = ", ".join(repr(name[:40]) for name in names[:8])
     return f"{shown}, …" if len(names) > 8 else shown
 

@@ -1,4 +1,4 @@
-"""``GET /model``: which model answers, where it runs, and within which limits."""
+"""``GET /model``: model metadata, execution provider and limits."""
 
 from dataclasses import asdict
 
@@ -19,10 +19,10 @@ router = APIRouter()
     operation_id="model",
     response_model=ModelFacts,
     responses=problems(503),
-    summary="Which model, where, within what limits?",
+    summary="Model metadata, execution provider and limits",
 )
 async def model(request: Request) -> ModelFacts:
-    """Tell what the model file says of itself, and how it is being run."""
+    """Return the metadata of the model file, how the model runs, and the limits of the service."""
     state = state_of(request)
     engine, settings = state.loaded_scorer().engine, state.settings
     spec, capacity = engine.spec, settings.capacity(engine.on_cuda)

@@ -1,24 +1,31 @@
-"""OpenAPI descriptions that the endpoints share: which problems an endpoint may answer with."""
+"""OpenAPI descriptions of the problems that the endpoints may return."""
 
 from collections.abc import Collection
 from typing import Any, Final
 
 from service.errors import ERROR_CODES, MEDIA_TYPE
 
-# Codes that only some paths answer.
-OF_TENSORS: Final = frozenset(("malformed_tensor",))
-OF_VIDEOS: Final = frozenset(("unsupported_video", "video_too_long", "no_frames", "corrupt_video", "video_unavailable"))
-OF_PARAMETERS: Final = frozenset(("invalid_parameter",))
+# Error codes that only some paths return.
+TENSOR_CODES: Final = frozenset(("malformed_tensor",))
+VIDEO_CODES: Final = frozenset(
+    ("unsupported_video", "video_too_long", "no_frames", "corrupt_video", "video_unavailable")
+)
+PARAMETER_CODES: Final = frozenset(("invalid_parameter",))
 
 
-def problems(*statuses: int, without: Collection[str] = OF_VIDEOS) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses of these statuses, with the codes that each may carry, but for some."""
+def problems(*statuses: int, exclude: Collection[str] = VIDEO_CODES) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses for some statuses.
+
+    Args:
+        statuses: HTTP statuses.
+        exclude: error codes that the endpoint does not return.
+    """
     responses: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         codes = [
             f"`{code}`: {kind.meaning}"
             for code, kind in ERROR_CODES.items()
-            if kind.status == status and code not in without
+            if kind.status == status and code not in exclude
         ]
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         responses[status] = {"description": "\n\n".join(codes), "content": content}

@@ -1,10 +1,10 @@
-"""``POST /predict``: one picture in, its verdict out."""
+"""``POST /predict``: the verdict on one picture."""
 
 from fastapi import APIRouter, Request, Response
 
 from service.api.disconnect import until_disconnect
 from service.api.endpoint import PICTURE_BODY, DirectRoute, json_response
-from service.api.openapi import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS, problems
+from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, VIDEO_CODES, problems
 from service.api.responses import timed_prediction
 from service.api.schemas import Prediction
 from service.api.upload import read_picture
@@ -18,7 +18,7 @@ async def predict(request: Request) -> Response:
     """Score one JPEG, PNG or WebP, sent as multipart part `file` or as a raw `image/*` body."""
     state = state_of(request)
     with state.admit() as admitted:
-        # The bytes have no name here, because it would keep them until the answer is written.
+        # No variable refers to the bytes, because it would keep them in memory until the response is sent.
         job = admitted.submit(await read_picture(request, state.picture_body))
         async with until_disconnect(request):
             scored = await admitted.score(job)
@@ -33,13 +33,13 @@ router.add_api_route(
     response_model=Prediction,
     openapi_extra=PICTURE_BODY,
     responses=problems(
-        400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, without=OF_PARAMETERS | OF_TENSORS | OF_VIDEOS
+        400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, exclude=PARAMETER_CODES | TENSOR_CODES | VIDEO_CODES
     ),
-    summary="Is this face real or AI-generated?",
+    summary="Classify a picture as real or AI-generated",
     route_class_override=DirectRoute,
 )
 
 
 def _server_timing(scored: Scored) -> str:
-    """Return the stages as the ``Server-Timing`` header has them (W3C), milliseconds."""
+    """Return the value of the ``Server-Timing`` header (W3C): the duration of each stage, milliseconds."""
     return ", ".join(f"{stage};dur={milliseconds}" for stage, milliseconds in scored.timings_ms.items())

@@ -1,10 +1,10 @@
-"""``POST /predict/video``: a video in, a verdict on each face in it out."""
+"""``POST /predict/video``: the verdict on each face in a video."""
 
 from fastapi import APIRouter, Request, Response
 
 from service.api.disconnect import until_disconnect
 from service.api.endpoint import DirectRoute, file_body, json_response
-from service.api.openapi import OF_PARAMETERS, OF_TENSORS, problems
+from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, problems
 from service.api.upload import read_file
 from service.api.video_responses import video_answer
 from service.api.video_schemas import VideoPrediction
@@ -15,14 +15,15 @@ router = APIRouter()
 
 
 async def predict_video(request: Request) -> Response:
-    """Score sampled frames of one MP4, MOV, WebM or Matroska file, sent as part `file` or as a raw `video/*` body.
+    """Score sampled frames of one video.
 
-    Each face is judged by itself in every frame, and followed from frame to frame.
+    The video is an MP4, MOV, WebM or Matroska file, sent as multipart part `file` or as a raw `video/*` body.
+    Each face is judged independently in every frame and tracked from frame to frame.
     """
     state = state_of(request)
     limits = state.settings.video_limits(state.settings.max_video_bytes)
     with state.admit() as admitted:
-        state.videos.check()  # before the client sends the video for nothing
+        state.videos.check()  # before the client uploads a video that would be refused
         payload = await read_file(request, "video", state.video_body)
         with state.videos.take(), state.bodies.hold(len(payload)):
             async with until_disconnect(request):
@@ -39,7 +40,9 @@ router.add_api_route(
     operation_id="predict_video",
     response_model=VideoPrediction,
     openapi_extra=file_body("video"),
-    responses=problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504, without=OF_PARAMETERS | OF_TENSORS),
-    summary="Which faces in this video are AI-generated?",
+    responses=problems(
+        400, 401, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504, exclude=PARAMETER_CODES | TENSOR_CODES
+    ),
+    summary="Classify the faces in a video as real or AI-generated",
     route_class_override=DirectRoute,
 )

@@ -1,4 +1,4 @@
-"""Results as response bodies: the same over HTTP, in a batch, through ``/v2`` and in a file."""
+"""Response bodies, shared by the HTTP endpoints, ``/v2``, the stream and offline scoring."""
 
 import logging
 from typing import Any
@@ -16,8 +16,8 @@ def prediction(scored: Scored, scorer: Scorer) -> dict[str, Any]:
     """Return a verdict as :class:`service.api.schemas.Prediction` describes it, without ``timings_ms``.
 
     Args:
-        scored: the picture.
-        scorer: that scored it.
+        scored: the scored picture.
+        scorer: the scorer that returned it.
     """
     spec, image = scorer.engine.spec, scored.image
     fields = answer(scored.judgement, scorer.policy)
@@ -26,7 +26,7 @@ def prediction(scored: Scored, scorer: Scorer) -> dict[str, Any]:
         "confidence": fields.pop("confidence"),
         "probabilities": fields.pop("probabilities"),
         "thresholds": {"real": spec.threshold_real, "fake": spec.threshold_fake},
-        **fields,  # faces and reasons, where faces are looked for
+        **fields,  # faces and reasons, if face detection is on
         **({} if image.provenance is None else {"provenance": image.provenance}),
         "image": {"format": image.format, "width": image.width, "height": image.height, "sha256": image.sha256},
         "model": {"name": spec.name, "version": spec.version, "sha256": scorer.engine.sha256},
@@ -39,11 +39,11 @@ def timed_prediction(scored: Scored, scorer: Scorer) -> dict[str, Any]:
 
 
 def refusal(error: Exception, **context: str) -> tuple[str, str]:
-    """Return the code and the detail of an error; errors that are not the picture's fault are logged.
+    """Return the code and the detail of an error; log errors that the picture does not cause.
 
     Args:
-        error: raised while a picture was scored.
-        context: fields for the log line, such as ``request_id``.
+        error: raised while scoring a picture.
+        context: fields of the log record, such as ``request_id``.
     """
     if isinstance(error, RequestError):
         return error.code, error.detail
@@ -51,6 +51,6 @@ def refusal(error: Exception, **context: str) -> tuple[str, str]:
         return error.code, str(error)
     if isinstance(error, InferenceError):
         _log.error("inference failed", extra={**context, "error": str(error)})
-        return "inference_failed", "the model gave no usable answer; the picture is not at fault"
-    _log.error("defect", exc_info=error, extra=context)
-    return "internal_error", "a defect of the service; see its log"
+        return "inference_failed", "the model failed or returned no finite output; the picture is not the cause"
+    _log.error("unexpected error", exc_info=error, extra=context)
+    return "internal_error", "unexpected error in the service; see its log"

@@ -1,4 +1,4 @@
-"""All routes of the service, in the order in which they are matched."""
+"""All routes of the service, in matching order."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""Schemas: the bodies of answers, as OpenAPI shows them."""
+"""Response schemas, as shown in OpenAPI."""
 
 from typing import Annotated, Literal
 
@@ -20,14 +20,14 @@ class Probabilities(BaseModel):
 
 
 class ThresholdValues(BaseModel):
-    """P(fake) at or under ``real`` is called real, at or over ``fake`` is called fake."""
+    """The verdict is `real` if P(fake) is at most `real`, and `fake` if P(fake) is at least `fake`."""
 
     real: Probability
     fake: Probability
 
 
 class ImageFacts(BaseModel):
-    """What was decoded: format by content, size as shown (after EXIF orientation), SHA-256 of the bytes."""
+    """The decoded picture: format by content, size as shown (after EXIF orientation), SHA-256 of the bytes sent."""
 
     format: Literal["JPEG", "PNG", "WEBP"]
     width: int
@@ -36,7 +36,7 @@ class ImageFacts(BaseModel):
 
 
 class ModelIdentity(BaseModel):
-    """Which model answered; SHA-256 of its file."""
+    """The model that scored the request, with the SHA-256 of its file."""
 
     name: str
     version: str
@@ -46,8 +46,8 @@ class ModelIdentity(BaseModel):
 class TimingsMs(BaseModel):
     """Milliseconds in each stage.
 
-    `decode` is bytes to tensor without the search for faces, which is `faces` (not there where `SERVICE_FACES` is
-    `off`); `queue` is the wait for a thread and for a batch, `inference` the batch's run.
+    `decode` is the time from bytes to tensor, without face detection. `faces` is face detection, omitted if
+    `SERVICE_FACES` is `off`. `queue` is the wait for a thread and for a batch. `inference` is the run of the batch.
     """
 
     decode: float
@@ -58,7 +58,7 @@ class TimingsMs(BaseModel):
 
 
 class Box(BaseModel):
-    """Whole pixels of the picture as shown, after EXIF orientation."""
+    """A box in whole pixels of the picture as shown, after EXIF orientation."""
 
     left: Annotated[int, Field(ge=0)]
     top: Annotated[int, Field(ge=0)]
@@ -68,53 +68,58 @@ class Box(BaseModel):
 
 VerdictField = Annotated[
     Literal["real", "fake", "uncertain"],
-    Field(description="`uncertain` where P(fake) lies between the two thresholds, or a reason forbids a verdict."),
+    Field(description="`uncertain` if P(fake) lies between the two thresholds, or if a reason prevents a verdict."),
 ]
 ConfidenceField = Annotated[
     Probability,
-    Field(description="Calibrated probability of the class the verdict names; the larger one for `uncertain`."),
+    Field(description="Calibrated probability of the class that the verdict names; for `uncertain`, the larger one."),
 ]
-_REASONS = "What made the verdict uncertain, and what to know beside it. " + " ".join(
+_REASONS = "Why the verdict is uncertain, and remarks on it. " + " ".join(
     f"`{name}`: {meaning}" for name, meaning in REASONS.items()
 )
 
 
 class FoundFace(BaseModel):
-    """One face; a verdict on it alone where `SERVICE_FACES` is `crop`."""
+    """One detected face. It has a verdict of its own if `SERVICE_FACES` is `crop`."""
 
     box: Box
-    score: Annotated[Probability, Field(description="How sure the finder is that this is a face.")]
+    score: Annotated[Probability, Field(description="Confidence of the face detector that this is a face.")]
     verdict: VerdictField | None = None
     confidence: ConfidenceField | None = None
     probabilities: Probabilities | None = None
-    reasons: Annotated[list[Reason] | None, Field(description="As the picture's, of this face alone.")] = None
+    reasons: Annotated[
+        list[Reason] | None, Field(description="Same as `reasons` of the picture, for this face only.")
+    ] = None
 
 
 class ContentCredentials(BaseModel):
-    """What the file's C2PA manifest says, and whether it holds for these very bytes; only the first two without one."""
+    """The claims of the file's C2PA manifest, and whether they match its bytes.
+
+    Without a manifest only `present` and `checked` are set.
+    """
 
     present: Annotated[bool, Field(description="Whether the file carries a manifest.")]
-    checked: Annotated[bool, Field(description="Whether it was looked into, which needs the extra `provenance`.")]
+    checked: Annotated[bool, Field(description="Whether the file was checked; requires the extra `provenance`.")]
     valid: Annotated[
-        bool | None, Field(description="Whether signature and hashes hold for these bytes; whoever signed, that is.")
+        bool | None, Field(description="Whether signature and hashes match these bytes, regardless of the signer.")
     ] = None
     trusted: Annotated[
-        bool | None, Field(description="Whether `SERVICE_TRUST_ANCHORS` vouch for the issuer; not there without them.")
+        bool | None, Field(description="Whether the issuer is trusted by `SERVICE_TRUST_ANCHORS`; omitted if not set.")
     ] = None
-    issuer: Annotated[str | None, Field(description="The organisation in the signer's certificate, as it says.")] = None
-    signed_at: Annotated[str | None, Field(description="When, by a time stamp in the signature.")] = None
-    generator: Annotated[str | None, Field(description="What wrote the manifest.")] = None
+    issuer: Annotated[str | None, Field(description="Organisation named in the signer's certificate.")] = None
+    signed_at: Annotated[str | None, Field(description="Signing time, by a time stamp in the signature.")] = None
+    generator: Annotated[str | None, Field(description="Software that wrote the manifest.")] = None
     declares_ai: Annotated[
         bool | None, Field(description="Whether the manifest, or that of an ingredient, declares AI generation.")
     ] = None
-    digital_source_types: Annotated[list[str] | None, Field(description="IPTC's terms that the manifests declare.")] = (
+    digital_source_types: Annotated[list[str] | None, Field(description="IPTC terms that the manifests declare.")] = (
         None
     )
-    problems: Annotated[list[str] | None, Field(description="C2PA's codes of what does not hold.")] = None
+    problems: Annotated[list[str] | None, Field(description="C2PA codes of the checks that failed.")] = None
 
 
 class CameraFacts(BaseModel):
-    """What EXIF says; anybody can write it."""
+    """Camera data from EXIF, which anyone can write."""
 
     make: str | None = None
     model: str | None = None
@@ -124,14 +129,14 @@ class CameraFacts(BaseModel):
 
 
 class Provenance(BaseModel):
-    """What the file says of where it comes from. It has no say in the verdict."""
+    """The file's claims of its own origin. They do not affect the verdict."""
 
     content_credentials: ContentCredentials
     camera: CameraFacts | None = None
 
 
 class Prediction(BaseModel):
-    """The answer to one picture."""
+    """The verdict on one picture."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -155,17 +160,17 @@ class Prediction(BaseModel):
     thresholds: ThresholdValues
     faces: Annotated[
         list[FoundFace] | None,
-        Field(description="Faces found, largest first. Not there where `SERVICE_FACES` is `off`."),
+        Field(description="Detected faces, largest first. Omitted if `SERVICE_FACES` is `off`."),
     ] = None
     reasons: Annotated[
         list[Reason] | None,
         Field(
             description=f"{_REASONS} `face_too_small` depends on `SERVICE_MIN_FACE`; `framed_too_wide` can be avoided "
-            "by `SERVICE_FACES=crop`. Not there where `SERVICE_FACES` is `off`."
+            "by `SERVICE_FACES=crop`. Omitted if `SERVICE_FACES` is `off`."
         ),
     ] = None
     provenance: Annotated[
-        Provenance | None, Field(description="Not there where `SERVICE_PROVENANCE` is false, or of pixels.")
+        Provenance | None, Field(description="Omitted if `SERVICE_PROVENANCE` is false, and for decoded pixels.")
     ] = None
     image: ImageFacts
     model: ModelIdentity
@@ -173,7 +178,7 @@ class Prediction(BaseModel):
 
 
 class EvidenceBox(BaseModel):
-    """The part of the picture that was looked at, pixels as shown, not rounded."""
+    """The part of the picture that was scored, in pixels as shown, not rounded."""
 
     left: float
     top: float
@@ -182,10 +187,10 @@ class EvidenceBox(BaseModel):
 
 
 class EvidenceMap(BaseModel):
-    """What each part of that box said.
+    """The evidence in each cell of the box.
 
-    By `map` the mean of the values is the log-odds of P(fake), log(P(fake) / P(real)), so that each value is what its
-    part adds; by `occlusion` each value is by how much the log-odds fall once its part is covered.
+    For `map` the mean of the values is the log-odds of P(fake), log(P(fake) / P(real)), so each value is the
+    contribution of its cell. For `occlusion` each value is the drop of the log-odds when its cell is covered.
     """
 
     method: Literal["map", "occlusion"]
@@ -193,40 +198,41 @@ class EvidenceMap(BaseModel):
     rows: Annotated[int, Field(ge=1)]
     columns: Annotated[int, Field(ge=1)]
     values: Annotated[
-        list[list[float]], Field(description="Rows from the top, columns from the left; above 0 speaks for fake.")
+        list[list[float]],
+        Field(description="Rows from the top, columns from the left; a value above 0 indicates fake."),
     ]
 
 
 class Explanation(Prediction):
-    """The answer to one picture, and what each part of it said."""
+    """The verdict on one picture, and the evidence for it."""
 
     evidence: EvidenceMap
 
 
 class Health(BaseModel):
-    """The process lives, or is ready."""
+    """The process is alive, or ready."""
 
     status: Literal["alive", "ready"]
 
 
 class BatchResult(BaseModel):
-    """What became of one part: a prediction where `status` is 200, else a problem."""
+    """The result for one part: `prediction` if `status` is 200, otherwise `problem`."""
 
-    index: Annotated[int, Field(ge=0, description="Place among the parts, from 0.")]
-    filename: Annotated[str | None, Field(description="As the client named it.")] = None
-    status: Annotated[int, Field(description="As `/predict` would have answered this picture alone.")]
+    index: Annotated[int, Field(ge=0, description="Position among the parts, from 0.")]
+    filename: Annotated[str | None, Field(description="File name as sent by the client.")] = None
+    status: Annotated[int, Field(description="Status that `/predict` would return for this picture.")]
     prediction: Prediction | None = None
     problem: "Problem | None" = None
 
 
 class BatchPrediction(BaseModel):
-    """The answer to several pictures, in their order."""
+    """The results for several pictures, in request order."""
 
     results: list[BatchResult]
 
 
 class InputFacts(BaseModel):
-    """What every picture is brought to before the model sees it."""
+    """The model input, and how pictures are converted to it."""
 
     height: int
     width: int
@@ -237,7 +243,7 @@ class InputFacts(BaseModel):
 
 
 class FaceFacts(BaseModel):
-    """What is done about faces, and by which finder; the margin is the model's."""
+    """Face detection: mode, detector and settings. `margin` is a property of the model."""
 
     mode: FaceMode
     finder: str
@@ -248,7 +254,7 @@ class FaceFacts(BaseModel):
 
 
 class LimitValues(BaseModel):
-    """What is refused."""
+    """The limits of the service."""
 
     max_files: int
     max_request_bytes: int
@@ -275,7 +281,7 @@ class LimitValues(BaseModel):
 
 
 class Threads(BaseModel):
-    """Threads that work on pictures in one process: decoding, inside one model run, and model runs at once."""
+    """Concurrency in one process: decode threads, threads of one model run, and concurrent model runs."""
 
     decode: int
     inference: int
@@ -283,14 +289,14 @@ class Threads(BaseModel):
 
 
 class Abilities(BaseModel):
-    """What this service can do beyond pictures: whether the extras `video` and `provenance` are installed."""
+    """Optional features: whether the extras `video` and `provenance` are installed."""
 
     video: bool
     content_credentials: bool
 
 
 class ModelFacts(BaseModel):
-    """Which model is loaded, where it really runs, and within which limits."""
+    """The loaded model, the execution provider in use, and the limits."""
 
     name: str
     version: str

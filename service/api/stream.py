@@ -1,7 +1,7 @@
-"""``WS /stream``: frames of a camera in, the verdict on the newest one out, as often as there is time for one.
+"""``WS /stream``: verdicts on the newest frame of a camera.
 
-Nothing queues up: of the frames that come while one is scored the newest is kept and the others are dropped, and as
-long as a client does not take its answers none is scored. Every answer names the frame that it is of.
+Frames do not queue up. While a frame is scored, only the newest arrival is kept and the rest are dropped. While a
+client does not read its answers, no frame is scored. Every answer names its frame.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from service.lifecycle.state import State, state_of
 
 router = APIRouter()
 _log = logging.getLogger(__name__)
-# Close codes (RFC 6455, 7.4.1): the service goes away; nothing came for too long, or the key is no longer known.
-_GOING_AWAY, _POLICY = 1001, 1008
-_LOOK_S = 0.5
+# Close codes (RFC 6455, 7.4.1): shutdown; idle timeout, or a key that is no longer valid.
+_GOING_AWAY, _POLICY_VIOLATION = 1001, 1008
+_POLL_INTERVAL_S = 0.5
 
 
 @dataclass(slots=True)
-class Newest:
-    """The newest frame that nobody has looked at yet, and how many went by.
+class LatestFrame:
+    """The newest frame that is not scored yet, and the frame counts.
 
     Attributes:
-        payload: of the frame; None where there is none.
-        number: of the frame, counted from 0 as they came.
-        received: frames that came.
-        dropped: of these, that were never looked at.
+        payload: bytes of the frame; None if no frame is waiting.
+        number: index of the frame, from 0, in order of arrival.
+        received: number of frames received.
+        dropped: number of these that were never scored.
     """
 
     payload: bytes | None = None
@@ -44,74 +44,74 @@ class Newest:
     dropped: int = 0
 
     def put(self, payload: bytes) -> None:
-        """Take a frame, in place of one that is waiting."""
+        """Store a frame; it replaces a waiting one."""
         self.dropped += self.payload is not None
         self.payload, self.number = payload, self.received
         self.received += 1
 
     def take(self) -> tuple[int, bytes]:
-        """Return the frame's number, and the frame."""
+        """Return the number and the bytes of the waiting frame, and clear it."""
         payload = self.payload
-        assert payload is not None  # noqa: S101 - whoever takes it was told that it is there
+        assert payload is not None  # noqa: S101 - the event is set only after put()
         self.payload = None
         return self.number, payload
 
 
 @router.websocket("/stream")
 async def stream(socket: WebSocket) -> None:
-    """Answer frames until the client leaves, falls silent, or the service stops."""
+    """Score frames until the client disconnects or is idle for too long, or the service stops."""
     state = state_of(socket)
     try:
         state.ready_scorer()
         with state.streams.take():
-            await socket.accept(subprotocol=_chosen(socket))
-            newest = Newest()
-            began = time.perf_counter()
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # it may leave while it is answered
-                await _answer_all(socket, state, newest)
-            spent = round(time.perf_counter() - began, 3)
-            said = {"frames": newest.received, "dropped": newest.dropped, "seconds": spent}
-            _log.info("stream ended", extra={"request_id": socket.scope["request_id"], **said})
+            await socket.accept(subprotocol=_subprotocol(socket))
+            newest = LatestFrame()
+            started = time.perf_counter()
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client may disconnect during an answer
+                await _answer_frames(socket, state, newest)
+            duration_s = round(time.perf_counter() - started, 3)
+            stats = {"frames": newest.received, "dropped": newest.dropped, "seconds": duration_s}
+            _log.info("stream ended", extra={"request_id": socket.scope["request_id"], **stats})
     except RequestError as error:
         await socket.send_denial_response(refuse(socket.scope, error.code, error.detail, error.headers))
 
 
-def _anybody() -> bool:
+def _always_allowed() -> bool:
     return True
 
 
-def _chosen(socket: WebSocket) -> str | None:
-    """Return the subprotocol to answer with: a browser that carries its key in one expects another back."""
+def _subprotocol(socket: WebSocket) -> str | None:
+    """Return the subprotocol to select: a browser that sends its key as a subprotocol expects a different one back."""
     return "faces" if "faces" in socket.scope.get("subprotocols", ()) else None
 
 
-async def _answer_all(socket: WebSocket, state: State, newest: Newest) -> None:
-    came = asyncio.Event()
-    receiving = asyncio.create_task(_receive(socket, newest, came, state))
+async def _answer_frames(socket: WebSocket, state: State, newest: LatestFrame) -> None:
+    arrived = asyncio.Event()
+    receiver = asyncio.create_task(_receive_frames(socket, newest, arrived, state))
     try:
         while not state.draining:
-            waiting = asyncio.create_task(came.wait())
+            waiter = asyncio.create_task(arrived.wait())
             try:
-                await asyncio.wait({waiting, receiving}, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({waiter, receiver}, timeout=_POLL_INTERVAL_S, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                waiting.cancel()
-            if receiving.done():
-                return receiving.result()
-            if not socket.scope.get("is_let_in", _anybody)():
-                return await socket.close(_POLICY, "the API key is no longer known here")
-            if came.is_set():
-                came.clear()
+                waiter.cancel()
+            if receiver.done():
+                return receiver.result()
+            if not socket.scope.get("is_let_in", _always_allowed)():
+                return await socket.close(_POLICY_VIOLATION, "the API key is no longer valid")
+            if arrived.is_set():
+                arrived.clear()
                 number, payload = newest.take()
-                said = await _verdict(socket, state, payload)
-                answer = {"frame": number, "dropped": newest.dropped, **said}
+                result = await _score_frame(socket, state, payload)
+                answer = {"frame": number, "dropped": newest.dropped, **result}
                 await socket.send_text(json.dumps(answer, separators=(",", ":"), allow_nan=False))
         await socket.close(_GOING_AWAY, "the service is shutting down")
     finally:
-        receiving.cancel()
+        receiver.cancel()
 
 
-async def _receive(socket: WebSocket, newest: Newest, came: asyncio.Event, state: State) -> None:
-    """Keep the newest frame, until the client leaves or falls silent."""
+async def _receive_frames(socket: WebSocket, newest: LatestFrame, arrived: asyncio.Event, state: State) -> None:
+    """Receive frames until the client disconnects or is idle for too long."""
     idle_s = state.settings.stream_idle_s
     frames = state.metrics.stream_frames
     while True:
@@ -119,25 +119,25 @@ async def _receive(socket: WebSocket, newest: Newest, came: asyncio.Event, state
             async with asyncio.timeout(idle_s):
                 message = await socket.receive()
         except TimeoutError:
-            await socket.close(_POLICY, f"no frame came within the limit of {idle_s:g} s")
+            await socket.close(_POLICY_VIOLATION, f"no frame received within the limit of {idle_s:g} s")
             return
         if message["type"] != "websocket.receive":
             return
-        before = newest.dropped
+        dropped_before = newest.dropped
         newest.put(message.get("bytes") or (message.get("text") or "").encode())
         frames.labels("received").inc()
-        frames.labels("dropped").inc(newest.dropped - before)
-        came.set()
+        frames.labels("dropped").inc(newest.dropped - dropped_before)
+        arrived.set()
 
 
-async def _verdict(socket: WebSocket, state: State, payload: bytes) -> dict[str, Any]:
-    """Return the prediction, or the problem, of one frame."""
+async def _score_frame(socket: WebSocket, state: State, payload: bytes) -> dict[str, Any]:
+    """Score one frame; return its prediction or its problem."""
     request_id = socket.scope["request_id"]
     try:
-        with state.admit() as admitted:  # each frame by the model of its time
+        with state.admit() as admitted:  # admitted per frame, so that a replaced model takes effect
             check_payload(payload, state.settings.max_bytes)
             scored = await admitted.score(admitted.submit(payload), count_verdict=False)
-    except Exception as error:  # each frame fails by itself
+    except Exception as error:  # a frame that fails does not end the stream
         code, detail = refusal(error, request_id=request_id)
         state.metrics.refusals.labels(code).inc()
         return {"problem": problem_details(code, detail, request_id)}

@@ -1,4 +1,4 @@
-"""Answer: what is said of a video, the same over HTTP and in a file."""
+"""Response bodies for videos, shared by the HTTP endpoint and offline scoring."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,23 +16,25 @@ from service.video.video_reasons import VIDEO_REASONS, VideoReason
 def video_answer(scored: ScoredVideo) -> dict[str, Any]:
     """Return the body that :class:`service.api.video_schemas.VideoPrediction` describes."""
     spec, frames = scored.engine.spec, scored.frames
-    judged = [[_judged(scored.faces[frame][face]) for frame, face in track.seen] for track in scored.tracks]
-    aggregates = [aggregate([p for p in scores if p is not None], spec) for scores in judged]
-    # A track with too few judged frames does not decide while another can.
+    scores_by_track = [
+        [_judged_p_fake(scored.faces[frame][face]) for frame, face in track.seen] for track in scored.tracks
+    ]
+    aggregates = [aggregate([p for p in scores if p is not None], spec) for scores in scores_by_track]
+    # A track with too few judged frames decides only if all tracks have too few.
     candidates = [item for item in aggregates if item.interval is not None] or aggregates
-    decisive = max(candidates, key=_incriminating, default=Aggregate(None, None, ("no_face",)))
+    decisive = max(candidates, key=_severity, default=Aggregate(None, None, ("no_face",)))
     reasons: set[VideoReason] = set(decisive.reasons)
-    if sum(len(scores) > 1 for scores in judged) > 1:
+    if sum(len(scores) > 1 for scores in scores_by_track) > 1:
         reasons.add("several_faces")
     if scored.unreadable or not scored.facts.complete:
         reasons.add("incomplete")
     return {
         **_aggregate_fields(decisive),
         "thresholds": {"real": spec.threshold_real, "fake": spec.threshold_fake},
-        "reasons": _ordered(reasons),
+        "reasons": _sorted_reasons(reasons),
         "tracks": [
             _track_fields(track, item, scores, frames)
-            for track, item, scores in zip(scored.tracks, aggregates, judged, strict=True)
+            for track, item, scores in zip(scored.tracks, aggregates, scores_by_track, strict=True)
         ],
         "frames": _timeline(frames, scored.faces, scored.tracks),
         **({} if scored.provenance is None else {"provenance": scored.provenance}),
@@ -43,14 +45,14 @@ def video_answer(scored: ScoredVideo) -> dict[str, Any]:
 
 
 def _track_fields(
-    track: Track, one: Aggregate, judged: Sequence[float | None], frames: Sequence[SampledFrame]
+    track: Track, aggregated: Aggregate, scores: Sequence[float | None], frames: Sequence[SampledFrame]
 ) -> dict[str, Any]:
     return {
         "track": track.number,
-        **_aggregate_fields(one),
-        "reasons": _ordered(one.reasons),
-        "frames": len(judged),
-        "judged": sum(p is not None for p in judged),
+        **_aggregate_fields(aggregated),
+        "reasons": _sorted_reasons(aggregated.reasons),
+        "frames": len(scores),
+        "judged": sum(p is not None for p in scores),
         "from_s": frames[track.seen[0][0]].time_s,
         "to_s": frames[track.seen[-1][0]].time_s,
     }
@@ -72,24 +74,24 @@ def _file_fields(facts: VideoFacts, frames: Sequence[SampledFrame], unreadable: 
     }
 
 
-def _incriminating(one: Aggregate) -> tuple[bool, float]:
-    if one.verdict is None:
+def _severity(aggregated: Aggregate) -> tuple[bool, float]:
+    if aggregated.verdict is None:
         return False, -1.0
-    return one.verdict.verdict == "fake", one.verdict.p_fake
+    return aggregated.verdict.verdict == "fake", aggregated.verdict.p_fake
 
 
-def _judged(face: FaceJudgement) -> float | None:
-    """Return P(fake) of a face that was judged."""
+def _judged_p_fake(face: FaceJudgement) -> float | None:
+    """Return P(fake) of a face; None if it could not be judged."""
     if face.verdict is None or NOT_JUDGED.intersection(face.reasons):
         return None
     return face.verdict.p_fake
 
 
-def _aggregate_fields(one: Aggregate) -> dict[str, Any]:
-    interval = None if one.interval is None else {"low": one.interval[0], "high": one.interval[1]}
-    if one.verdict is None:
+def _aggregate_fields(aggregated: Aggregate) -> dict[str, Any]:
+    interval = None if aggregated.interval is None else {"low": aggregated.interval[0], "high": aggregated.interval[1]}
+    if aggregated.verdict is None:
         return {"verdict": "uncertain", "confidence": None, "probabilities": None, "interval": None}
-    return {**verdict_fields(one.verdict), "interval": interval}
+    return {**verdict_fields(aggregated.verdict), "interval": interval}
 
 
 def _timeline(
@@ -101,12 +103,12 @@ def _timeline(
             "frame": frame.index,
             "time_s": frame.time_s,
             "faces": [
-                {"track": track_of[place, index], **face_fields(face)} for index, face in enumerate(faces[place])
+                {"track": track_of[position, index], **face_fields(face)} for index, face in enumerate(faces[position])
             ],
         }
-        for place, frame in enumerate(frames)
+        for position, frame in enumerate(frames)
     ]
 
 
-def _ordered(reasons: "set[VideoReason] | tuple[VideoReason, ...]") -> list[VideoReason]:
+def _sorted_reasons(reasons: "set[VideoReason] | tuple[VideoReason, ...]") -> list[VideoReason]:
     return [reason for reason in VIDEO_REASONS if reason in reasons]

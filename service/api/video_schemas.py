@@ -1,4 +1,4 @@
-"""Schemas: the answer to a video, as OpenAPI shows it."""
+"""Response schemas for videos, as shown in OpenAPI."""
 
 from typing import Annotated, Literal
 
@@ -18,24 +18,25 @@ from service.video.video_reasons import VIDEO_REASONS, VideoReason
 
 
 class Interval(BaseModel):
-    """Of P(fake), 95 %: where its median over the frames lies."""
+    """95 % interval of the median P(fake) over the frames."""
 
     low: Probability
     high: Probability
 
 
 _INTERVAL = Annotated[
-    Interval | None, Field(description="Of P(fake) over the frames; not there where under 6 could be judged.")
+    Interval | None, Field(description="Interval of P(fake) over the frames; null if fewer than 6 could be judged.")
 ]
 _MEDIAN = Annotated[
     Probabilities | None,
     Field(
-        description="The median over the frames; null where none could be judged. Calibrated on still pictures, not on "
+        description="Median over the frames; null if none could be judged. Calibrated on still pictures, not on "
         "medians of videos."
     ),
 ]
 _MEDIAN_CONFIDENCE = Annotated[
-    Probability | None, Field(description="Of the class that the verdict names; the larger one for `uncertain`.")
+    Probability | None,
+    Field(description="Probability of the class that the verdict names; for `uncertain`, the larger one."),
 ]
 _VIDEO_REASONS = Field(
     description=" ".join(f"`{name}`: {meaning}" for name, meaning in VIDEO_REASONS.items()),
@@ -43,13 +44,13 @@ _VIDEO_REASONS = Field(
 
 
 class TrackedFace(FoundFace):
-    """One face in one frame, judged by itself, and which of the video's faces it is."""
+    """One face in one frame, judged independently, and the number of its track."""
 
     track: Annotated[int, Field(ge=0)]
 
 
 class VideoFrame(BaseModel):
-    """One frame that was looked at: its number and time in the video, and the faces in it, largest first."""
+    """One sampled frame: its index and time in the video, and its faces, largest first."""
 
     frame: Annotated[int, Field(ge=0)]
     time_s: Annotated[float, Field(ge=0)]
@@ -57,7 +58,7 @@ class VideoFrame(BaseModel):
 
 
 class FaceTrack(BaseModel):
-    """One face, followed: its verdict is that of the median P(fake) over the frames in which it could be judged."""
+    """One tracked face. Its verdict is that of the median P(fake) over the frames in which it could be judged."""
 
     track: Annotated[int, Field(ge=0)]
     verdict: VerdictField
@@ -65,14 +66,14 @@ class FaceTrack(BaseModel):
     probabilities: _MEDIAN
     interval: _INTERVAL
     reasons: Annotated[list[VideoReason], _VIDEO_REASONS]
-    frames: Annotated[int, Field(ge=1, description="Sampled frames in which it was seen.")]
-    judged: Annotated[int, Field(ge=0, description="Of these, in which it could be judged.")]
+    frames: Annotated[int, Field(ge=1, description="Number of sampled frames in which the face was detected.")]
+    judged: Annotated[int, Field(ge=0, description="Number of these frames in which it could be judged.")]
     from_s: Annotated[float, Field(ge=0)]
     to_s: Annotated[float, Field(ge=0)]
 
 
 class VideoFacts(BaseModel):
-    """What the file is: durations by its frames' own times and as its header has it, and how much could be read."""
+    """The video file: duration by frame times and as declared in the header, and how much could be read."""
 
     format: Literal["MP4", "MOV", "WEBM", "MKV"]
     codec: str
@@ -81,20 +82,20 @@ class VideoFacts(BaseModel):
     duration_s: float
     declared_duration_s: float | None
     frames: int
-    sampled: Annotated[int, Field(ge=1, description="Frames that were looked at.")]
-    unreadable: Annotated[int, Field(ge=0, description="Frames that should have been, and cannot be decoded.")]
-    complete: Annotated[bool, Field(description="Whether the file could be read to the end that it announces.")]
+    sampled: Annotated[int, Field(ge=1, description="Number of sampled frames that were scored.")]
+    unreadable: Annotated[int, Field(ge=0, description="Number of sampled frames that cannot be decoded.")]
+    complete: Annotated[bool, Field(description="Whether the file could be read to its declared end.")]
     sha256: Sha256
 
 
 class TotalMs(BaseModel):
-    """Milliseconds from the video's last byte to its verdict."""
+    """Milliseconds from the last byte of the video to its verdict."""
 
     total: float
 
 
 class VideoPrediction(BaseModel):
-    """The answer to one video: that of its most fake face, each face's, and each frame's."""
+    """The verdict on a video, which is that of its most likely fake face, and the results for every face and frame."""
 
     verdict: VerdictField
     confidence: _MEDIAN_CONFIDENCE
@@ -104,7 +105,7 @@ class VideoPrediction(BaseModel):
     reasons: Annotated[list[VideoReason], _VIDEO_REASONS]
     tracks: list[FaceTrack]
     frames: list[VideoFrame]
-    provenance: Annotated[Provenance | None, Field(description="Not there where `SERVICE_PROVENANCE` is false.")] = None
+    provenance: Annotated[Provenance | None, Field(description="Omitted if `SERVICE_PROVENANCE` is false.")] = None
     video: VideoFacts
     model: ModelIdentity
     timings_ms: TotalMs

@@ -7,7 +7,7 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.openapi import OF_PARAMETERS, OF_TENSORS, OF_VIDEOS
+from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, VIDEO_CODES
 from service.api.schemas import Prediction
 from service.app import create_app
 from service.errors import ERROR_CODES
@@ -108,7 +108,7 @@ def test_openapi_documents_both_bodies_and_every_code_of_predict(client):
     operation = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
     text = json.dumps(operation["responses"])
-    elsewhere = {"not_found", "method_not_allowed", "unknown_model"} | OF_TENSORS | OF_VIDEOS | OF_PARAMETERS
+    elsewhere = {"not_found", "method_not_allowed", "unknown_model"} | TENSOR_CODES | VIDEO_CODES | PARAMETER_CODES
     assert [code for code in ERROR_CODES if code not in elsewhere and f"`{code}`" not in text] == []
     assert "malformed_tensor" not in text
 

@@ -1,5 +1,5 @@
-"""The Open Inference Protocol, version 2, which Triton and KServe speak and their clients expect.
+"""The Open Inference Protocol, version 2, for clients of Triton and KServe.
 
-In: inference requests, in JSON or with binary data behind it. Out: the answers of ``POST /predict`` as output tensors.
-May import: ``service.api`` and whatever that may import.
+In: inference requests, as JSON or as JSON followed by binary data. Out: the results of ``POST /predict`` as tensors.
+May import: ``service.api`` and everything that may import.
 """

@@ -1,4 +1,4 @@
-"""Messages: the JSON of the Open Inference Protocol v2, as it is read and written here."""
+"""JSON messages of the Open Inference Protocol v2."""
 
 import reprlib
 from typing import Annotated, Any, Literal
@@ -8,32 +8,32 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.contract.text import one_line
 
 Size = Annotated[int, Field(ge=0, le=1 << 40, strict=True)]
-# Strings, numbers or booleans by name, says the protocol; those that nobody here knows are passed over.
+# The protocol allows strings, numbers and booleans by name; unknown parameters are ignored.
 Parameters = Annotated[dict[str, Any], Field(default_factory=dict)]
 
 
 class Input(BaseModel):
-    """One tensor of a request: `image`, files as BYTES `[N]`, or `pixels`, UINT8 `[N, H, W, 3]` RGB.
+    """One input tensor: `image`, files as BYTES `[N]`, or `pixels`, UINT8 `[N, H, W, 3]` RGB.
 
-    Its elements are in `data`, row-major and flat or nested; or behind the JSON, `binary_data_size` bytes of them.
+    The elements are in `data`, row-major, flat or nested, or follow the JSON as `binary_data_size` bytes.
     """
 
     name: Annotated[str, Field(max_length=100)]
     shape: Annotated[list[Size], Field(max_length=8)]
     datatype: Annotated[str, Field(max_length=20)]
     parameters: Parameters
-    data: Annotated[list[Any] | None, Field(description="BYTES: base64. UINT8: numbers.")] = None
+    data: Annotated[list[Any] | None, Field(description="BYTES: base64 strings. UINT8: integers.")] = None
 
 
 class WantedOutput(BaseModel):
-    """One output that is asked for; `binary_data` puts it behind the JSON."""
+    """One requested output. The parameter `binary_data` sends it as binary data after the JSON."""
 
     name: Annotated[str, Field(max_length=100)]
     parameters: Parameters
 
 
 class InferenceRequest(BaseModel):
-    """Several pictures in one tensor."""
+    """An inference request, with the pictures in one tensor."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -45,12 +45,13 @@ class InferenceRequest(BaseModel):
     parameters: Parameters
     inputs: Annotated[list[Input], Field(min_length=1, max_length=1)]
     outputs: Annotated[
-        list[WantedOutput] | None, Field(max_length=16, description="Default: every output of the model.")
+        list[WantedOutput] | None,
+        Field(max_length=16, description="Requested outputs. Default: all outputs of the model."),
     ] = None
 
 
 class Output(BaseModel):
-    """One tensor of an answer."""
+    """One output tensor."""
 
     name: str
     shape: list[int]
@@ -60,7 +61,7 @@ class Output(BaseModel):
 
 
 class InferenceResponse(BaseModel):
-    """The verdicts on them."""
+    """An inference response, with the verdicts as tensors."""
 
     model_name: str
     model_version: str
@@ -69,7 +70,7 @@ class InferenceResponse(BaseModel):
 
 
 class TensorFacts(BaseModel):
-    """A tensor that the model takes or gives; -1: any."""
+    """Name, datatype and shape of an input or output; -1 stands for any size."""
 
     name: str
     datatype: Literal["BYTES", "UINT8", "FP64"]
@@ -77,7 +78,7 @@ class TensorFacts(BaseModel):
 
 
 class ModelMetadata(BaseModel):
-    """What the model takes (one of its inputs) and gives."""
+    """Inputs and outputs of the model. A request sends one of the inputs."""
 
     name: str
     versions: list[str]
@@ -87,7 +88,7 @@ class ModelMetadata(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """Which server this is, and what it knows beyond the protocol."""
+    """Name, version and protocol extensions of the server."""
 
     name: str
     version: str
@@ -95,23 +96,23 @@ class ServerMetadata(BaseModel):
 
 
 class Live(BaseModel):
-    """The process lives."""
+    """The process is alive."""
 
     live: Literal[True]
 
 
 class Ready(BaseModel):
-    """Server, or model, can answer."""
+    """The server, or the model, can answer requests."""
 
     ready: Literal[True]
     name: str | None = None
 
 
-def in_words(errors: Any) -> str:
-    """Return what pydantic found wrong, in one line: where, what, and a bit of what was there."""
+def validation_message(errors: Any) -> str:
+    """Return the first pydantic error in one line: location, message and an excerpt of the value."""
     first = errors[0]
-    place = ".".join(map(str, first["loc"])) or "the request"
+    location = ".".join(map(str, first["loc"])) or "the request"
     if first["type"] == "json_invalid":
         return one_line(first["msg"])[:200]
-    # Of what may be megabytes no more is looked at than is shown.
-    return f"{place}: {first['msg']}, not {one_line(reprlib.repr(first.get('input')))[:60]}"
+    # The value may have megabytes; reprlib reads no more of it than is shown.
+    return f"{location}: {first['msg']}, got {one_line(reprlib.repr(first.get('input')))[:60]}"

@@ -1,4 +1,4 @@
-"""RGB to uint8 tensor: the one resize, shared by training and serving."""
+"""Resize RGB pictures to uint8 tensors; shared by training and serving."""
 
 from typing import Final
 
@@ -20,24 +20,24 @@ _FILTERS: Final[dict[ResizeFilter, Image.Resampling]] = {
 }
 
 
-def covered(width: int, height: int, across: int, down: int, fit: ResizeFit) -> Box:
-    """Return the part of a picture that becomes the model's input: left, top, right and bottom, pixels.
+def covered(width: int, height: int, input_width: int, input_height: int, fit: ResizeFit) -> Box:
+    """Return the box of a picture that becomes the model's input: left, top, right, bottom, pixels.
 
-    ``stretch`` takes all of it. ``crop`` takes what the input's shape just covers (its shortest
-    side fits) around the centre.
+    ``stretch`` takes the whole picture. ``crop`` takes the largest centred box with the aspect
+    ratio of the input.
 
     Args:
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-        across: columns of the input, pixels.
-        down: rows of the input, pixels.
+        width: width of the picture, pixels.
+        height: height of the picture, pixels.
+        input_width: columns of the input, pixels.
+        input_height: rows of the input, pixels.
         fit: ``stretch`` or ``crop``.
     """
     if fit == "stretch":
         return 0.0, 0.0, float(width), float(height)
-    scale = min(width / across, height / down)
-    left, top = (width - across * scale) / 2, (height - down * scale) / 2
-    return left, top, left + across * scale, top + down * scale
+    scale = min(width / input_width, height / input_height)
+    left, top = (width - input_width * scale) / 2, (height - input_height * scale) / 2
+    return left, top, left + input_width * scale, top + input_height * scale
 
 
 def resize(
@@ -49,12 +49,12 @@ def resize(
         rgb: mode RGB.
         height: target rows, pixels.
         width: target columns, pixels.
-        resize_filter: every filter but ``nearest`` widens with the scale, so it antialiases.
+        resize_filter: every filter except ``nearest`` widens with the scale, so it antialiases.
         fit: ``stretch`` ignores the aspect ratio, ``crop`` cuts the centre (:func:`covered`).
-        box: the part to take instead, inside the picture: left, top, right and bottom, pixels.
+        box: box to use instead of ``fit``, inside the picture: left, top, right, bottom, pixels.
     """
     left, top, right, bottom = box or covered(rgb.width, rgb.height, width, height, fit)
-    # Rounding may put an edge a hair outside, which Pillow refuses.
+    # Rounding may put an edge slightly outside the picture, which Pillow refuses.
     box = (max(0.0, left), max(0.0, top), min(float(rgb.width), right), min(float(rgb.height), bottom))
     if box == (0.0, 0.0, float(width), float(height)) and rgb.size == (width, height):
         return rgb
@@ -65,10 +65,10 @@ def to_tensor(image: DecodedImage, preprocessing: Preprocessing, box: Box | None
     """Return the model's input for one picture: uint8 ``[H, W, 3]``, RGB, 0 to 255.
 
     Args:
-        image: as decoded.
-        preprocessing: input size, filter and fit; its framing is the caller's business
+        image: the decoded picture.
+        preprocessing: input size, filter and fit; the caller applies its framing
             (:mod:`service.contract.faces.framing`).
-        box: the part to look at, as for :func:`resize`.
+        box: box to use instead of the fit, see :func:`resize`.
     """
     resized = resize(
         image.rgb,

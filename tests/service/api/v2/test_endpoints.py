@@ -125,31 +125,34 @@ ONE = base64.b64encode(b"\xff\xd8\xff").decode()
     [
         ({}, "inputs: Field required"),
         ({"inputs": []}, "inputs: List should have at least 1 item"),
-        (tensor("picture", [1], "BYTES", data=[ONE]), "there is no input 'picture', only 'image' and 'pixels'"),
+        (tensor("picture", [1], "BYTES", data=[ONE]), "unknown input 'picture'; valid inputs are 'image' and 'pixels'"),
         (tensor("image", [1], "FP32", data=[1.0]), "input 'image' has datatype 'FP32', not 'BYTES'"),
         (tensor("pixels", [1, 8, 8, 3], "FP32", data=[1.0]), "input 'pixels' has datatype 'FP32', not 'UINT8'"),
         (tensor("image", [], "BYTES", data=[ONE]), "has shape [], not [-1]"),
         (tensor("image", [1, 2], "BYTES", data=[ONE]), "has shape [1, 2], not [-1]"),
-        (tensor("image", [0], "BYTES", data=[]), "has 0 pictures, not 1 to 64 (SERVICE_MAX_FILES)"),
-        (tensor("image", [1000], "BYTES", data=[ONE] * 1000), "has 1000 pictures, not 1 to 64 (SERVICE_MAX_FILES)"),
+        (tensor("image", [0], "BYTES", data=[]), "has 0 pictures; send 1 to 64 (SERVICE_MAX_FILES)"),
+        (tensor("image", [1000], "BYTES", data=[ONE] * 1000), "has 1000 pictures; send 1 to 64 (SERVICE_MAX_FILES)"),
         (tensor("image", [-1], "BYTES", data=[ONE]), "inputs.0.shape.0: Input should be greater than or equal to 0"),
-        (tensor("image", [2], "BYTES", data=[ONE]), "has shape [2] and 1 elements"),
-        (tensor("image", [1], "BYTES", data=["no base64!"]), "element 0 of input 'image' is not base64"),
-        (tensor("image", [1], "BYTES", data=[7]), "element 0 of input 'image' is not base64"),
-        (tensor("image", [1], "BYTES"), "has to have either data or binary_data_size"),
-        (tensor("image", [1], "BYTES", b"x", data=[ONE]), "binary_data_size is 1, and 0 bytes are there"),
+        (tensor("image", [2], "BYTES", data=[ONE]), "has shape [2] but contains 1 elements"),
+        (tensor("image", [1], "BYTES", data=["no base64!"]), "element 0 of input 'image' is not valid base64"),
+        (tensor("image", [1], "BYTES", data=[7]), "element 0 of input 'image' is not valid base64"),
+        (tensor("image", [1], "BYTES"), "must have exactly one of data and binary_data_size"),
+        (tensor("image", [1], "BYTES", b"x", data=[ONE]), "binary_data_size is 1, but 0 bytes follow the JSON"),
         (tensor("pixels", [1, 8, 8, 4], "UINT8", data=[0] * 256), "has shape [1, 8, 8, 4], not [-1, -1, -1, 3]"),
         (tensor("pixels", [8, 8, 3], "UINT8", data=[0] * 192), "has shape [8, 8, 3], not [-1, -1, -1, 3]"),
-        (tensor("pixels", [1, 8, 8, 3], "UINT8", data=[0] * 191), "which is 192 numbers, and 191 of them"),
-        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, 256]), "whole numbers from 0 to 255"),
-        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, -1]), "whole numbers from 0 to 255"),
-        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, 0.5]), "whole numbers from 0 to 255"),
-        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, "1", 2]), "whole numbers from 0 to 255"),
-        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[10**30, 1, 2]), "whole numbers from 0 to 255"),
-        (in_json(b"\xff\xd8\xff", outputs=[{"name": "logits"}]), "there is no output 'logits', only verdict, conf"),
+        (tensor("pixels", [1, 8, 8, 3], "UINT8", data=[0] * 191), "(192 values) but contains 191 values"),
+        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, 256]), "integers from 0 to 255"),
+        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, -1]), "integers from 0 to 255"),
+        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, 1, 0.5]), "integers from 0 to 255"),
+        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[0, "1", 2]), "integers from 0 to 255"),
+        (tensor("pixels", [1, 1, 1, 3], "UINT8", data=[10**30, 1, 2]), "integers from 0 to 255"),
+        (
+            in_json(b"\xff\xd8\xff", outputs=[{"name": "logits"}]),
+            "unknown output 'logits'; valid outputs are verdict, conf",
+        ),
         (
             in_json(b"\xff\xd8\xff", outputs=[{"name": "verdict", "parameters": {"classification": 2}}]),
-            "output 'verdict': classification is not known here",
+            "output 'verdict': classification is not supported",
         ),
     ],
 )
@@ -219,4 +222,4 @@ def test_what_is_wrong_is_told_without_looking_at_all_of_it(client):
 def test_more_elements_than_the_shape_says_are_not_even_counted(client):
     binary = bytes(4_000_000)
     response = client.post(INFER, **behind(tensor("image", [2], "BYTES", binary), binary))
-    assert response.json()["detail"] == "input 'image' has shape [2] and more elements"
+    assert response.json()["detail"] == "input 'image' has shape [2] but contains more elements"
