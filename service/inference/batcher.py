@@ -1,9 +1,9 @@
-"""Micro-batches: what waits for the model meets here, and runs in the thread that made it due.
+"""Micro-batching: collect waiting entries into batches and run each batch in the thread that completes it.
 
-Without a window nothing is delayed: a thread that has decoded a picture runs the model itself if a run
-is free (decode and inference in one hop); else its picture waits, and the next thread whose run ends
-takes all that waits, up to ``max_batch`` rows. With a window a batch also waits, from its first
-picture on, until it is full or the window has passed.
+Without a window nothing is delayed: a thread that has decoded a picture runs the model itself if a run is free (decode
+and inference in one hop). Otherwise the picture waits, and the next thread whose run ends takes all waiting entries, up
+to ``max_batch`` rows. With a window, a batch also waits from its first picture until it is full or the window has
+passed.
 """
 
 import threading
@@ -19,35 +19,35 @@ Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class Entry(Protocol):
-    """Rows that wait for the model. What it does when delivered or failed must not raise.
+    """Rows waiting for the model. :meth:`deliver` and :meth:`fail` must not raise.
 
     Attributes:
         tensors: uint8 ``[n, H, W, 3]``, 1 to ``max_batch`` rows.
-        arrived: when it began to wait, :func:`time.perf_counter` seconds; set by the batcher.
+        arrived: start of the wait, :func:`time.perf_counter` seconds; set by the batcher.
     """
 
     tensors: NDArray[np.uint8]
     arrived: float
 
     def abandoned(self) -> bool:
-        """Return whether nobody waits for the answer any more."""
+        """Return whether the result is no longer needed."""
 
     def deliver(self, logits: NDArray[np.float32], started: float, ended: float) -> None:
-        """Take the rows' logits, and when their run started and ended (:func:`time.perf_counter`)."""
+        """Receive the rows' logits, and the start and end of their run (:func:`time.perf_counter`)."""
 
     def fail(self, error: Exception) -> None:
-        """Take the error of the run that the rows were part of."""
+        """Receive the error of the rows' run."""
 
 
 class Batcher:
-    """Brings entries together and runs them; every entry is delivered, failed or abandoned.
+    """Collects entries into batches and runs them; every entry is delivered, failed or abandoned.
 
     Args:
-        run: the model; called from the threads that call :meth:`submit`, and from a timer's.
-        max_batch: most rows in one run.
-        window_s: how long a batch that is not full waits for more, seconds; 0: not at all.
-        in_flight: most runs at once.
-        observe: called with the rows of each run.
+        run: the model; called from the threads that call :meth:`submit` and from a timer thread.
+        max_batch: maximum number of rows in one run.
+        window_s: maximum wait of a batch that is not full, seconds; 0: no wait.
+        in_flight: maximum number of concurrent runs.
+        observe: called with the number of rows of each run.
     """
 
     def __init__(
@@ -61,54 +61,54 @@ class Batcher:
         self._timer_set = False
 
     def submit(self, entries: Sequence[Entry]) -> None:
-        """Let entries wait, all of them at once, and run what is due in this thread.
+        """Queue entries together, and run the batches that are due in this thread.
 
         Args:
-            entries: of at most ``max_batch`` rows each.
+            entries: entries of at most ``max_batch`` rows each.
         """
         with self._lock:
             for entry in entries:
                 entry.arrived = time.perf_counter()
                 self._waiting.append(entry)
-            batch = self._due()
-        self._work(batch)
+            batch = self._take_due_batch()
+        self._run_due_batches(batch)
 
-    def _work(self, batch: list[Entry]) -> None:
-        """Run batch after batch until none is due; each finds what came while the last one ran."""
+    def _run_due_batches(self, batch: list[Entry]) -> None:
+        """Run batches until none is due; each takes the entries that arrived during the previous run."""
         while batch:
             try:
-                self._run_one(batch)
+                self._run_batch(batch)
             finally:
                 with self._lock:
                     self._running -= 1
-                    batch = self._due()
+                    batch = self._take_due_batch()
 
-    def _run_one(self, batch: list[Entry]) -> None:
+    def _run_batch(self, batch: list[Entry]) -> None:
         started = time.perf_counter()
         try:
             tensors = batch[0].tensors if len(batch) == 1 else np.concatenate([entry.tensors for entry in batch])
             logits = self._run(tensors)
-        except Exception as error:  # whatever it is, those who wait must learn of it
+        except Exception as error:  # every waiting entry must learn of any error
             for entry in batch:
                 entry.fail(error)
             return
-        ended, first = time.perf_counter(), 0
+        ended, start = time.perf_counter(), 0
         for entry in batch:
-            last = first + len(entry.tensors)
-            entry.deliver(logits[first:last], started, ended)
-            first = last
-        self._observe(first)
+            stop = start + len(entry.tensors)
+            entry.deliver(logits[start:stop], started, ended)
+            start = stop
+        self._observe(start)
 
-    def _due(self) -> list[Entry]:
-        """Take what is to run now and count the run; the lock is held."""
+    def _take_due_batch(self) -> list[Entry]:
+        """Remove the batch that is due from the queue and count its run. The lock must be held."""
         while self._waiting and self._waiting[0].abandoned():
             self._waiting.popleft()
         if self._running >= self._in_flight or not self._waiting:
             return []
         if self._window_s:
-            closes_in = self._waiting[0].arrived + self._window_s - time.perf_counter()
-            full = sum(len(entry.tensors) for entry in self._waiting) >= self._max_batch
-            if closes_in > 0 and not full and self._wake_in(closes_in):
+            remaining_s = self._waiting[0].arrived + self._window_s - time.perf_counter()
+            is_full = sum(len(entry.tensors) for entry in self._waiting) >= self._max_batch
+            if remaining_s > 0 and not is_full and self._start_timer(remaining_s):
                 return []
         batch: list[Entry] = []
         rows = 0
@@ -120,8 +120,8 @@ class Batcher:
         self._running += bool(batch)
         return batch
 
-    def _wake_in(self, seconds: float) -> bool:
-        """Return whether somebody will look again then; not where the system has no thread left for it."""
+    def _start_timer(self, seconds: float) -> bool:
+        """Start the window timer unless it runs; return False if the system cannot start a thread."""
         if not self._timer_set:
             timer = threading.Timer(seconds, self._window_closed)
             timer.daemon = True
@@ -135,5 +135,5 @@ class Batcher:
     def _window_closed(self) -> None:
         with self._lock:
             self._timer_set = False
-            batch = self._due()
-        self._work(batch)
+            batch = self._take_due_batch()
+        self._run_due_batches(batch)

@@ -1,4 +1,4 @@
-"""Engine: one ONNX model, checked against its own metadata, on the CPU or a CUDA device."""
+"""Engine: an ONNX model, checked against its own metadata, on the CPU or a CUDA device."""
 
 import bisect
 import hashlib
@@ -26,21 +26,21 @@ from service.resources import cpu_count, memory_limit
 if TYPE_CHECKING:
     from service.model_settings import ModelSettings
 
-_MOST_AT_ONCE = 8
-# What building a session and running its largest batch may take; the largest model of this project takes .5 GiB.
+_MAX_IMAGES_PER_RUN = 8
+# Limit for building a session and running its largest batch; the largest model of this project takes 0.5 GiB.
 _MAX_LOAD_BYTES = 4 * 1024**3
-_WARM_UP_S = 30.0
-# Of a mean of float32 in another order, as a share of the largest number in it.
-_MAX_DIFFERENCE = 1e-3
+_WARM_UP_TIMEOUT_S = 30.0
+# Rounding error of a float32 mean in another summation order, relative to the largest value.
+_MAX_RELATIVE_DIFFERENCE = 1e-3
 
 
 class InferenceError(Exception):
-    """The model ran and failed, or gave an answer of the wrong shape, NaN or infinity."""
+    """The run failed, or its output has the wrong shape or contains NaN or infinity."""
 
 
-def parts(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Return ``images`` cut into runs of at most 8."""
-    return [images[start : start + _MOST_AT_ONCE] for start in range(0, len(images), _MOST_AT_ONCE)]
+def chunks(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Split ``images`` into chunks of at most 8."""
+    return [images[start : start + _MAX_IMAGES_PER_RUN] for start in range(0, len(images), _MAX_IMAGES_PER_RUN)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,13 @@ class Engine:
     """A loaded model. Thread-safe: ONNX Runtime sessions may run from several threads at once.
 
     Attributes:
-        spec: what the file says of itself.
-        sha256: of the file's bytes, hexadecimal.
-        provider: execution provider that is active, ``CPUExecutionProvider`` or
-            ``CUDAExecutionProvider``.
-        threads: threads inside one run.
-        shapes: batch sizes that runs are padded to, ascending; empty: they are not padded.
-        evidence_size: rows and columns of the map that the logits are the mean of; None where the graph does not
-            give it.
+        spec: spec from the file's metadata.
+        sha256: SHA-256 of the file, hexadecimal.
+        provider: active execution provider, ``CPUExecutionProvider`` or ``CUDAExecutionProvider``.
+        threads: number of threads inside one run.
+        shapes: batch sizes that runs are padded to, ascending; empty: no padding.
+        evidence_size: rows and columns of the evidence map, whose mean is the logits; None if the graph has no such
+            output.
     """
 
     spec: ModelSpec
@@ -68,23 +67,23 @@ class Engine:
 
     @property
     def on_cuda(self) -> bool:
-        """Whether it runs on a CUDA device."""
+        """Whether the model runs on a CUDA device."""
         return self.provider == CUDA
 
     @classmethod
     def load(
         cls, source: "ModelSource | Path", options: EngineOptions = DEFAULT_OPTIONS, content: bytes | None = None
     ) -> "Engine":
-        """Read a model file; see :meth:`from_bytes`.
+        """Load a model file; see :meth:`from_bytes`.
 
         Args:
-            source: which file, and what it is checked against.
-            options: where and how it runs.
-            content: the bytes of the file, where it has been read already.
+            source: path of the file and what to check it against.
+            options: where and how the model runs.
+            content: bytes of the file, if it has been read already.
 
         Raises:
-            ModelFileError: the file cannot be read, or is refused.
-            ProviderError: ``cuda`` was asked for and is not active.
+            ModelFileError: the file cannot be read or is rejected.
+            ProviderError: ``cuda`` was requested and is not active.
         """
         if isinstance(source, Path):
             source = ModelSource(source)
@@ -100,34 +99,37 @@ class Engine:
 
     @classmethod
     def from_bytes(cls, content: bytes, options: EngineOptions = DEFAULT_OPTIONS) -> "Engine":
-        """Build the session, check the graph against the metadata, and warm up with input of the spec's own size.
+        """Build the session, check the graph against the metadata, and warm up with input of the spec's size.
 
         Args:
-            content: a whole ONNX file. Hash and graph come from the same bytes, so a file that is replaced meanwhile
-                cannot answer under another's name.
-            options: where and how it runs.
+            content: a whole ONNX file. Hash and graph come from the same bytes, so a file that is replaced during
+                loading cannot be served under another file's hash.
+            options: where and how the model runs.
 
         Raises:
-            ModelFileError: not an ONNX model; metadata missing, malformed or contradicting; or the model fails.
-            ProviderError: ``cuda`` was asked for and is not active.
+            ModelFileError: the content is not an ONNX model; its metadata is missing, malformed or contradictory; or
+                the model fails.
+            ProviderError: ``cuda`` was requested and is not active.
         """
-        bounded = nullcontext() if may_run_on_cuda(options.provider) else memory_limit(_MAX_LOAD_BYTES)
+        memory_context = nullcontext() if may_run_on_cuda(options.provider) else memory_limit(_MAX_LOAD_BYTES)
         try:
-            with bounded:
+            with memory_context:
                 model_file.check(content)
-                return cls._proven(content, options)
-        # What a process raises that gets no more memory, or can start no thread.
+                return cls._build(content, options)
+        # Raised when the process gets no more memory or cannot start a thread.
         except (MemoryError, RuntimeError, ImportError) as error:
-            raise ModelFileError(f"it cannot be loaded within {_MAX_LOAD_BYTES} bytes of memory: {error}") from None
+            raise ModelFileError(
+                f"the model cannot be loaded within {_MAX_LOAD_BYTES} bytes of memory: {error}"
+            ) from None
 
     def check_faces(self, mode: FaceMode | None) -> None:
-        """Refuse a way to treat faces that the model cannot be served by.
+        """Check that the model supports a face mode.
 
         Args:
-            mode: see :data:`service.contract.faces.face.FaceMode`; None: any.
+            mode: see :data:`service.contract.faces.face.FaceMode`; None: not checked.
 
         Raises:
-            ModelFileError: the model does not support it.
+            ModelFileError: the model does not support the mode.
         """
         if mode is None:
             return
@@ -135,11 +137,11 @@ class Engine:
             check_mode(self.spec, mode)
         except SpecError as error:
             raise ModelFileError(
-                f"setting --faces (SERVICE_FACES): {mode} does not go with the model: {error}"
+                f"setting --faces (SERVICE_FACES): the model does not support {mode}: {error}"
             ) from None
 
     @classmethod
-    def _proven(cls, content: bytes, options: EngineOptions) -> "Engine":
+    def _build(cls, content: bytes, options: EngineOptions) -> "Engine":
         threads = options.threads or cpu_count()
         session = open_session(content, options.provider, threads, options.cuda)
         try:
@@ -154,14 +156,14 @@ class Engine:
         try:
             engine.prove(options.max_batch)
         except InferenceError as error:
-            raise ModelFileError(f"it fails its warm-up: {error}") from None
+            raise ModelFileError(f"the model fails its warm-up: {error}") from None
         return engine
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the model.
 
         Args:
-            images: uint8 ``[N, H, W, 3]`` RGB of the spec's size, N at least 1.
+            images: uint8 ``[N, H, W, 3]`` RGB of the spec's size, N >= 1.
 
         Returns:
             float32 ``[N, 2]``, finite.
@@ -173,21 +175,21 @@ class Engine:
         return logits
 
     def evidence(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the model for the map that the logits are the mean of; only where :attr:`evidence_size` is known.
+        """Run the model and return the evidence map, whose mean is the logits; requires :attr:`evidence_size`.
 
         Args:
             images: as for :meth:`logits`.
 
         Returns:
-            float32 ``[N, h, w, 2]``, finite, at each place what it says for either class.
+            float32 ``[N, h, w, 2]``, finite: the logits of both classes at each position.
 
         Raises:
-            InferenceError: as :meth:`logits`, or the logits are not its mean.
+            InferenceError: as for :meth:`logits`, or the logits are not the mean of the map.
         """
         logits, evidence = self._run(images, [LOGITS, EVIDENCE])
         difference = float(np.abs(evidence.mean(axis=(1, 2)) - logits).max())
-        if difference > _MAX_DIFFERENCE * (1 + float(np.abs(evidence).max())):
-            raise InferenceError(f"the logits are not the mean of the evidence, but differ by {difference:.3g}")
+        if difference > _MAX_RELATIVE_DIFFERENCE * (1 + float(np.abs(evidence).max())):
+            raise InferenceError(f"the logits are not the mean of the evidence: they differ by {difference:.3g}")
         return evidence
 
     def _run(
@@ -201,49 +203,49 @@ class Engine:
         for name, output in zip(names, outputs, strict=True):
             expected = (len(padded), *((self.evidence_size or ()) if name == EVIDENCE else ()), classes)
             if output.shape != expected:
-                raise InferenceError(f"output of shape {output.shape} for {len(padded)} images")
+                raise InferenceError(f"output '{name}' has shape {output.shape}, expected {expected}")
             if not np.isfinite(output[: len(images)]).all():
                 raise InferenceError("output holds NaN or infinity")
         return [output[: len(images)] for output in outputs]
 
     def logits_in_parts(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the model on few images at a time, so that a picture of many faces takes no more memory than one of 8.
+        """Run the model on at most 8 images at a time, to limit the memory for a picture with many faces.
 
         Args:
             images: as for :meth:`logits`.
 
         Raises:
-            InferenceError: as :meth:`logits`.
+            InferenceError: as for :meth:`logits`.
         """
-        return np.concatenate([self.logits(part) for part in parts(images)])
+        return np.concatenate([self.logits(chunk) for chunk in chunks(images)])
 
     def warm_up(self) -> None:
-        """Run every batch shape once on zeros of the spec's own size, so that no request pays for it.
+        """Run every batch shape once on zeros of the spec's size, so that no request has to wait for it.
 
         Raises:
-            InferenceError: as :meth:`logits`.
+            InferenceError: as for :meth:`logits`.
         """
         for count in self.shapes or (1,):
             self.logits(self._blank(count))
 
     def prove(self, max_batch: int) -> None:
-        """Warm up, then run black, white and noise, alone and in the largest batch: what a model may fail at.
+        """Warm up, then run black, white and noise, alone and in the largest batch, to expose a failing model.
 
-        Of a model that gives it, the evidence is held against the logits.
+        If the model has an evidence output, check it against the logits.
 
         Raises:
-            InferenceError: as :meth:`logits`, or it takes over 30 seconds, as seen after each operator.
+            InferenceError: as for :meth:`logits`, or the runs take over 30 seconds, checked after each operator.
         """
         options = ort.RunOptions()
-        timer = threading.Timer(_WARM_UP_S, setattr, (options, "terminate", True))
+        timer = threading.Timer(_WARM_UP_TIMEOUT_S, setattr, (options, "terminate", True))
         timer.daemon = True
         timer.start()
         try:
             for count in self.shapes or (1,):
                 self._run(self._blank(count), [LOGITS], options)
-            draw = np.random.default_rng(0)
+            generator = np.random.default_rng(0)
             for count in sorted({1, max_batch}):
-                noise = draw.integers(0, 256, (count, *self._blank(1).shape[1:]), np.uint8)
+                noise = generator.integers(0, 256, (count, *self._blank(1).shape[1:]), np.uint8)
                 noise[0] = 255
                 self._run(noise, [LOGITS], options)
             if self.evidence_size:
@@ -255,12 +257,12 @@ class Engine:
         return np.zeros((count, self.spec.input_height, self.spec.input_width, 3), np.uint8)
 
     def _padded(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the images with black ones behind them, up to the next warmed shape; larger batches as they are."""
-        place = bisect.bisect_left(self.shapes, len(images))
-        if place == len(self.shapes) or self.shapes[place] == len(images):
+        """Pad the images with black ones to the next warmed-up batch size; larger batches stay unchanged."""
+        position = bisect.bisect_left(self.shapes, len(images))
+        if position == len(self.shapes) or self.shapes[position] == len(images):
             return images
-        black = np.zeros((self.shapes[place] - len(images), *images.shape[1:]), np.uint8)
-        return np.concatenate((images, black))
+        padding = np.zeros((self.shapes[position] - len(images), *images.shape[1:]), np.uint8)
+        return np.concatenate((images, padding))
 
 
 def batch_shapes(max_batch: int) -> tuple[int, ...]:
@@ -271,14 +273,14 @@ def batch_shapes(max_batch: int) -> tuple[int, ...]:
 
 
 def load_engine(settings: "ModelSettings", content: bytes | None = None) -> Engine:
-    """Return the engine that the settings ask for.
+    """Load the engine that the settings describe.
 
     Args:
-        settings: which model, and where it runs.
-        content: the bytes of the model file, where it has been read already.
+        settings: model file and where it runs.
+        content: bytes of the model file, if it has been read already.
 
     Raises:
-        ModelFileError, ProviderError: as :meth:`Engine.load`.
+        ModelFileError, ProviderError: as for :meth:`Engine.load`.
     """
     options = EngineOptions(
         settings.provider,

@@ -1,4 +1,4 @@
-"""Sessions: ONNX Runtime on the CPU or a CUDA device, one that is truly active or none."""
+"""Open ONNX Runtime sessions on the CPU or a CUDA device, without silent fallback."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -9,7 +9,7 @@ from service.inference.model_file import ModelFileError
 
 _CONFIGURATION: Final = {
     "session.intra_op.allow_spinning": "0",
-    # Weights in other files, and other kinds of files, are refused before; these are locks on the same doors.
+    # Second line of defence: external weights and other formats are already rejected.
     "session.model_external_initializers_file_folder_path": "/dev/null",
     "session.load_model_format": "ONNX",
 }
@@ -18,16 +18,16 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class ProviderError(Exception):
-    """The requested execution provider is not really active."""
+    """The requested execution provider is not active."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cuda:
-    """Which CUDA device, and how much of it.
+    """CUDA device and memory limit.
 
     Attributes:
-        device: its number.
-        memory_mib: most memory that ONNX Runtime's arena takes there, MiB; None: no limit.
+        device: device number.
+        memory_mib: maximum memory of ONNX Runtime's arena on the device, MiB; None: no limit.
     """
 
     device: int = 0
@@ -35,7 +35,7 @@ class Cuda:
 
     def options(self) -> dict[str, str]:
         """Return ONNX Runtime's provider options."""
-        # Else the arena doubles each time it grows, and cuDNN tries every algorithm for every new batch shape.
+        # By default the arena doubles each time it grows, and cuDNN tries every algorithm for each new batch shape.
         options = {
             "device_id": str(self.device),
             "arena_extend_strategy": "kSameAsRequested",
@@ -47,16 +47,16 @@ class Cuda:
 
 
 def may_run_on_cuda(provider: Provider) -> bool:
-    """Return whether this build may run a model on CUDA; whether there is a device shows only when it is tried."""
+    """Return whether this build supports CUDA; only opening a session shows whether a device is available."""
     return provider != "cpu" and CUDA in ort.get_available_providers()
 
 
 def open_session(content: bytes, provider: Provider, threads: int, cuda: Cuda) -> ort.InferenceSession:
-    """Return a session on the provider that is asked for; ``auto`` takes CUDA where it truly loads, else the CPU.
+    """Return a session on the requested provider; ``auto`` uses CUDA if it loads, otherwise the CPU.
 
     Raises:
-        ModelFileError: not an ONNX model.
-        ProviderError: ``cuda`` was asked for and is not active.
+        ModelFileError: the content is not an ONNX model.
+        ProviderError: ``cuda`` was requested and is not active.
     """
     available = ort.get_available_providers()
     if provider == "cuda" and CUDA not in available:
@@ -69,7 +69,7 @@ def open_session(content: bytes, provider: Provider, threads: int, cuda: Cuda) -
         if provider == "auto":
             return _create(content, [CPU], threads)
         raise ProviderError(f"provider 'cuda' does not start: {error}") from None
-    # A CUDA session whose libraries do not load falls back to the CPU without an error.
+    # A CUDA session falls back to the CPU without an error if its libraries do not load.
     if provider == "cuda" and session.get_providers()[0] != CUDA:
         raise ProviderError("provider 'cuda' did not become active: its libraries or a device are missing")
     return session
@@ -79,20 +79,21 @@ def _create(content: bytes, providers: list[Any], threads: int) -> ort.Inference
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Else a plan for every batch size is kept, each with memory of its own (140 MiB after mixed batches, 107 without);
-    # no run is slower without.
+    # A memory pattern keeps a separate plan and memory for each batch size (140 MiB after mixed batches, 107 MiB
+    # without) and makes no run faster.
     options.enable_mem_pattern = False
-    options.log_severity_level = 4  # what matters is raised; the rest would break the JSON log
+    options.log_severity_level = 4  # errors are raised; other messages would break the JSON log
     for key, value in _CONFIGURATION.items():
         options.add_session_config_entry(key, value)
     try:
-        # Else a failed start is tried again behind a message on the standard output, and metadata could set options.
+        # With fallback, a failed start prints to standard output and is retried; with configuration from the model,
+        # its metadata could set options.
         session = ort.InferenceSession(
             content, options, providers=providers, enable_fallback=0, read_config_from_model=0
         )
     except Exception as error:  # onnxruntime raises a different class for each status code
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelFileError(f"not a loadable ONNX model ({len(content)} bytes): {reason}") from None
-    # Else a failing run would move the session to the CPU behind everyone's back.
+    # Otherwise a failing run would silently move the session to the CPU.
     session.disable_fallback()
     return session

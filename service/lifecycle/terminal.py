@@ -1,4 +1,4 @@
-"""Terminal: whether SIGHUP means that it was closed, as it did before it came to mean "look at your files"."""
+"""Tell whether SIGHUP means that the terminal was closed, rather than a request to reload files."""
 
 import os
 import signal
@@ -7,21 +7,21 @@ _CONTROLLING = "/dev/tty"
 
 
 class Terminal:
-    """The terminal that this process was started from, if any; made before SIGHUP has a handler.
+    """The controlling terminal at the start of this process, if any. Create it before SIGHUP has a handler.
 
-    Of one that was started by ``nohup`` nobody expects that it ends with it.
+    A process started with ``nohup`` ignores SIGHUP and is expected to outlive its terminal.
     """
 
     def __init__(self) -> None:
         ignored = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        self._was_there = _is_there() and not ignored
+        self._had_terminal = _has_terminal() and not ignored
 
     def is_closed(self) -> bool:
-        """Return whether there was one, and is no more."""
-        return self._was_there and not _is_there()
+        """Return whether the process had a terminal and it is now closed."""
+        return self._had_terminal and not _has_terminal()
 
 
-def _is_there() -> bool:
+def _has_terminal() -> bool:
     try:
         os.close(os.open(_CONTROLLING, os.O_RDWR | getattr(os, "O_NOCTTY", 0)))
     except OSError:

@@ -1,5 +1,5 @@
-"""What an operator sees: one JSON log line a request, Prometheus metrics, OpenTelemetry spans.
+"""Observability: one JSON log line per request, Prometheus metrics and OpenTelemetry spans.
 
-In: what happened to a request, and how long each stage took. Out: log lines, time series and spans.
+In: the outcome of a request and the duration of each stage. Out: log lines, time series and spans.
 May import: ``service.settings`` and ``service.errors``.
 """

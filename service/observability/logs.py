@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard error, with request ids and no image content."""
+"""Logging configuration: one JSON object per line on standard error, with request ids and no image content."""
 
 import logging
 import logging.config
@@ -10,10 +10,10 @@ access = logging.getLogger("service.access")
 
 
 def log_config(level: str) -> dict[str, Any]:
-    """Return the ``logging`` configuration, for this package and uvicorn alike.
+    """Return the ``logging`` configuration for this package and uvicorn.
 
-    uvicorn's own access log stays off: :class:`service.observability.request_log.RequestLog` writes one line a request
-    that also knows the request id and the error code.
+    uvicorn's access log is off: :class:`service.observability.request_log.RequestLog` writes one line per request,
+    which also has the request id and the error code.
     """
     return {
         "version": 1,
@@ -34,6 +34,6 @@ def log_config(level: str) -> dict[str, Any]:
             "service": {"level": level.upper()},
             "uvicorn": {"level": level.upper()},
             "uvicorn.access": {"level": "ERROR"},
-            "python_multipart": {"level": "ERROR"},  # a malformed body is the access line's business
+            "python_multipart": {"level": "ERROR"},  # the access log already reports malformed bodies
         },
     }

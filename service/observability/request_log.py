@@ -1,4 +1,4 @@
-"""One log line a request, with an id that answer and log share."""
+"""Middleware that assigns request ids and writes one log line per request."""
 
 import asyncio
 import logging
@@ -21,14 +21,14 @@ _log = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """Gives every request an id, counts it, and writes one log line; turns an unexpected exception into a clean 500.
+    """Middleware that gives each request an id, counts and logs it, and turns an unexpected exception into a 500.
 
-    A client may set its own id in ``X-Request-ID`` (1 to 64 letters, digits, ``.``, ``_``, ``-``).
+    A client may send its own id in ``X-Request-ID`` (1 to 64 letters, digits, ``.``, ``_``, ``-``).
 
     Args:
-        app: the application that this middleware wraps.
-        metrics: count the requests and the refusals.
-        is_draining: whether the service is shutting down; then connections are closed after their answer.
+        app: the wrapped ASGI application.
+        metrics: counters of requests and refusals.
+        is_draining: whether the service is shutting down; if so, connections close after their response.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, is_draining: Callable[[], bool]) -> None:
@@ -48,11 +48,11 @@ class RequestLog:
             if message["type"] == "websocket.accept":
                 status = HTTPStatus.SWITCHING_PROTOCOLS
             elif message["type"] == "websocket.close":
-                status = status or HTTPStatus.FORBIDDEN  # no such path: what the server answers then
+                status = status or HTTPStatus.FORBIDDEN  # no such path: uvicorn answers 403
             elif message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-                # A refusal may come before its body, and a connection that is closed on unread bytes loses the answer.
+                # Not for a refusal sent before the body is read: closing with unread bytes would lose the response.
                 if self._is_draining() and status < 400 and scope["type"] == "http":
                     message["headers"].append((b"connection", b"close"))
             await send(message)
@@ -61,7 +61,7 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
             if not status and scope["type"] == "http":
-                response = refuse(scope, "not_ready", "the service stopped before this request was done")
+                response = refuse(scope, "not_ready", "the service stopped before this request completed")
                 await response(scope, receive, send_with_id)
         except Exception:
             _log.exception("defect", extra={"request_id": request_id})
@@ -71,7 +71,7 @@ class RequestLog:
         finally:
             self._record(scope, status, time.perf_counter() - start)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, duration_s: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
         code = scope.get("error_code")
         self._metrics.requests.labels(route, str(status)).inc()
@@ -86,7 +86,7 @@ class RequestLog:
                 "status": status,
                 "code": code,
                 "client": scope.get("client_name"),
-                "duration_ms": round(seconds * 1000, 2),
+                "duration_ms": round(duration_s * 1000, 2),
             },
         )
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry, where it is asked for: FastAPI's own HTTP spans and metrics, and a span for each stage."""
+"""Optional OpenTelemetry: FastAPI's HTTP spans and metrics, and a span per stage."""
 
 import importlib.util
 import os
@@ -15,10 +15,10 @@ StageName = Literal["decode", "faces", "queue", "inference"]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stretch of a picture's way, by :func:`time.perf_counter`.
+    """One stage of processing a picture, timed by :func:`time.perf_counter`.
 
-    ``decode`` is bytes to picture, and picture to tensors; ``faces`` the search for faces; ``queue`` the
-    wait for a thread, and for a run; ``inference`` a run that the picture was in.
+    ``decode`` is bytes to picture and picture to tensors; ``faces`` is face detection; ``queue`` is the wait for a
+    decode thread or a batch; ``inference`` is the run of the picture's batch.
     """
 
     name: StageName
@@ -30,14 +30,14 @@ _tracer = trace.get_tracer("service")
 
 
 class TelemetryError(Exception):
-    """Telemetry was asked for, and cannot be."""
+    """Telemetry is enabled but cannot start."""
 
 
 def telemetry_config(enabled: bool) -> TelemetryConfig:
-    """Return FastAPI's telemetry settings: everything by OTLP as the ``OTEL_…`` variables say, or nothing.
+    """Return FastAPI's telemetry settings: export by OTLP as configured by the ``OTEL_…`` variables, or off.
 
     Raises:
-        TelemetryError: the extra ``otel`` is not installed, or no address is named.
+        TelemetryError: the extra ``otel`` is not installed, or no collector address is set.
     """
     if not enabled:
         return {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
@@ -49,7 +49,7 @@ def telemetry_config(enabled: bool) -> TelemetryConfig:
 
 
 def record(stages: Iterable[Stage]) -> None:
-    """Add a span for each stage to the request's own, if that is being recorded."""
+    """Add a child span for each stage to the current request's span, if it is recording."""
     if not trace.get_current_span().is_recording():
         return
     to_epoch = time.time() - time.perf_counter()

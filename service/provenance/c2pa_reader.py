@@ -1,7 +1,7 @@
-"""Credentials: a file's Content Credentials (C2PA), read by the library of the Content Authenticity Initiative.
+"""Reader process: read Content Credentials (C2PA) with the library of the Content Authenticity Initiative.
 
-They run in a process of their own: a library of native code that meets a hostile file may end the process that it runs
-in. Nothing is fetched from anywhere: a manifest that lies elsewhere, revocation and time are not looked up.
+The library is native code, and a hostile file may crash it, so it runs in a separate process. It fetches nothing:
+remote manifests, revocation (OCSP) and time are not looked up.
 """
 
 import io
@@ -14,7 +14,7 @@ from typing import Any, Final
 from service.sandbox.confinement import confine
 from service.sandbox.messages import read_message, write_message
 
-# Of what can carry them.
+# Media types of the formats that can carry credentials.
 MIMES: Final = {
     "JPEG": "image/jpeg",
     "PNG": "image/png",
@@ -22,13 +22,13 @@ MIMES: Final = {
     "MP4": "video/mp4",
     "MOV": "video/quicktime",
 }
-# IPTC's digital source types that mean a generative model (C2PA 2.2, 18.15.4).
+# IPTC digital source types that denote a generative model (C2PA 2.2, 18.15.4).
 _GENERATED: Final = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "compositeSynthetic")
-_MEMORY: Final = 1024**3
-# Of all pictures that one process reads; then the next one does.
-_PROCESSOR_S: Final = 3600
-_LONGEST: Final = 120
-_MOST: Final = 16
+_MAX_MEMORY_BYTES: Final = 1024**3
+# Over the lifetime of one process; the service then starts a new one.
+_MAX_CPU_S: Final = 3600
+_MAX_CHARACTERS: Final = 120
+_MAX_ITEMS: Final = 16
 
 
 def available() -> bool:
@@ -37,22 +37,22 @@ def available() -> bool:
 
 
 def main() -> None:
-    """Read pictures from standard input, one message each, and write what their credentials say to standard output."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever the library prints is not an answer
-    first, anchors = read_message(sys.stdin.buffer)
-    context = _context(anchors.decode() if first["trusts"] else None)
-    confine(_MEMORY, _PROCESSOR_S)
+    """Read pictures from standard input, one per message, and write their credentials to standard output."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # keeps the library's own output out of the message stream
+    configuration, anchors = read_message(sys.stdin.buffer)
+    context = _context(anchors.decode() if configuration["trusts"] else None)
+    confine(_MAX_MEMORY_BYTES, _MAX_CPU_S)
     while True:
         try:
-            asked, payload = read_message(sys.stdin.buffer)
+            request, payload = read_message(sys.stdin.buffer)
         except EOFError:
             return
-        write_message(answers, read(payload, asked["format"], context))
+        write_message(output, read(payload, request["format"], context))
 
 
 def _context(anchors: str | None) -> Any:
-    """Return how manifests are checked: nothing is fetched, and only these certificates are trusted."""
+    """Return a validation context that fetches nothing and trusts only these certificates."""
     import c2pa
 
     verify = {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": anchors is not None}
@@ -60,12 +60,12 @@ def _context(anchors: str | None) -> Any:
 
 
 def read(payload: bytes, file_format: str, context: Any) -> dict[str, Any]:
-    """Return what the Content Credentials of a picture say.
+    """Return the summary of a picture's Content Credentials.
 
     Args:
-        payload: of the picture.
-        file_format: of :data:`MIMES`.
-        context: how they are checked.
+        payload: bytes of the picture.
+        file_format: a key of :data:`MIMES`.
+        context: validation context.
     """
     import c2pa
 
@@ -79,10 +79,10 @@ def read(payload: bytes, file_format: str, context: Any) -> dict[str, Any]:
 
 
 def summary(store: dict[str, Any]) -> dict[str, Any]:
-    """Return what a manifest store says, as the library has read and checked it.
+    """Return the summary of a manifest store that the library has read and validated.
 
     Args:
-        store: its JSON.
+        store: JSON of the manifest store.
     """
     state = store.get("validation_state")
     manifests = store.get("manifests", {})
@@ -96,17 +96,19 @@ def summary(store: dict[str, Any]) -> dict[str, Any]:
         "checked": True,
         "valid": state in ("Valid", "Trusted"),
         "trusted": state == "Trusted",
-        "issuer": _line(signature.get("issuer")),
-        "signed_at": _line(signature.get("time")),
-        "generator": _line(" ".join(generators)),
+        "issuer": _printable(signature.get("issuer")),
+        "signed_at": _printable(signature.get("time")),
+        "generator": _printable(" ".join(generators)),
         "declares_ai": any(source in _GENERATED for source in sources),
-        "digital_source_types": [source[:_LONGEST] for source in sources[:_MOST]],
-        "problems": [_line(code) for code in dict.fromkeys(problems) if code != "signingCredential.untrusted"][:_MOST],
+        "digital_source_types": [source[:_MAX_CHARACTERS] for source in sources[:_MAX_ITEMS]],
+        "problems": [_printable(code) for code in dict.fromkeys(problems) if code != "signingCredential.untrusted"][
+            :_MAX_ITEMS
+        ],
     }
 
 
 def _sources(manifest: dict[str, Any]) -> list[str]:
-    """Return the digital source types that a manifest's actions declare, by the last part of their address."""
+    """Return the last path segments of the digital source types that a manifest's actions declare."""
     actions = [
         action
         for assertion in manifest.get("assertions", ())
@@ -120,10 +122,10 @@ def _sources(manifest: dict[str, Any]) -> list[str]:
     ]
 
 
-def _line(text: object) -> str | None:
+def _printable(text: object) -> str | None:
     if not text:
         return None
-    return "".join(character for character in str(text) if character.isprintable())[:_LONGEST]
+    return "".join(character for character in str(text) if character.isprintable())[:_MAX_CHARACTERS]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Confined: processes that read what may be hostile, so that it is they who are lost if it is."""
+"""Start and confine the child processes that read hostile files."""
 
 import os
 import sys
@@ -7,27 +7,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_PACKAGES: Final = Path(__file__).resolve().parents[2]
-_OPEN_FILES: Final = 16
+_PROJECT_ROOT: Final = Path(__file__).resolve().parents[2]
+_MAX_OPEN_FILES: Final = 16
 
 
 def command(module: str) -> list[str]:
-    """Return what starts such a process; code that lies in the current folder has no part in it."""
+    """Return the command line of a reader process; ``-P`` keeps the current folder off the import path."""
     return [sys.executable, "-P", "-m", module]
 
 
 def environment() -> dict[str, str]:
-    """Return what such a process needs of this one's: to find its packages, and no key or address of a collector."""
+    """Return a minimal environment: enough to find the packages, without keys or collector addresses."""
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "SYSTEMROOT", "TMPDIR")}
-    places = [str(_PACKAGES), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return kept | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, places))}
+    paths = [str(_PROJECT_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return kept | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, paths))}
 
 
 @contextmanager
-def nowhere() -> Iterator[int]:
-    """Yield what such a process gets for its standard error: the library's noise would break the log.
+def null_descriptor() -> Iterator[int]:
+    """Yield a descriptor of the null device for a child's standard error, whose output would break the JSON log.
 
-    It is open for reading alone, so that not even nothing is opened for writing.
+    It is read-only, so nothing is opened for writing.
     """
     descriptor = os.open(os.devnull, os.O_RDONLY)
     try:
@@ -37,21 +37,21 @@ def nowhere() -> Iterator[int]:
 
 
 def confine(memory: int, processor_s: int | None = None) -> None:
-    """Bound this process for good: it can write no file either.
+    """Limit this process permanently, including that it cannot write files. Does nothing on Windows.
 
     Args:
-        memory: most address space, bytes.
-        processor_s: most processor time, seconds; None: no limit.
+        memory: maximum address space, bytes.
+        processor_s: maximum CPU time, seconds; None: no limit.
     """
     if sys.platform == "win32":
         return
     import resource
 
-    bounds = {"RLIMIT_AS": memory, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": _OPEN_FILES}
+    limits = {"RLIMIT_AS": memory, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": _MAX_OPEN_FILES}
     if processor_s is not None:
-        bounds["RLIMIT_CPU"] = processor_s
-    for name, value in bounds.items():
-        kind = getattr(resource, name)
-        _, hard = resource.getrlimit(kind)
-        most = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (most, most))
+        limits["RLIMIT_CPU"] = processor_s
+    for name, value in limits.items():
+        resource_id = getattr(resource, name)
+        _, hard = resource.getrlimit(resource_id)
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(resource_id, (limit, limit))

@@ -1,6 +1,7 @@
-"""Messages: what this process and one that reads a hostile file for it say to each other.
+"""Messages between the service and a child process that reads a hostile file.
 
-Each is a length, four bytes, little-endian; as many bytes of JSON; and, where that has ``bytes``, so many more.
+A message is a 4-byte little-endian length, that many bytes of JSON and, if the JSON has the key ``bytes``, that many
+bytes of binary data.
 """
 
 import json
@@ -24,14 +25,14 @@ def read_message(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """Read one message.
 
     Raises:
-        EOFError: the stream has ended.
+        EOFError: the stream ended before the message did.
     """
-    (length,) = LENGTH.unpack(_exactly(stream, LENGTH.size))
-    fields: dict[str, Any] = json.loads(_exactly(stream, length))
-    return fields, _exactly(stream, fields.get("bytes", 0))
+    (length,) = LENGTH.unpack(_read_exactly(stream, LENGTH.size))
+    fields: dict[str, Any] = json.loads(_read_exactly(stream, length))
+    return fields, _read_exactly(stream, fields.get("bytes", 0))
 
 
-def _exactly(stream: IO[bytes], count: int) -> bytes:
+def _read_exactly(stream: IO[bytes], count: int) -> bytes:
     data = stream.read(count)
     if len(data) < count:
         raise EOFError

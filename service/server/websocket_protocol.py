@@ -1,7 +1,8 @@
-"""Sockets: uvicorn's WebSocket protocol with bounds on what a client may make it hold or do.
+"""uvicorn's WebSocket protocol with limits on the memory and time that a client can use.
 
-uvicorn reads one message at a time and no more until it is taken. But it answers every ping at once, takes frames that
-end no message without end, waits for ever for a client that takes nothing, and forgets one whose head is none.
+uvicorn reads one message at a time and no further until the app receives it. But it answers every ping immediately,
+accepts any number of frames that do not complete a message, waits indefinitely for a client that does not read, and
+leaves a connection with an invalid handshake open.
 """
 
 import asyncio
@@ -13,100 +14,101 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
-# It would log who came, by address, and take every refusal by an HTTP answer for a mistake.
-_REFUSED: Final = "ASGI callable returned without completing handshake."
-_quiet = logging.getLogger("uvicorn.sockets")
-_quiet.addFilter(lambda record: record.levelno >= logging.WARNING and record.getMessage() != _REFUSED)
-# Pings, pongs and pieces of a message between two whole messages; and bytes that are looked at before they are counted.
-_MOST_FRAMES: Final = 1000
-_PIECE: Final = 16 * 1024
-_NO_HANDSHAKE: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+# uvicorn would log client addresses, and report each refusal by an HTTP response as an error.
+_HANDSHAKE_REFUSED: Final = "ASGI callable returned without completing handshake."
+_logger = logging.getLogger("uvicorn.sockets")
+_logger.addFilter(lambda record: record.levelno >= logging.WARNING and record.getMessage() != _HANDSHAKE_REFUSED)
+# Pings, pongs and continuation frames between two complete messages.
+_MAX_FRAMES: Final = 1000
+# The frame count is checked after each chunk of this size.
+_CHUNK_BYTES: Final = 16 * 1024
+_INVALID_HANDSHAKE: Final = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Socket(WebSocketsSansIOProtocol):
-    """One client's connection."""
+    """One client connection."""
 
-    def __init__(self, patience_s: float, **arguments: Any) -> None:
+    def __init__(self, timeout_s: float, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.logger = self.conn.logger = _quiet
-        self._patience_s = patience_s
-        self._stalled: asyncio.TimerHandle | None = None
-        self._look: asyncio.TimerHandle | None = None
-        self._frames_since = 0
+        self.logger = self.conn.logger = _logger
+        self._timeout_s = timeout_s
+        self._stall_timer: asyncio.TimerHandle | None = None
+        self._closing_timer: asyncio.TimerHandle | None = None
+        self._frames_since_message = 0
         self._was_closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, and see now and then whether it has been closing for long."""
+        """Accept the connection and start the periodic check for a stuck close."""
         super().connection_made(transport)
-        self._look = self.loop.call_later(self._patience_s, self._end_if_closing)
+        self._closing_timer = self.loop.call_later(self._timeout_s, self._end_if_closing)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, as long as it is within the bounds."""
-        for start in range(0, len(data), _PIECE):
+        """Parse the data and enforce the limit on frames."""
+        for start in range(0, len(data), _CHUNK_BYTES):
             if self.transport.is_closing() and not self.close_sent:
                 return
-            super().data_received(data[start : start + _PIECE] if len(data) > _PIECE else data)
-            if not self.handshake_initiated:  # the head comes whole, and this one is none
-                self.transport.write(_NO_HANDSHAKE)
+            super().data_received(data[start : start + _CHUNK_BYTES] if len(data) > _CHUNK_BYTES else data)
+            if not self.handshake_initiated:  # the headers arrive complete, so they are invalid
+                self.transport.write(_INVALID_HANDSHAKE)
                 self.transport.close()
                 return
-            if self._frames_since > _MOST_FRAMES:
+            if self._frames_since_message > _MAX_FRAMES:
                 self.transport.abort()
                 return
 
     def handle_cont(self, event: Frame) -> None:
-        """Count a piece of a message."""
-        self._frames_since += 1
+        """Count a continuation frame."""
+        self._frames_since_message += 1
         super().handle_cont(event)
 
     def handle_ping(self) -> None:
         """Count a ping."""
-        self._frames_since += 1
+        self._frames_since_message += 1
         super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
         """Count a pong."""
-        self._frames_since += 1
+        self._frames_since_message += 1
         super().handle_pong(event)
 
     def send_receive_event_to_app(self) -> None:
-        """Hand a whole message on."""
-        self._frames_since = 0
+        """Pass a complete message to the app and reset the frame count."""
+        self._frames_since_message = 0
         super().send_receive_event_to_app()
 
     def pause_writing(self) -> None:
-        """Wait for a client that does not take its answers, but not for ever; meanwhile nothing is read from it."""
+        """Stop reading and start the stall timer for a client that does not read its responses."""
         super().pause_writing()
         self.transport.pause_reading()
-        self._stalled = self.loop.call_later(self._patience_s, self.transport.abort)
+        self._stall_timer = self.loop.call_later(self._timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Stop the stall timer and resume reading."""
         super().resume_writing()
-        self._cancel("_stalled")
+        self._cancel("_stall_timer")
         if not self.read_paused and not self.transport.is_closing():
             self.transport.resume_reading()
 
     def shutdown(self) -> None:
-        """Let the client go, because the server stops."""
+        """Close the connection because the server is stopping."""
         if self.handshake_initiated:
             super().shutdown()
         else:
             self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
-        self._cancel("_stalled")
-        self._cancel("_look")
+        """Cancel the timers of the connection."""
+        self._cancel("_stall_timer")
+        self._cancel("_closing_timer")
         super().connection_lost(exc)
 
     def _end_if_closing(self) -> None:
-        """End a connection that waits for a client to take the rest before it closes, the second time it is seen so."""
+        """Abort a connection that is still closing, waiting for its client to read, at the second check in a row."""
         if self._was_closing:
             self.transport.abort()
             return
         self._was_closing = self.transport.is_closing()
-        self._look = self.loop.call_later(self._patience_s, self._end_if_closing)
+        self._closing_timer = self.loop.call_later(self._timeout_s, self._end_if_closing)
 
     def _cancel(self, name: str) -> None:
         timer: asyncio.TimerHandle | None = getattr(self, name)
@@ -116,9 +118,9 @@ class Socket(WebSocketsSansIOProtocol):
 
 
 def websocket_protocol(timeout_s: float) -> Callable[..., Socket]:
-    """Return the factory of the WebSocket connections of one process, for :class:`uvicorn.Config`.
+    """Return the WebSocket connection factory of one process, for :class:`uvicorn.Config`.
 
     Args:
-        timeout_s: for a client to take a piece of its answer, seconds.
+        timeout_s: timeout for a client to read part of a response, seconds.
     """
     return functools.partial(Socket, timeout_s)

@@ -1,8 +1,8 @@
-"""Aggregate: from a face's probability in every frame to one, with an interval, and a verdict.
+"""Aggregate a face's probabilities over all frames into one verdict with an interval.
 
-The median of the log-odds, which a few blurred or hidden frames do not move; its interval by order statistics, which
-assumes nothing of how they are distributed (Conover 1999, section 3.2). Neighbouring frames are alike, so that the
-interval tells how steady the model is on this face, not how often it is wrong on such faces.
+The aggregate is the median of the log-odds, which is robust to a few blurred or hidden frames. Its interval comes from
+order statistics, which assume no distribution (Conover 1999, section 3.2). Neighbouring frames are similar, so the
+interval measures how steady the model is on this face, not how often it is wrong on such faces.
 """
 
 import math
@@ -12,20 +12,20 @@ from typing import Final
 
 from service.contract.spec import ModelSpec
 from service.contract.verdict.calibration import Verdict, decide
-from service.video.video_reasons import FEWEST, VideoReason
+from service.video.video_reasons import MIN_JUDGED_FRAMES, VideoReason
 
-_OUTSIDE: Final = 0.05
-_MOST_ODDS: Final = 700.0
+_ALPHA: Final = 0.05
+_MAX_LOG_ODDS: Final = 700.0
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """What several frames say together.
+    """Verdict over several frames.
 
     Attributes:
-        verdict: with the median P(fake); None where no frame could be judged.
-        interval: of P(fake), 95 %, low and high; None of too few frames.
-        reasons: for the verdict.
+        verdict: verdict on the median P(fake); None if no frame could be judged.
+        interval: 95 % interval of P(fake), low and high; None for too few frames.
+        reasons: reasons for the verdict.
     """
 
     verdict: Verdict | None
@@ -37,19 +37,19 @@ def aggregate(p_fake: Sequence[float], spec: ModelSpec) -> Aggregate:
     """Return the verdict on one face.
 
     Args:
-        p_fake: calibrated, of each frame that it was judged in.
-        spec: of the model.
+        p_fake: calibrated P(fake) in each frame in which the face was judged.
+        spec: spec of the model.
     """
     if not p_fake:
         return Aggregate(None, None, ("none_judged",))
-    odds = sorted(_log_odds(p) for p in p_fake)
-    count = len(odds)
-    middle = (odds[(count - 1) // 2] + odds[count // 2]) / 2
-    verdict = decide(_probability(middle), spec.threshold_real, spec.threshold_fake)
-    if count < FEWEST:
+    log_odds = sorted(_log_odds(p) for p in p_fake)
+    count = len(log_odds)
+    median = (log_odds[(count - 1) // 2] + log_odds[count // 2]) / 2
+    verdict = decide(_probability(median), spec.threshold_real, spec.threshold_fake)
+    if count < MIN_JUDGED_FRAMES:
         return Aggregate(verdict.as_uncertain(), None, ("few_frames",))
     edge = _edge(count)
-    low, high = _probability(odds[edge]), _probability(odds[count - 1 - edge])
+    low, high = _probability(log_odds[edge]), _probability(log_odds[count - 1 - edge])
     if verdict.verdict == "uncertain":
         return Aggregate(verdict, (low, high), ("between_thresholds",))
     if (verdict.verdict == "fake" and low <= spec.threshold_real) or (
@@ -60,9 +60,9 @@ def aggregate(p_fake: Sequence[float], spec: ModelSpec) -> Aggregate:
 
 
 def _edge(count: int) -> int:
-    """Return how many of ``count`` sorted values lie outside the interval of their median on either side."""
-    edge, below = -1, 0
-    while 2 * (below := below + math.comb(count, edge + 1)) <= _OUTSIDE * 2**count:
+    """Return how many of ``count`` sorted values lie outside the median's interval on each side."""
+    edge, cumulative = -1, 0
+    while 2 * (cumulative := cumulative + math.comb(count, edge + 1)) <= _ALPHA * 2**count:
         edge += 1
     return edge
 
@@ -70,8 +70,8 @@ def _edge(count: int) -> int:
 def _log_odds(p: float) -> float:
     if 0.0 < p < 1.0:
         return math.log(p) - math.log1p(-p)
-    return _MOST_ODDS if p else -_MOST_ODDS
+    return _MAX_LOG_ODDS if p else -_MAX_LOG_ODDS
 
 
-def _probability(odds: float) -> float:
-    return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
+def _probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds)) if log_odds >= 0 else math.exp(log_odds) / (1 + math.exp(log_odds))

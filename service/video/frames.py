@@ -1,4 +1,4 @@
-"""Frames: the sampled frames of one video, from the process that reads it, as fast as they are taken."""
+"""Stream the sampled frames of a video from the reader process."""
 
 import asyncio
 import contextlib
@@ -14,26 +14,26 @@ from numpy.typing import NDArray
 
 from service.errors import RequestError
 from service.limits import VideoLimits
-from service.sandbox.confinement import command, environment, nowhere
+from service.sandbox.confinement import command, environment, null_descriptor
 from service.sandbox.messages import LENGTH, write_message
 from service.video.video_limits import Container
 
 _READER: Final = "service.video.reader"
-# An array of pixels is copied once on its way; what comes meanwhile waits in the pipe.
-_PIPE: Final = 1 << 20
+# Large enough that an array of pixels is copied only once.
+_PIPE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What a video is, by its frames' own times.
+    """Properties of a video, measured from its frame timestamps.
 
     Attributes:
         container: ``MP4``, ``MOV``, ``WEBM`` or ``MKV``.
-        codec: as FFmpeg names it.
-        duration_s: seconds.
-        declared_duration_s: what the header says, seconds; None where it says nothing.
-        frames: in the file.
-        complete: whether the file holds every frame that it announces, and could be read to its end.
+        codec: FFmpeg's name of the codec.
+        duration_s: duration by the frame timestamps, seconds.
+        declared_duration_s: duration in the header, seconds; None if the header has none.
+        frames: number of frames in the file.
+        complete: whether the file was read to its end and contains every frame that its header announces.
     """
 
     container: Container
@@ -46,13 +46,13 @@ class VideoFacts:
 
 @dataclass(frozen=True, slots=True)
 class SampledFrame:
-    """One frame that was looked at.
+    """One sampled frame.
 
     Attributes:
-        index: in the order in which frames are shown, from 0.
-        time_s: since the first one, seconds.
-        size: width and height as shown, pixels.
-        pixels: uint8 ``[H, W, 3]`` RGB, upright; None where it cannot be decoded, and once it has been scored.
+        index: index in presentation order, from 0.
+        time_s: time since the first frame, seconds.
+        size: displayed width and height, pixels.
+        pixels: uint8 ``[H, W, 3]`` RGB, upright; None if the frame cannot be decoded or has been scored.
     """
 
     index: int
@@ -66,40 +66,42 @@ def available() -> bool:
     return find_spec("av") is not None
 
 
-async def sampled(
+async def sample_frames(
     payload: bytes, container: Container, limits: VideoLimits
 ) -> AsyncGenerator[VideoFacts | SampledFrame, None]:
-    """Yield what the video is, then its frames in order; to be closed, for there is a process behind it.
+    """Yield the video's properties, then its sampled frames in order.
+
+    Close the generator: it runs a child process.
 
     Args:
-        payload: of the video.
-        container: by its first bytes.
-        limits: what to refuse.
+        payload: bytes of the video.
+        container: container format, detected from the first bytes.
+        limits: limits on the video.
 
     Raises:
-        RequestError: it is refused, cannot be read, or the extra is not installed.
+        RequestError: the video is rejected or unreadable, or the extra ``video`` is not installed.
     """
     if not available():
-        detail = "videos are not read here: the extra 'video' is not installed (pip install face-authenticity[video])"
+        detail = "videos are not supported: the extra 'video' is not installed (pip install face-authenticity[video])"
         raise RequestError("video_unavailable", detail)
-    with nowhere() as silent:
+    with null_descriptor() as stderr:
         process = await asyncio.create_subprocess_exec(
             *command(_READER),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=silent,
-            limit=_PIPE,
+            stderr=stderr,
+            limit=_PIPE_BYTES,
             env=environment(),
-            start_new_session=True,  # Ctrl-C is for the service, which lets it finish
+            start_new_session=True,  # Ctrl-C must reach only the service, which lets the reader finish
         )
     try:
-        feeding = asyncio.create_task(_feed(process, payload, container, limits))
+        feed_task = asyncio.create_task(_feed(process, payload, container, limits))
         del payload
         try:
             async for fields, binary in _messages(process):
-                yield _understood(fields, binary, container)
+                yield _parse_message(fields, binary, container)
         finally:
-            feeding.cancel()
+            feed_task.cancel()
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
@@ -108,11 +110,11 @@ async def sampled(
 
 async def _feed(process: asyncio.subprocess.Process, payload: bytes, container: Container, limits: VideoLimits) -> None:
     pipe = process.stdin
-    assert pipe is not None  # noqa: S101 - it was asked for
-    head = io.BytesIO()
-    write_message(head, asdict(limits) | {"container": container, "threads": 1, "bytes": len(payload)})
-    with contextlib.suppress(ConnectionError):  # it has refused the video, or died; what it said tells
-        pipe.write(head.getvalue())
+    assert pipe is not None  # noqa: S101 - the process was started with a pipe
+    header = io.BytesIO()
+    write_message(header, asdict(limits) | {"container": container, "threads": 1, "bytes": len(payload)})
+    with contextlib.suppress(ConnectionError):  # the reader rejected the video or died; its messages tell which
+        pipe.write(header.getvalue())
         pipe.write(payload)
         del payload
         await pipe.drain()
@@ -120,9 +122,9 @@ async def _feed(process: asyncio.subprocess.Process, payload: bytes, container: 
 
 
 async def _messages(process: asyncio.subprocess.Process) -> AsyncIterator[tuple[dict[str, Any], bytes]]:
-    """Yield messages up to the one that says that it is the last."""
+    """Yield messages until the end marker."""
     pipe = process.stdout
-    assert pipe is not None  # noqa: S101 - it was asked for
+    assert pipe is not None  # noqa: S101 - the process was started with a pipe
     try:
         while True:
             (length,) = LENGTH.unpack(await pipe.readexactly(LENGTH.size))
@@ -131,10 +133,12 @@ async def _messages(process: asyncio.subprocess.Process) -> AsyncIterator[tuple[
                 return
             yield fields, await pipe.readexactly(fields.get("bytes", 0))
     except asyncio.IncompleteReadError:
-        raise RequestError("corrupt_video", "it cannot be read: the decoder broke off") from None
+        raise RequestError(
+            "corrupt_video", "the video cannot be read: the decoder process ended unexpectedly"
+        ) from None
 
 
-def _understood(fields: dict[str, Any], binary: bytes, container: Container) -> VideoFacts | SampledFrame:
+def _parse_message(fields: dict[str, Any], binary: bytes, container: Container) -> VideoFacts | SampledFrame:
     if code := fields.get("code"):
         raise RequestError(code, fields["detail"])
     if facts := fields.get("facts"):

@@ -1,4 +1,4 @@
-"""Sampling: which frames of a video are looked at, and how little is decoded to get there."""
+"""Select the frames of a video to score, and the key frames to decode them from."""
 
 import bisect
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """One frame as it lies in the file.
+    """One coded frame in the file.
 
     Attributes:
-        time: when it is shown, in the stream's ticks.
-        key: whether decoding may begin with it.
+        time: presentation time, in the stream's ticks.
+        key: whether it is a key frame, at which decoding can start.
     """
 
     time: int
@@ -20,12 +20,12 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One frame to be looked at.
+    """One frame to score.
 
     Attributes:
-        index: of the frame, in the order in which they are shown.
-        time: when it is shown, in the stream's ticks.
-        begin: of the last frame at or before it that decoding may begin with; None where there is none.
+        index: index in presentation order.
+        time: presentation time, in the stream's ticks.
+        begin: time of the last key frame at or before it; None if there is none.
     """
 
     index: int
@@ -34,25 +34,25 @@ class Target:
 
 
 def targets(coded: Sequence[Coded], samples: int) -> list[Target]:
-    """Return at most ``samples`` frames, each from the middle of its share of the video, in order.
+    """Return up to ``samples`` evenly spaced frames, in order; each is the middle of an equal segment.
 
     Args:
-        coded: every frame, in the order of the file.
-        samples: how many, at most.
+        coded: every frame, in file order.
+        samples: maximum number of frames to select.
     """
-    times = sorted({frame.time for frame in coded})  # of two at one time a decoder gives one
+    times = sorted({frame.time for frame in coded})  # a decoder returns only one of two frames with the same time
     keys = sorted(frame.time for frame in coded if frame.key)
     count = min(samples, len(times))
-    chosen = []
-    for number in range(count):
-        index = (2 * number + 1) * len(times) // (2 * count)
-        place = bisect.bisect_right(keys, times[index])
-        chosen.append(Target(index, times[index], keys[place - 1] if place else None))
-    return chosen
+    selected = []
+    for segment in range(count):
+        index = (2 * segment + 1) * len(times) // (2 * count)
+        position = bisect.bisect_right(keys, times[index])
+        selected.append(Target(index, times[index], keys[position - 1] if position else None))
+    return selected
 
 
 def seconds(coded: Sequence[Coded], tick_s: float) -> float:
-    """Return how long the frames last, the last one as long as the others on average."""
+    """Return the duration of the frames; the last frame is assumed to last as long as the average one."""
     times = [frame.time for frame in coded]
     if len(times) < 2:
         return 0.0

@@ -1,4 +1,4 @@
-"""Scoring: a video to the verdict on each face in it, by the threads that score pictures."""
+"""Score the frames of a video with the same threads that score pictures."""
 
 import asyncio
 import hashlib
@@ -19,16 +19,16 @@ from service.inference.engine import Engine
 from service.inference.scorer import Scored, Scorer
 from service.limits import VideoLimits
 from service.provenance.content_credentials import Provenance
-from service.video.frames import SampledFrame, VideoFacts, sampled
+from service.video.frames import SampledFrame, VideoFacts, sample_frames
 from service.video.tracks import Track, follow, scene
 from service.video.video_limits import check_video
 
-UnderWay = deque[tuple[SampledFrame, asyncio.Task[Scored]]]
+PendingFrames = deque[tuple[SampledFrame, asyncio.Task[Scored]]]
 
 
 @dataclass(slots=True)
-class Watched:
-    """What was seen of a video; the three lists go together, one entry for each frame that could be read."""
+class FrameResults:
+    """Results so far; ``frames``, ``faces`` and ``scenes`` are parallel lists with an entry for each readable frame."""
 
     facts: VideoFacts | None = None
     frames: list[SampledFrame] = field(default_factory=list)
@@ -42,15 +42,15 @@ class ScoredVideo:
     """One scored video.
 
     Attributes:
-        facts: of the file.
-        frames: the scored frames, in order.
-        faces: of each frame, largest first.
+        facts: properties of the file.
+        frames: scored frames, in order.
+        faces: faces of each frame, largest first.
         unreadable: sampled frames that cannot be decoded.
-        tracks: which faces are one person.
-        sha256: of the file, hexadecimal.
+        tracks: the faces of each person over the frames.
+        sha256: SHA-256 of the file, hexadecimal.
         engine: the model.
-        total_ms: from the last byte to the tracks, milliseconds.
-        provenance: what the file says of its origin; None where ``SERVICE_PROVENANCE`` is off.
+        total_ms: time from the last byte to the tracks, milliseconds.
+        provenance: what the file declares about its origin; None if ``SERVICE_PROVENANCE`` is off.
     """
 
     facts: VideoFacts
@@ -69,54 +69,54 @@ async def score_video(
 ) -> ScoredVideo:
     """Score the sampled frames of a video and track the faces in them.
 
-    As many frames as there are decode threads are under way at once; those that come meanwhile wait undecoded.
+    At most one frame per decode thread is in progress at once; further frames wait undecoded.
 
     Args:
-        payload: of the video.
-        scorer: for its frames.
-        limits: what to refuse.
-        provenance: reads what the file says of its origin; None: off.
+        payload: bytes of the video.
+        scorer: scorer for the frames.
+        limits: limits on the video.
+        provenance: reader of the file's declared origin; None: off.
 
     Raises:
-        RequestError: it is refused, cannot be read, or takes too long.
-        ImageError: its frames are too small.
+        RequestError: the video is rejected, unreadable, or exceeds its deadline.
+        ImageError: the frames are too small.
         InferenceError: the model failed.
     """
     started = time.perf_counter()
     container = check_video(payload, limits)
     digest = await asyncio.to_thread(lambda: hashlib.sha256(payload).hexdigest())
-    watched = Watched()
+    results = FrameResults()
     policy = _policy(scorer)
-    under_way: UnderWay = deque()
+    pending: PendingFrames = deque()
     try:
-        async with asyncio.timeout(limits.deadline_s), aclosing(sampled(payload, container, limits)) as items:
+        async with asyncio.timeout(limits.deadline_s), aclosing(sample_frames(payload, container, limits)) as items:
             async for item in items:
                 if isinstance(item, VideoFacts):
-                    watched.facts = item
+                    results.facts = item
                 elif item.pixels is None:
-                    watched.unreadable.append(item)
+                    results.unreadable.append(item)
                 else:
-                    if len(under_way) >= scorer.decode_threads:
-                        await _take(under_way, watched, policy)
-                    left_s = limits.deadline_s - (time.perf_counter() - started)
-                    task = asyncio.create_task(_scored(scorer, item.pixels, policy, left_s))
-                    under_way.append((item, task))
-            while under_way:
-                await _take(under_way, watched, policy)
+                    if len(pending) >= scorer.decode_threads:
+                        await _collect(pending, results, policy)
+                    remaining_s = limits.deadline_s - (time.perf_counter() - started)
+                    task = asyncio.create_task(_score_frame(scorer, item.pixels, policy, remaining_s))
+                    pending.append((item, task))
+            while pending:
+                await _collect(pending, results, policy)
     except TimeoutError:
         raise RequestError("deadline_exceeded", f"no verdict within the limit of {limits.deadline_s:g} s") from None
     finally:
-        for _, task in under_way:
+        for _, task in pending:
             task.cancel()
-    if watched.facts is None or not watched.frames:
-        raise RequestError("corrupt_video", "none of its frames can be decoded")
+    if results.facts is None or not results.frames:
+        raise RequestError("corrupt_video", "none of the video's frames can be decoded")
     origin = await asyncio.to_thread(provenance.of_container, payload, container) if provenance else None
-    tracks = follow([[judged.face for judged in faces] for faces in watched.faces], watched.scenes)
+    tracks = follow([[judged.face for judged in faces] for faces in results.faces], results.scenes)
     return ScoredVideo(
-        facts=watched.facts,
-        frames=watched.frames,
-        faces=watched.faces,
-        unreadable=watched.unreadable,
+        facts=results.facts,
+        frames=results.frames,
+        faces=results.faces,
+        unreadable=results.unreadable,
         tracks=tracks,
         sha256=digest,
         engine=scorer.engine,
@@ -125,34 +125,34 @@ async def score_video(
     )
 
 
-async def _scored(scorer: Scorer, pixels: NDArray[np.uint8], policy: FacePolicy, left_s: float) -> Scored:
-    now = asyncio.get_running_loop().time()
-    return await scorer.score(await scorer.submit_when_free(pixels, now, policy, left_s))
+async def _score_frame(scorer: Scorer, pixels: NDArray[np.uint8], policy: FacePolicy, remaining_s: float) -> Scored:
+    current_time = asyncio.get_running_loop().time()
+    return await scorer.score(await scorer.submit_when_free(pixels, current_time, policy, remaining_s))
 
 
-async def _take(under_way: UnderWay, watched: Watched, policy: FacePolicy) -> None:
-    frame, task = under_way.popleft()
+async def _collect(pending: PendingFrames, results: FrameResults, policy: FacePolicy) -> None:
+    frame, task = pending.popleft()
     scored = await task
-    assert frame.pixels is not None  # noqa: S101 - only those are scored
-    watched.scenes.append(scene(frame.pixels))
-    watched.frames.append(replace(frame, pixels=None))
-    watched.faces.append(_faces(scored, policy, frame.pixels.shape))
+    assert frame.pixels is not None  # noqa: S101 - only decoded frames are scored
+    results.scenes.append(scene(frame.pixels))
+    results.frames.append(replace(frame, pixels=None))
+    results.faces.append(_faces(scored, policy, frame.pixels.shape))
 
 
 def _policy(scorer: Scorer) -> FacePolicy:
-    """Return what is done about faces: each is judged by itself where the model says how to cut it out."""
+    """Return the face policy: judge each face on its own if the model defines a crop margin."""
     if scorer.policy.mode == "report" and scorer.engine.spec.face_margin is not None:
         return replace(scorer.policy, mode="crop")
     return scorer.policy
 
 
 def _faces(scored: Scored, policy: FacePolicy, shape: tuple[int, ...]) -> tuple[FaceJudgement, ...]:
-    """Return the faces of one frame; where they are not looked for, the frame itself as one."""
+    """Return the faces of one frame; with face detection off, the whole frame is the only face."""
     judgement = scored.judgement
     if policy.mode == "off":
         whole = Face(0.0, 0.0, float(shape[1]), float(shape[0]), 1.0)
         return (FaceJudgement(whole, judgement.verdict, judgement.reasons),)
-    if policy.mode == "report" and judgement.faces:  # the verdict is on the largest
-        first = replace(judgement.faces[0], verdict=judgement.verdict, reasons=judgement.reasons)
-        return (first, *judgement.faces[1:])
+    if policy.mode == "report" and judgement.faces:  # the verdict applies to the largest face
+        largest = replace(judgement.faces[0], verdict=judgement.verdict, reasons=judgement.reasons)
+        return (largest, *judgement.faces[1:])
     return judgement.faces

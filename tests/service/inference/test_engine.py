@@ -71,7 +71,7 @@ def test_another_output_name_is_refused(make_model):
 
 
 def test_a_fixed_batch_is_refused(make_model):
-    with pytest.raises(ModelFileError, match="not a free batch"):
+    with pytest.raises(ModelFileError, match="expected rank 4 with a free batch axis"):
         Engine.from_bytes(make_model(batch=1))
 
 

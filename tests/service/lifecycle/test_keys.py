@@ -84,8 +84,8 @@ def test_the_document_says_which_operations_ask_for_a_key(guarded, client):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "holds no key: nobody would be let in"),
-        ("# none\n", "holds no key"),
+        ("", "contains no key, so every request would be refused"),
+        ("# none\n", "contains no key"),
         ("alice fa_secret\n", "line 1 is not a name and a SHA-256"),
         ("alice " + "0" * 64 + "\nbob\n", "line 2 is not a name and a SHA-256"),
         ("a b " + "0" * 64, "line 1 is not"),

@@ -202,10 +202,10 @@ def test_a_reader_that_dies_or_hangs_is_replaced(client, signed, monkeypatch):
     provenance._reader.wait()
     assert seal(client, signed)["valid"] is True
     os.kill(provenance._reader.pid, signal.SIGSTOP)
-    monkeypatch.setattr(content_credentials, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(content_credentials, "_READ_TIMEOUT_S", 0.3)
     found = seal(client, signed)
     assert (found["present"], found["checked"], found["problems"]) == (True, False, ["reader_failed"])
-    monkeypatch.setattr(content_credentials, "_PATIENCE_S", 10)
+    monkeypatch.setattr(content_credentials, "_READ_TIMEOUT_S", 10)
     assert seal(client, signed)["valid"] is True
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from service.inference.engine import Engine
 from service.lifecycle.body_budget import BodyBudget
-from service.server.http_protocol import _FRAMING_A_BYTE, _MOST_FRAMING, _MOST_PIPELINED
+from service.server.http_protocol import _FRAMING_PER_BODY_BYTE, _MAX_FRAMING_BYTES, _MAX_PIPELINED
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 
@@ -99,7 +99,7 @@ def test_headers_without_end_get_431(make_server, piece):
     server = make_server()
     with connect(server) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ")
-        for _ in range(_MOST_FRAMING // len(piece) + 100):
+        for _ in range(_MAX_FRAMING_BYTES // len(piece) + 100):
             send(connection, piece)
         answer = received(connection)  # which a reset may have overtaken
         assert not answer or code(answer) == (431, "headers_too_large")
@@ -159,7 +159,7 @@ def test_framing_without_a_body_is_cut_off(make_server, piece):
 
 
 def test_a_body_in_chunks_of_one_byte_is_as_good_as_any(make_server, jpeg):
-    assert _FRAMING_A_BYTE > 6
+    assert _FRAMING_PER_BODY_BYTE > 6
     with connect(make_server()) as connection:
         chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in jpeg * 1)
         connection.sendall(POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
@@ -206,7 +206,7 @@ def test_a_flood_of_pipelined_requests_is_cut_off(make_server, jpeg):
     server = make_server()
     with connect(server) as connection:
         for _ in range(50):
-            send(connection, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * _MOST_PIPELINED)
+            send(connection, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * _MAX_PIPELINED)
         with suppress(OSError):  # it may be cut off already
             connection.shutdown(socket.SHUT_WR)
         assert closed_within(connection, 10)
@@ -311,7 +311,7 @@ def test_a_whole_head_that_is_too_large_gets_431(make_server):
     server = make_server()
     with connect(server) as connection:
         connection.sendall(
-            b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * (_MOST_FRAMING + 5000) + b"\r\n\r\n"
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * (_MAX_FRAMING_BYTES + 5000) + b"\r\n\r\n"
         )
         answer = received(connection)  # which a reset may have overtaken
         assert not answer or code(answer) == (431, "headers_too_large")

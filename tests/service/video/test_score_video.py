@@ -80,7 +80,7 @@ def test_the_frames_are_those_of_their_times(make_video, limits):
     import asyncio
 
     async def read() -> list[frames.SampledFrame]:
-        found = [item async for item in frames.sampled(make_video(draw=draw), "MP4", limits)]
+        found = [item async for item in frames.sample_frames(make_video(draw=draw), "MP4", limits)]
         return [item for item in found if isinstance(item, frames.SampledFrame)]
 
     for frame in asyncio.run(read()):
@@ -226,7 +226,7 @@ def test_a_decoder_that_dies_costs_one_video(client, make_video, clip):
     killer.start()
     refused = ask(client, long, 422)
     killer.join()
-    assert (refused["code"], "broke off" in refused["detail"]) == ("corrupt_video", True)
+    assert (refused["code"], "ended unexpectedly" in refused["detail"]) == ("corrupt_video", True)
     assert ask(client, clip)["verdict"] == "real"
 
 
@@ -259,7 +259,7 @@ def test_the_reader_that_runs_is_confined(client, make_video):
         with contextlib.suppress(OSError):
             rows = {line[:26].strip(): line[26:].split()[0] for line in Path(bounds).read_text().splitlines()[1:]}
     asking.join()
-    assert (rows["Max address space"], rows["Max file size"]) == (str(reader.MEMORY), "0")
+    assert (rows["Max address space"], rows["Max file size"]) == (str(reader.MAX_MEMORY_BYTES), "0")
     assert (rows["Max cpu time"], rows["Max open files"]) == ("61", "16")
 
 
@@ -274,7 +274,7 @@ def test_code_in_the_current_folder_is_not_run(clip, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(REPOSITORY), "")))
 
     async def read() -> int:
-        return len([item async for item in frames.sampled(clip, "MP4", Settings().video_limits(1 << 26))])
+        return len([item async for item in frames.sample_frames(clip, "MP4", Settings().video_limits(1 << 26))])
 
     assert asyncio.run(read()) == 33
     assert not (tmp_path / "ran").exists()
@@ -290,12 +290,12 @@ def test_the_bounds_hold_for_good():
     """It has no memory beyond its bound, can write no file, and runs no longer than it may."""
     script = (
         "import resource; from service.sandbox.confinement import confine; from service.video import reader;"
-        "confine(reader.MEMORY, 4);"
+        "confine(reader.MAX_MEMORY_BYTES, 4);"
         "print([resource.getrlimit(getattr(resource, name))[0] for name in "
         "('RLIMIT_AS', 'RLIMIT_CPU', 'RLIMIT_FSIZE', 'RLIMIT_NOFILE')])"
     )
     ended = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert json.loads(ended.stdout) == [reader.MEMORY, 4, 0, 16]
+    assert json.loads(ended.stdout) == [reader.MAX_MEMORY_BYTES, 4, 0, 16]
 
 
 def test_score_takes_videos_among_pictures(make_model, make_spec, tmp_path, make_video, astronaut, damaged):

@@ -12,7 +12,7 @@ from service.video.aggregate import aggregate
 from service.video.sampling import Coded, seconds, targets
 from service.video.tracks import follow, scene
 from service.video.video_limits import container_of
-from service.video.video_reasons import FEWEST, VIDEO_REASONS
+from service.video.video_reasons import MIN_JUDGED_FRAMES, VIDEO_REASONS
 
 STILL = np.zeros((9, 16))
 
@@ -77,8 +77,8 @@ def test_the_median_decides_and_a_few_bad_frames_do_not(make_spec):
     ("p_fake", "verdict", "reasons"),
     [
         ([], "uncertain", ("none_judged",)),
-        ([0.99] * (FEWEST - 1), "uncertain", ("few_frames",)),
-        ([0.99] * FEWEST, "fake", ()),
+        ([0.99] * (MIN_JUDGED_FRAMES - 1), "uncertain", ("few_frames",)),
+        ([0.99] * MIN_JUDGED_FRAMES, "fake", ()),
         ([0.5] * 20, "uncertain", ("between_thresholds",)),
         ([0.01] * 11 + [0.99] * 12, "uncertain", ("unsteady",)),
         ([0.0] * 20, "real", ()),
@@ -105,7 +105,7 @@ def test_the_interval_holds_the_median_as_often_as_it_says(make_spec):
     assert 0.94 <= held / 1000 <= 1.0
 
 
-@given(st.lists(st.floats(0, 1), min_size=FEWEST, max_size=60))
+@given(st.lists(st.floats(0, 1), min_size=MIN_JUDGED_FRAMES, max_size=60))
 def test_the_interval_lies_around_the_median(make_spec, p_fake):
     found = aggregate(p_fake, make_spec())
     low, high = found.interval
