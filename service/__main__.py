@@ -1,4 +1,4 @@
-"""Command line: ``service`` serves, and every flag has an environment twin; ``service key`` makes API keys."""
+"""Command line: ``service`` starts the server, ``service key`` creates API keys, ``service score`` scores files."""
 
 import argparse
 import logging.config
@@ -17,10 +17,10 @@ try:
     from service.server.start import serve
     from service.settings import Settings, unknown_variables
 except ModuleNotFoundError as missing:
-    sys.exit(f"service: {missing.name} is not installed here; `make serve` makes an environment, or pip install '.'")
+    sys.exit(f"service: {missing.name} is not installed; run `make serve`, or pip install '.'")
 
 _log = logging.getLogger("service")
-Chosen = TypeVar("Chosen")
+Loaded = TypeVar("Loaded")
 
 
 def main() -> None:
@@ -33,19 +33,19 @@ def main() -> None:
 
 
 def _key(arguments: list[str]) -> None:
-    """Print the line for the file of API keys, and beside it, once, the key."""
+    """Print a new API key to standard error and its line for the key file to standard output."""
     from service.lifecycle.keys import KeysError, new_key
 
     parser = argparse.ArgumentParser(
         prog="service key",
-        description="Make an API key: the line for the file of keys goes to the standard output, the key itself, which "
-        "is kept nowhere, to the standard error.",
+        description="Create an API key. Its line for the key file goes to standard output; the key itself goes to "
+        "standard error and is not stored.",
     )
-    parser.add_argument("name", help="whose key it is; the log names it with each request")
+    parser.add_argument("name", help="name of the key's holder; logged with each request")
     try:
         key, line = new_key(parser.parse_args(arguments).name)
     except KeysError as error:
-        _refuse(str(error))
+        _fail(str(error))
     print(line)  # noqa: T201
     print(key, file=sys.stderr)  # noqa: T201
 
@@ -53,12 +53,13 @@ def _key(arguments: list[str]) -> None:
 def _score(arguments: list[str]) -> None:
     """Score files and folders into one file.
 
-    What prevents it is one line and exit status 2. Ctrl-C is 130, and 1 says that the model failed on some files.
+    Exit status 2, with a one-line message: the run cannot start or continue; 130: Ctrl-C; 1: the model failed on
+    some files.
     """
     from service.offline.score_options import from_command_line
 
-    paths, options = _settings(lambda: from_command_line(arguments))
-    logging.config.dictConfig(log_config("error"))  # of what is no fault of a picture
+    paths, options = _load_settings(lambda: from_command_line(arguments))
+    logging.config.dictConfig(log_config("error"))  # only errors that are not a picture's fault
     try:
         from service.offline.score_command import score
         from service.offline.score_error import ScoreError
@@ -66,12 +67,12 @@ def _score(arguments: list[str]) -> None:
         try:
             failed = score(paths, options)
         except ScoreError as error:
-            _refuse(str(error))
+            _fail(str(error))
     except KeyboardInterrupt:
-        print("service: stopped; the same command with --resume (in place of --overwrite) goes on", file=sys.stderr)  # noqa: T201
+        print("service: stopped; run it again with --resume (instead of --overwrite) to continue", file=sys.stderr)  # noqa: T201
         sys.exit(130)
     if failed:
-        print(f"service: {failed} files have no verdict for no fault of theirs", file=sys.stderr)  # noqa: T201
+        print(f"service: {failed} files have no verdict because the model or the service failed", file=sys.stderr)  # noqa: T201
         sys.exit(1)
 
 
@@ -79,42 +80,42 @@ _COMMANDS = {"key": _key, "score": _score}
 
 
 def _serve() -> None:
-    """Serve until SIGTERM or Ctrl-C. What prevents a start is one line and exit status 2."""
-    settings = _settings(lambda: Settings(_cli_parse_args=sys.argv[1:]))
+    """Serve until SIGTERM or Ctrl-C; a failed start is a one-line message and exit status 2."""
+    settings = _load_settings(lambda: Settings(_cli_parse_args=sys.argv[1:]))
     logging.config.dictConfig(log_config(settings.log_level))
-    logging.captureWarnings(True)  # Pillow warns of odd files; as JSON lines like everything else
+    logging.captureWarnings(True)  # Pillow's warnings about odd files become JSON lines too
     for name in unknown_variables(os.environ):
         _log.warning("unknown setting is ignored", extra={"setting": name})
     try:
         serve(settings)
     except StartError as error:
-        _refuse(str(error))
+        _fail(str(error))
 
 
-def _settings(choose: Callable[[], Chosen]) -> Chosen:
+def _load_settings(load: Callable[[], Loaded]) -> Loaded:
     try:
-        return choose()
+        return load()
     except ValidationError as error:
-        # A default that is computed from a setting that is broken is no fault of its own.
-        broken = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
-        _refuse("; ".join(_broken(item) for item in broken))
+        # A default that depends on an invalid setting is not an error of its own.
+        invalid = [item for item in error.errors() if item["type"] != "default_factory_not_called"]
+        _fail("; ".join(_setting_error(item) for item in invalid))
     except SettingsError as error:
-        _refuse(str(error))
+        _fail(str(error))
     except OSError as error:
-        _refuse(f"the package holds no default model ({error.filename}: {error.strerror}); name one with --model")
+        _fail(f"the package contains no default model ({error.filename}: {error.strerror}); set --model")
 
 
-def _broken(error: ErrorDetails) -> str:
+def _setting_error(error: ErrorDetails) -> str:
     name = ".".join(map(str, error["loc"]))
     flag, variable = f"--{name.replace('_', '-')}", f"SERVICE_{name.upper()}"
     if error["type"] == "missing":
         return f"setting {flag} ({variable}): is missing"
     return (
-        f"setting {flag} ({variable}): {error['msg'].removeprefix('Value error, ')}, not {str(error['input'])[:80]!r}"
+        f"setting {flag} ({variable}): {error['msg'].removeprefix('Value error, ')}; got {str(error['input'])[:80]!r}"
     )
 
 
-def _refuse(message: str) -> Never:
+def _fail(message: str) -> Never:
     print(f"service: {message}", file=sys.stderr)  # noqa: T201
     sys.exit(2)
 

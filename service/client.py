@@ -1,4 +1,4 @@
-"""Client: asks a service for verdicts, with retries that honour ``Retry-After``. Needs the extra ``client`` (httpx).
+"""Client of the service, with retries that honour ``Retry-After``. Needs the extra ``client`` (httpx).
 
     from service.client import Client
 
@@ -6,10 +6,11 @@
         prediction = client.predict("face.jpg")
         print(prediction.verdict, prediction.confidence)
 
-:class:`AsyncClient` is the same to be awaited. Both are safe to share: between threads, or tasks of one event loop.
+:class:`AsyncClient` has the same methods as coroutines. A client may be shared between threads, an asynchronous one
+between tasks of one event loop.
 
-ServiceError                what the service refused; has ``code``, ``status``, ``detail``, ``request_id``
-└── Unavailable             what may be tried again later, and was, as often as asked for
+ServiceError                the service refused the request; has ``code``, ``status``, ``detail``, ``request_id``
+└── Unavailable             the request may succeed later; there is no further retry
 """
 
 import asyncio
@@ -37,10 +38,10 @@ from service.api.schemas import BatchPrediction, BatchResult, ModelFacts, Predic
 
 Picture = bytes | str | Path
 _Model = TypeVar("_Model", Prediction, BatchPrediction, ModelFacts)
-# The service's own refusals of what may be asked again, and those of a proxy before it. Verdicts change nothing, so
-# that whatever may have been lost may be asked again too.
-_AGAIN: Final = frozenset((408, 429, 502, 503, 504))
-_KEY: Final = re.compile(r"[\x21-\x7e]+")
+# Statuses of the service, and of a proxy in front of it, that a retry may get past. Requests have no side effects, so
+# a request whose response was lost may be sent again too.
+_RETRY_STATUSES: Final = frozenset((408, 429, 502, 503, 504))
+_KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]+")
 _FIRST_BACKOFF_S: Final = 0.25
 _MAX_BACKOFF_S: Final = 8.0
 
@@ -49,10 +50,10 @@ class ServiceError(Exception):
     """The service refused a request.
 
     Attributes:
-        status: HTTP status; 0 where there was no answer.
-        code: as the service documents it; empty where something else answered, or nothing.
-        detail: what is wrong, in words.
-        request_id: by which the service's log has it; empty likewise.
+        status: HTTP status; 0 if there was no response.
+        code: error code of the service; empty if there was no response, or it is not from the service.
+        detail: description of the error.
+        request_id: id of the request in the service's log; empty where ``code`` is.
     """
 
     def __init__(self, status: int, code: str, detail: str, request_id: str) -> None:
@@ -61,10 +62,10 @@ class ServiceError(Exception):
 
 
 class Unavailable(ServiceError):
-    """The service is overloaded, stopping, or not to be reached; it was tried as often as asked for.
+    """The service is overloaded, stopping or unreachable, and there is no further retry.
 
     Attributes:
-        retry_after_s: when the service says that it may be asked again, seconds from its answer; None: it does not say.
+        retry_after_s: seconds from the response to the next retry, by ``Retry-After``; None without the header.
     """
 
     retry_after_s: float | None = None
@@ -84,7 +85,7 @@ class _RetryAfter(wait_base):
 def _retry_options(retries: int, max_wait_s: float) -> dict[str, Any]:
     """Return the options of :class:`tenacity.Retrying` and of its asynchronous twin."""
     if retries < 0:
-        raise ValueError(f"retries is {retries}, not 0 or more")
+        raise ValueError(f"retries is {retries}, must be 0 or more")
 
     def is_temporary(failure: BaseException) -> bool:
         return isinstance(failure, Unavailable) and (failure.retry_after_s or 0.0) <= max_wait_s
@@ -98,19 +99,18 @@ def _retry_options(retries: int, max_wait_s: float) -> dict[str, Any]:
 
 
 class Client:
-    """Asks one service.
+    """Client of one service.
 
     Args:
-        url: of the service, such as ``http://127.0.0.1:8000``.
-        key: API key, where the service asks for one.
-        retries: how often to ask again what may be answered later (408, 429, 502, 503, 504, no connection).
-        timeout_s: for one answer, seconds.
-        max_wait_s: longest ``Retry-After`` that is waited for, seconds; where the service names a longer one, it is
-            not asked again.
-        transport: of httpx, such as one that goes through a proxy.
+        url: base URL of the service, such as ``http://127.0.0.1:8000``.
+        key: API key, if the service requires one.
+        retries: maximum retries after 408, 429, 502, 503, 504 or a failed connection.
+        timeout_s: timeout of each httpx operation, such as connecting or reading, seconds.
+        max_wait_s: longest ``Retry-After`` to wait for, seconds; after a longer one there is no retry.
+        transport: httpx transport, such as one that uses a proxy.
 
     Raises:
-        ValueError: ``retries`` is negative, the URL has no scheme, or the key cannot stand in a header.
+        ValueError: ``retries`` is negative, the URL has no scheme, or the key is not valid in a header.
     """
 
     def __init__(
@@ -123,43 +123,45 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._retry = Retrying(**_retry_options(retries, max_wait_s))
-        self._http = httpx.Client(base_url=_address(url), headers=_headers(key), timeout=timeout_s, transport=transport)
+        self._http = httpx.Client(
+            base_url=_check_url(url), headers=_headers(key), timeout=timeout_s, transport=transport
+        )
 
     def predict(self, picture: Picture) -> Prediction:
-        """Return the verdict on one picture: its bytes, or the path of its file.
+        """Return the verdict on one picture, given as bytes or as the path of a file.
 
         Raises:
-            ServiceError: the service refused it.
+            ServiceError: the service refused the picture.
             OSError: the file cannot be read.
         """
-        return _parsed(Prediction, self._ask("POST", "/predict", files=_files([picture])))
+        return _parse_response(Prediction, self._ask("POST", "/predict", files=_files([picture])))
 
     def predict_batch(self, pictures: Sequence[Picture]) -> list[BatchResult]:
-        """Return, for each picture in order, its ``prediction``, or the ``problem`` for which it has none.
+        """Return for each picture, in order, its ``prediction``, or the ``problem`` for which it has none.
 
         Raises:
-            ServiceError: the service refused all of them together.
+            ServiceError: the service refused the whole request.
             OSError: a file cannot be read.
         """
-        return _parsed(BatchPrediction, self._ask("POST", "/predict/batch", files=_files(pictures))).results
+        return _parse_response(BatchPrediction, self._ask("POST", "/predict/batch", files=_files(pictures))).results
 
     def model(self) -> ModelFacts:
-        """Return which model answers, and within which limits.
+        """Return the facts of the served model, with its limits.
 
         Raises:
-            ServiceError: none does.
+            ServiceError: no model is served.
         """
-        return _parsed(ModelFacts, self._ask("GET", "/model"))
+        return _parse_response(ModelFacts, self._ask("GET", "/model"))
 
     def ready(self) -> bool:
-        """Return whether the service can answer, without asking twice."""
+        """Return whether the service is ready; does not retry."""
         try:
             return self._http.get("/readyz").status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -179,7 +181,7 @@ class Client:
 
 
 class AsyncClient:
-    """Asks one service, to be awaited; arguments as of :class:`Client`."""
+    """Asynchronous client of one service; takes the arguments of :class:`Client`."""
 
     def __init__(
         self,
@@ -192,32 +194,32 @@ class AsyncClient:
     ) -> None:
         self._retry = AsyncRetrying(**_retry_options(retries, max_wait_s))
         self._http = httpx.AsyncClient(
-            base_url=_address(url), headers=_headers(key), timeout=timeout_s, transport=transport
+            base_url=_check_url(url), headers=_headers(key), timeout=timeout_s, transport=transport
         )
 
     async def predict(self, picture: Picture) -> Prediction:
-        """Return the verdict on one picture; see :meth:`Client.predict`."""
+        """Return the verdict on one picture, as :meth:`Client.predict` does."""
         files = await asyncio.to_thread(_files, [picture])
-        return _parsed(Prediction, await self._ask("POST", "/predict", files=files))
+        return _parse_response(Prediction, await self._ask("POST", "/predict", files=files))
 
     async def predict_batch(self, pictures: Sequence[Picture]) -> list[BatchResult]:
-        """Return a result for each picture; see :meth:`Client.predict_batch`."""
+        """Return a result for each picture, as :meth:`Client.predict_batch` does."""
         files = await asyncio.to_thread(_files, pictures)
-        return _parsed(BatchPrediction, await self._ask("POST", "/predict/batch", files=files)).results
+        return _parse_response(BatchPrediction, await self._ask("POST", "/predict/batch", files=files)).results
 
     async def model(self) -> ModelFacts:
-        """Return which model answers; see :meth:`Client.model`."""
-        return _parsed(ModelFacts, await self._ask("GET", "/model"))
+        """Return the facts of the served model, as :meth:`Client.model` does."""
+        return _parse_response(ModelFacts, await self._ask("GET", "/model"))
 
     async def ready(self) -> bool:
-        """Return whether the service can answer, without asking twice."""
+        """Return whether the service is ready; does not retry."""
         try:
             return (await self._http.get("/readyz")).status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         await self._http.aclose()
 
     async def __aenter__(self) -> Self:
@@ -255,58 +257,60 @@ def _as_service_error() -> Iterator[None]:
 def _headers(key: str | None) -> dict[str, str]:
     if key is None:
         return {}
-    if not _KEY.fullmatch(key):  # not shown, and not left to httpx, which would show it
-        raise ValueError("the key holds spaces, line ends or what is not ASCII; is it read from a file? then strip it")
+    if not _KEY_PATTERN.fullmatch(key):  # the key is not shown; httpx would show it
+        raise ValueError(
+            "the key is empty or contains spaces, line ends or non-ASCII characters; strip a key read from a file"
+        )
     return {"Authorization": f"Bearer {key}"}
 
 
-def _address(url: str) -> str:
+def _check_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"the URL {url[:80]!r} does not begin with http:// or https://")
     return url
 
 
 def _files(pictures: Iterable[Picture]) -> list[tuple[str, tuple[str, bytes]]]:
-    return [("file", _named(picture)) for picture in pictures]
+    return [("file", _read_picture(picture)) for picture in pictures]
 
 
-def _named(picture: Picture) -> tuple[str, bytes]:
-    """Return a picture's name and bytes; the service goes by its content, not by its name."""
+def _read_picture(picture: Picture) -> tuple[str, bytes]:
+    """Return a picture's name and bytes; the service ignores the name."""
     if isinstance(picture, bytes):
         return "picture", picture
     path = Path(picture)
     return path.name.encode("utf-8", "backslashreplace").decode(), path.read_bytes()
 
 
-def _parsed(kind: type[_Model], response: httpx.Response) -> _Model:
+def _parse_response(kind: type[_Model], response: httpx.Response) -> _Model:
     try:
         return kind.model_validate_json(response.content)
     except ValidationError:
         raise ServiceError(
-            response.status_code, "", f"what answered is not this service: {response.text[:80]!r}", ""
+            response.status_code, "", f"the response is not from this service: {response.text[:80]!r}", ""
         ) from None
 
 
 def _refusal(response: httpx.Response) -> ServiceError:
     try:
         problem = Problem.model_validate_json(response.content)
-        found = problem.code, problem.detail, problem.request_id
-    except ValidationError:  # a proxy's
-        found = "", response.text[:200] or response.reason_phrase, ""
-    if response.status_code not in _AGAIN:
-        return ServiceError(response.status_code, *found)
-    failure = Unavailable(response.status_code, *found)
+        fields = problem.code, problem.detail, problem.request_id
+    except ValidationError:  # the response of a proxy
+        fields = "", response.text[:200] or response.reason_phrase, ""
+    if response.status_code not in _RETRY_STATUSES:
+        return ServiceError(response.status_code, *fields)
+    failure = Unavailable(response.status_code, *fields)
     failure.retry_after_s = _retry_after(response)
     return failure
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds that ``Retry-After`` names, as a number or a date (RFC 9110, 10.2.3)."""
-    given = response.headers.get("retry-after", "")
-    if given.isdecimal():
-        return float(given)
+    """Return the seconds in ``Retry-After``, a number or a date (RFC 9110, 10.2.3); None if there are none."""
+    header_value = response.headers.get("retry-after", "")
+    if header_value.isdecimal():
+        return float(header_value)
     try:
-        at = email.utils.parsedate_to_datetime(given)
+        date = email.utils.parsedate_to_datetime(header_value)
     except (ValueError, OverflowError):
         return None
-    return max(0.0, at.timestamp() - time.time())
+    return max(0.0, date.timestamp() - time.time())

@@ -1,19 +1,19 @@
-"""Limits as plain values: what one process takes on, and which videos it reads."""
+"""Limits as plain values: capacity of one process, and bounds on videos."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How much one process takes on at once.
+    """Concurrency limits of one process.
 
     Attributes:
         decode_threads: pictures decoded at once.
-        batches_in_flight: runs of the model at once.
-        max_batch: most pictures, or faces, in one run.
-        batch_window_s: how long a run that is not full waits for more, seconds.
-        max_queue: most pictures that wait for a thread or a run.
-        deadline_s: from a picture's arrival to its verdict, seconds.
+        batches_in_flight: model runs at once.
+        max_batch: maximum pictures, or faces, in one model run.
+        batch_window_s: time that a batch waits to fill, seconds.
+        max_queue: maximum pictures waiting for a thread or a model run.
+        deadline_s: time from a picture's arrival to its verdict, seconds.
     """
 
     decode_threads: int
@@ -26,15 +26,15 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class VideoLimits:
-    """What is refused, and how much is looked at.
+    """Limits on a video, and how many of its frames are scored.
 
     Attributes:
-        max_bytes: longest file, bytes.
-        max_s: longest duration, seconds; as the frames' own times have it, whatever the header says.
-        max_frames: most frames in the file.
-        max_pixels: most pixels (width x height) of a frame.
-        samples: frames that are looked at, spread evenly.
-        deadline_s: for all of it, seconds.
+        max_bytes: maximum file size, bytes.
+        max_s: maximum duration, seconds, by the frames' timestamps; the header's duration is ignored.
+        max_frames: maximum frames in the file.
+        max_pixels: maximum pixels (width x height) of a frame.
+        samples: frames that are scored, evenly spaced.
+        deadline_s: time for the whole video, seconds.
     """
 
     max_bytes: int

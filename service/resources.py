@@ -1,4 +1,4 @@
-"""Resources of this process: the CPUs and the memory that it may use."""
+"""Processors and memory available to this process."""
 
 import ctypes
 import math
@@ -14,14 +14,14 @@ _STATUS, _PAGES = Path("/proc/self/status"), Path("/proc/self/statm")
 
 
 def cpu_count(root: Path = _SYSTEM) -> int:
-    """Return how many processors this process can keep busy, at least 1.
+    """Return the number of processors that this process can keep busy, at least 1.
 
-    The smaller of the affinity mask's size and the CPU quota of the process's control group and of
-    every group above it (``cpu.max`` of cgroup v2, ``cpu.cfs_quota_us`` of v1), rounded up: a
-    container with 1.5 processors keeps 2 threads busy most of the time.
+    This is the smallest of the size of the affinity mask and the CPU quotas of the process's control group
+    and its ancestors (``cpu.max`` of cgroup v2, ``cpu.cfs_quota_us`` of v1), rounded up: a container with
+    1.5 processors keeps 2 threads busy most of the time.
 
     Args:
-        root: where ``proc`` and ``sys`` are looked for.
+        root: folder that contains ``proc`` and ``sys``.
     """
     counts = [math.ceil(quota) for quota in _quotas(root)]
     return max(1, min([_affinity(), *counts]))
@@ -34,24 +34,24 @@ def _affinity() -> int:
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Yield every quota that holds for this process, in processors."""
+    """Yield every CPU quota that applies to this process, in processors."""
     mount = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
         if number == "0":
-            # "unified" is where systems that run both versions mount version 2.
+            # Systems that run both versions mount version 2 at "unified".
             for base in (mount, mount / "unified"):
-                yield from _every_level(base, path, _quota_v2)
+                yield from _group_quotas(base, path, _quota_v2)
         elif "cpu" in controllers.split(","):
             for base in (mount / controllers, mount / "cpu"):
-                yield from _every_level(base, path, _quota_v1)
+                yield from _group_quotas(base, path, _quota_v1)
 
 
-def _every_level(base: Path, path: str, quota_of: Callable[[Path], float | None]) -> Iterator[float]:
-    """Yield the quotas of a group and of those above it.
+def _group_quotas(base: Path, path: str, quota_of: Callable[[Path], float | None]) -> Iterator[float]:
+    """Yield the quotas of a group and its ancestors.
 
-    In a container the path may name a group of the host that is not mounted here; the mount's own
-    root is then the container's group.
+    In a container the path may name a group of the host that is not mounted here; the root of the mount is then
+    the container's group.
     """
     folder = base / path.strip("/")
     while True:
@@ -84,12 +84,12 @@ def _text(path: Path) -> str:
 
 @contextmanager
 def memory_limit(extra: int) -> Iterator[None]:
-    """Let this process allocate at most ``extra`` further bytes meanwhile; beyond it allocations fail.
+    """Limit this process to ``extra`` further bytes of memory inside the context; larger allocations fail.
 
-    Linux only: elsewhere nothing is bounded.
+    Linux only; elsewhere there is no limit.
 
     Args:
-        extra: bytes of writable private memory (RLIMIT_DATA), beside what there is.
+        extra: bytes of writable private memory (RLIMIT_DATA), in addition to the current use.
     """
     if sys.platform != "linux":
         yield
@@ -110,7 +110,7 @@ def memory_limit(extra: int) -> Iterator[None]:
 
 
 def resident_bytes() -> int:
-    """Return the bytes of memory that this process holds; 0 where the system does not say."""
+    """Return the resident memory of this process in bytes; 0 where the system does not report it."""
     try:
         return int(_PAGES.read_text("ascii").split()[1]) * mmap.PAGESIZE
     except OSError:
@@ -118,7 +118,7 @@ def resident_bytes() -> int:
 
 
 def release_free_memory() -> None:
-    """Give the pages of freed memory back to the system; glibc keeps them else. Elsewhere nothing is done."""
+    """Return freed memory, which glibc otherwise keeps, to the system; does nothing with other C libraries."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 

@@ -94,9 +94,7 @@ def test_the_service_without_its_packages_is_one_clear_line():
     program = "import sys; sys.modules['pydantic_settings'] = None; import service.__main__"
     ended = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.startswith(
-        "service: pydantic_settings is not installed here; `make serve` makes an environment"
-    )
+    assert ended.stderr.startswith("service: pydantic_settings is not installed; run `make serve`")
 
 
 def test_the_log_says_where_it_listens(tmp_path):

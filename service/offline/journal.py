@@ -1,7 +1,7 @@
-"""Journal: the rows of a run that is under way, one JSON line each, so that nothing is lost or scored twice.
+"""Journal: the rows of an unfinished run, one JSON line each, so that no file is lost or scored twice.
 
-A row is one write to the system, so that a killed process leaves whole lines but for the last; every two seconds they
-are forced to the disk, for power cuts. The first line says what the rows were made with.
+Each row is a single write: only the last line may be incomplete after the process is killed. The file is synced to
+disk every two seconds, against power cuts. The first line is a header with what the rows were made with.
 """
 
 import contextlib
@@ -15,23 +15,23 @@ from typing import Any
 from service.offline.rows import Row
 from service.offline.score_error import ScoreError
 
-_SYNC_S = 2.0
-_BEGINS = b'{"journal":'
-# Of what is no fault of the file; and what may be otherwise the next time.
+_SYNC_INTERVAL_S = 2.0
+_HEADER_PREFIX = b'{"journal":'
+# Error codes that are not the file's fault. A file with a transient error is scored again on resume.
 FAILURES = frozenset(("inference_failed", "internal_error"))
-_PASSING = FAILURES | {"unreadable"}
+_TRANSIENT = FAILURES | {"unreadable"}
 
 
 class Journal:
-    """Rows in a file beside the output, held by this process alone.
+    """Rows in a file beside the output, locked by this process.
 
     Args:
-        path: of the journal.
-        head: what the rows are made with.
-        resume: whether to go on with one that is there; else a new one is begun.
+        path: journal file.
+        head: versions and settings that the rows are made with.
+        resume: whether to continue an existing journal; otherwise a new one is started.
 
     Raises:
-        ScoreError: it cannot be written, another run holds it, or it was made with something else.
+        ScoreError: the file cannot be written, another run holds it, or it was made with a different ``head``.
     """
 
     def __init__(self, path: Path, head: dict[str, Any], resume: bool) -> None:
@@ -45,7 +45,7 @@ class Journal:
         try:
             self._lock()
             self._check_own()
-            self._begin(head, resume)
+            self._start(head, resume)
         except BaseException as error:
             self._file.close()
             if isinstance(error, OSError):
@@ -57,52 +57,52 @@ class Journal:
         """Write one row.
 
         Raises:
-            ScoreError: it cannot be; the rows before stay.
+            ScoreError: the row cannot be written; earlier rows are kept.
         """
-        place = self._file.tell()
+        offset = self._file.tell()
         try:
             self._write(json.dumps(row, separators=(",", ":"), allow_nan=False).encode() + b"\n")
-            if time.monotonic() - self._synced > _SYNC_S:
+            if time.monotonic() - self._synced > _SYNC_INTERVAL_S:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._file.truncate(place)
-            raise ScoreError(f"cannot write '{self._path}': {error.strerror}; --resume goes on from here") from None
-        self.done[row["path"]] = place
+                self._file.truncate(offset)
+            raise ScoreError(f"cannot write '{self._path}': {error.strerror}; use --resume to continue") from None
+        self.done[row["path"]] = offset
 
     def rows(self, order: Iterable[str]) -> Iterator[Row]:
-        """Yield the rows: those of ``order`` first and in it, then what is left."""
+        """Yield the rows of the paths in ``order``, in that order, then all other rows."""
         with self._path.open("rb") as file:
             listed = [self.done[name] for name in order if name in self.done]
-            others = set(self.done.values()).difference(listed)
-            for place in (*listed, *sorted(others)):
-                file.seek(place)
+            unlisted = set(self.done.values()).difference(listed)
+            for offset in (*listed, *sorted(unlisted)):
+                file.seek(offset)
                 row: Row = json.loads(file.readline())
                 yield row
 
     def close(self) -> None:
-        """Let go of it; it stays."""
+        """Close the file without removing it."""
         self._file.close()
 
     def remove(self) -> None:
-        """Remove it, once the output is there."""
-        if os.name == "nt":  # where an open file cannot be removed; elsewhere it is held until it is gone
+        """Remove the file; called when the output is complete."""
+        if os.name == "nt":  # cannot remove an open file; elsewhere the lock is held until the file is removed
             self.close()
         self._path.unlink(missing_ok=True)
         self.close()
 
     def _check_own(self) -> None:
-        """Refuse a file that is no journal, rather than overwrite it; and one that another run has just removed."""
-        found, there = os.fstat(self._file.fileno()), self._path.stat()
-        if (found.st_ino, found.st_dev) != (there.st_ino, there.st_dev):
-            raise ScoreError(f"another run has just ended with '{self._path}'")
-        begins = self._file.read(len(_BEGINS))
-        if begins and not _BEGINS.startswith(begins):
-            raise ScoreError(f"'{self._path}' is no journal of a run; it is left as it is")
+        """Refuse to overwrite a file that is not a journal, and a journal that another run has just replaced."""
+        opened, current = os.fstat(self._file.fileno()), self._path.stat()
+        if (opened.st_ino, opened.st_dev) != (current.st_ino, current.st_dev):
+            raise ScoreError(f"another run has just replaced '{self._path}'; try again")
+        prefix = self._file.read(len(_HEADER_PREFIX))
+        if prefix and not _HEADER_PREFIX.startswith(prefix):
+            raise ScoreError(f"'{self._path}' is not a journal of 'service score'; it was not changed")
         self._file.seek(0)
 
-    def _begin(self, head: dict[str, Any], resume: bool) -> None:
+    def _start(self, head: dict[str, Any], resume: bool) -> None:
         if resume and (end := self._read(head)):
             self._file.truncate(end)
             self._file.seek(end)
@@ -119,46 +119,46 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ScoreError(f"another run is writing '{self._path}'") from None
+            raise ScoreError(f"another run is writing '{self._path}'; wait for it to end") from None
 
     def _read(self, head: dict[str, Any]) -> int:
-        """Find the rows that are there; return where the last whole one ends, 0 where not even the head is whole."""
+        """Index the existing rows; return where the last complete one ends, or 0 if the header is incomplete."""
         with self._path.open("rb") as file:
-            first, place = file.readline(), 0
-            if not first.endswith(b"\n"):
+            header_line, offset = file.readline(), 0
+            if not header_line.endswith(b"\n"):
                 return 0
-            found = _parsed(first)
-            if not isinstance(found, dict):
-                raise ScoreError(f"'{self._path}' is no journal of a run; it is left as it is")
+            header = _parse_line(header_line)
+            if not isinstance(header, dict):
+                raise ScoreError(f"'{self._path}' is not a journal of 'service score'; it was not changed")
             for key, value in head.items():
-                if found.get(key) != value:
+                if header.get(key) != value:
                     raise ScoreError(
-                        f"'{self._path}' was begun with {key} {found.get(key)!r}, and this run has {value!r}; "
-                        "--overwrite begins anew"
+                        f"'{self._path}' was made with {key} {header.get(key)!r}, but this run has {value!r}; "
+                        "use --overwrite to start over"
                     )
-            place = file.tell()
+            offset = file.tell()
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                row = _parsed(line)
+                row = _parse_line(line)
                 if not _is_row(row):
-                    raise ScoreError(f"'{self._path}' is damaged at byte {place}; --overwrite begins anew")
-                if row.get("error", {}).get("code") not in _PASSING:
-                    self.done[row["path"]] = place
-                place += len(line)
-        return place
+                    raise ScoreError(f"'{self._path}' is damaged at byte {offset}; use --overwrite to start over")
+                if row.get("error", {}).get("code") not in _TRANSIENT:
+                    self.done[row["path"]] = offset
+                offset += len(line)
+        return offset
 
     def _write(self, line: bytes) -> None:
-        left = memoryview(line)
-        while left:
-            left = left[self._file.write(left) :]
+        remaining = memoryview(line)
+        while remaining:
+            remaining = remaining[self._file.write(remaining) :]
 
 
-def _is_row(found: Any) -> bool:
-    return isinstance(found, dict) and isinstance(found.get("path"), str) and isinstance(found.get("error", {}), dict)
+def _is_row(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("path"), str) and isinstance(value.get("error", {}), dict)
 
 
-def _parsed(line: bytes) -> Any:
+def _parse_line(line: bytes) -> Any:
     try:
         return json.loads(line)
     except ValueError:

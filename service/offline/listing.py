@@ -1,4 +1,4 @@
-"""Listing: the files that paths stand for."""
+"""Listing of the input files of ``service score``."""
 
 import os
 import stat
@@ -8,34 +8,34 @@ from pathlib import Path
 from service.offline.score_error import ScoreError
 
 
-def files_of(paths: Iterable[Path], without: Iterable[Path]) -> list[str]:
-    """Return every file once by each name: those named, and those below folders, in the order of their names.
+def files_of(paths: Iterable[Path], excluded: Iterable[Path]) -> list[str]:
+    """Return the given files and the files inside the given folders, each name once, sorted within a folder.
 
-    Hidden files and folders below a folder are passed over, and so are links to folders (which may lead round in
-    circles); links to files are followed.
+    Hidden files and folders inside a folder are skipped, and so are links to folders, which may form loops. Links to
+    files are followed.
 
     Args:
         paths: files and folders.
-        without: files that are no input, such as the output.
+        excluded: files that are not input, such as the output.
 
     Raises:
         ScoreError: a path does not exist, or a folder cannot be read.
     """
-    own = {os.path.realpath(path) for path in without}
-    found: dict[str, None] = {}
+    excluded_targets = {os.path.realpath(path) for path in excluded}
+    files: dict[str, None] = {}
     for path in paths:
         try:
             state = path.stat() if path.exists() else path.lstat()
         except FileNotFoundError:
             raise ScoreError(f"'{path}' does not exist") from None
         except OSError as error:
-            raise ScoreError(f"'{path}' cannot be looked at: {error.strerror}") from None
-        names = _below(path) if stat.S_ISDIR(state.st_mode) else (str(path),)
-        found.update((name, None) for name in names if os.path.realpath(name) not in own)
-    return list(found)
+            raise ScoreError(f"'{path}' cannot be accessed: {error.strerror}") from None
+        names = _walk(path) if stat.S_ISDIR(state.st_mode) else (str(path),)
+        files.update((name, None) for name in names if os.path.realpath(name) not in excluded_targets)
+    return list(files)
 
 
-def _below(folder: Path) -> Iterator[str]:
+def _walk(folder: Path) -> Iterator[str]:
     def fail(error: OSError) -> None:
         raise ScoreError(f"cannot read the folder '{error.filename}': {error.strerror}")
 

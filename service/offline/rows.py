@@ -1,4 +1,4 @@
-"""Rows: what is written of one file; and many of them, scored side by side by what serves over HTTP."""
+"""Rows of the output, one per file; files are scored concurrently by the same scorer as HTTP requests."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -20,59 +20,63 @@ from service.video.video_limits import HEAD, container_of
 Row = dict[str, Any]
 
 
-async def score_files(names: Iterable[str], engine: Engine, options: ScoreOptions, take: Callable[[Row], None]) -> None:
-    """Score files, twice as many at once as there are threads.
+async def score_files(
+    names: Iterable[str], engine: Engine, options: ScoreOptions, on_row: Callable[[Row], None]
+) -> None:
+    """Score files concurrently: two per thread, or on CUDA as many as fill all batches in flight.
 
     Args:
-        names: of the files.
-        engine: with the model.
-        options: what is done with a picture.
-        take: called with each row as it comes; one that cannot be read is such a row too.
+        names: paths of the files.
+        engine: engine with the model.
+        options: settings for scoring.
+        on_row: called with each row as it is ready; a file that cannot be read gets an error row.
     """
     capacity = options.capacity(engine.on_cuda)
     provenance = Provenance(options.read_anchors()) if options.provenance else None
     scorer = Scorer(engine, options.limits, options.face_policy, capacity, lambda _: None, provenance)
     videos = options.video_limits(options.max_video_bytes)
-    at_once = 2 * capacity.decode_threads if not engine.on_cuda else capacity.batches_in_flight * capacity.max_batch
-    under_way: set[asyncio.Task[Row]] = set()
+    max_tasks = 2 * capacity.decode_threads if not engine.on_cuda else capacity.batches_in_flight * capacity.max_batch
+    pending: set[asyncio.Task[Row]] = set()
     try:
         for name in names:
-            if len(under_way) >= at_once:
-                under_way = await _taken(under_way, take, asyncio.FIRST_COMPLETED)
-            under_way.add(asyncio.create_task(_row(name, scorer, options.max_bytes, videos, provenance)))
-        await _taken(under_way, take, asyncio.ALL_COMPLETED)
+            if len(pending) >= max_tasks:
+                pending = await _collect(pending, on_row, asyncio.FIRST_COMPLETED)
+            pending.add(asyncio.create_task(_score_file(name, scorer, options.max_bytes, videos, provenance)))
+        await _collect(pending, on_row, asyncio.ALL_COMPLETED)
     finally:
-        for task in under_way:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*pending, return_exceptions=True)
         scorer.close()
         if provenance:
             provenance.close()
 
 
-async def _taken(
-    under_way: "set[asyncio.Task[Row]]", take: Callable[[Row], None], until: str
+async def _collect(
+    tasks: "set[asyncio.Task[Row]]", on_row: Callable[[Row], None], return_when: str
 ) -> "set[asyncio.Task[Row]]":
-    if not under_way:
+    if not tasks:
         return set()
-    done, left = await asyncio.wait(under_way, return_when=until)
+    done, pending = await asyncio.wait(tasks, return_when=return_when)
     for task in done:
-        take(task.result())
-    return left
+        on_row(task.result())
+    return pending
 
 
-async def _row(name: str, scorer: Scorer, max_bytes: int, videos: VideoLimits, provenance: Provenance | None) -> Row:
+async def _score_file(
+    name: str, scorer: Scorer, max_bytes: int, videos: VideoLimits, provenance: Provenance | None
+) -> Row:
     try:
         if await asyncio.to_thread(_is_video, Path(name)):
             payload = await asyncio.to_thread(read_bounded, Path(name), videos.max_bytes)
             return {"path": name, **video_answer(await score_video(payload, scorer, videos, provenance))}
         payload = await asyncio.to_thread(read_bounded, Path(name), max_bytes)
         check_payload(payload, max_bytes)
-        now = asyncio.get_running_loop().time()
-        scored = await scorer.score(await scorer.submit_when_free(payload, now))
+        arrived_s = asyncio.get_running_loop().time()
+        scored = await scorer.score(await scorer.submit_when_free(payload, arrived_s))
     except OSError as error:
         return {"path": name, "error": {"code": "unreadable", "detail": error.strerror or type(error).__name__}}
-    except Exception as error:  # each file fails by itself
+    except Exception as error:  # a failure concerns this file only
         code, detail = refusal(error, path=name)
         return {"path": name, "error": {"code": code, "detail": detail}}
     return {"path": name, **prediction(scored, scorer)}

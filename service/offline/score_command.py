@@ -1,4 +1,4 @@
-"""Command: ``service score PATH... --output FILE``."""
+"""The command ``service score PATH... --output FILE``."""
 
 import asyncio
 from dataclasses import asdict
@@ -22,18 +22,18 @@ from service.offline.score_progress import Tally
 from service.offline.tables import check_format, write_table
 
 JOURNAL = ".journal"
-_MOST_IN_A_ROW = 20
+_MAX_CONSECUTIVE_FAILURES = 20
 
 
 def score(paths: list[Path], options: ScoreOptions) -> int:
-    """Score every file into the output, or go on with that.
+    """Score every file into the output, or continue an interrupted run.
 
     Returns:
-        how many files have no verdict because model or service failed, and not the file.
+        Number of files that have no verdict because the model or the service failed.
 
     Raises:
-        ScoreError: it cannot begin, or cannot go on.
-        KeyboardInterrupt: Ctrl-C; ``--resume`` goes on.
+        ScoreError: the run cannot start or continue.
+        KeyboardInterrupt: Ctrl-C; ``--resume`` continues the run.
     """
     output = options.output
     journal_path = output.with_name(output.name + JOURNAL)
@@ -41,23 +41,25 @@ def score(paths: list[Path], options: ScoreOptions) -> int:
     _check_output(output, journal_path, options)
     names = files_of(paths, (output, journal_path))
     if not names:
-        raise ScoreError("there is no file below " + ", ".join(f"'{path}'" for path in paths))
+        raise ScoreError("there are no input files in " + ", ".join(f"'{path}'" for path in paths))
     content, engine = _load(options)
     journal = Journal(journal_path, _head(engine, options), options.resume)
     try:
-        left = [name for name in names if name not in journal.done]
-        tally = Tally(len(names) - len(left), len(names))
+        pending = [name for name in names if name not in journal.done]
+        tally = Tally(len(names) - len(pending), len(names))
         for row in journal.rows(()):
             tally.count(row)
         with tally:
-            _score_left(left, engine, content, options, journal, tally)
+            _score_pending(pending, engine, content, options, journal, tally)
         write_table(journal.rows(names), output, options.format)
         journal.remove()
     finally:
-        if not journal.done:  # nothing is lost with it
+        if not journal.done:  # it has no rows to lose
             journal.remove()
         journal.close()
-    tally.say(f"{len(names)} files: {tally.total()}; {tally.scored} in this run, {tally.rate:.0f} a second -> {output}")
+    tally.say(
+        f"{len(names)} files: {tally.summary()}; {tally.scored} in this run, {tally.rate:.0f} files/s -> {output}"
+    )
     return sum(tally.errors[code] for code in FAILURES)
 
 
@@ -67,13 +69,15 @@ def _check_output(output: Path, journal: Path, options: ScoreOptions) -> None:
     except OSError as error:
         raise ScoreError(f"cannot write '{output}': {error.strerror}") from None
     if not output.parent.is_dir():
-        raise ScoreError(f"there is no folder '{output.parent}' to write '{output.name}' into")
+        raise ScoreError(f"the folder '{output.parent}' for the output '{output.name}' does not exist")
     if options.overwrite:
         return
     if output.exists() and not (options.resume and journal.exists()):
-        raise ScoreError(f"'{output}' exists; --overwrite replaces it")
+        raise ScoreError(f"'{output}' exists; use --overwrite to replace it")
     if journal.exists() and not options.resume:
-        raise ScoreError(f"a run that was cut off left '{journal}'; --resume goes on with it, --overwrite begins anew")
+        raise ScoreError(
+            f"an interrupted run left '{journal}'; use --resume to continue it or --overwrite to start over"
+        )
 
 
 def _load(options: ScoreOptions) -> tuple[bytes, Engine]:
@@ -89,7 +93,7 @@ def _load(options: ScoreOptions) -> tuple[bytes, Engine]:
 
 
 def _head(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
-    """Return what rows of one output have to have been made with."""
+    """Return the versions and settings that must be the same for all rows of an output."""
     return {
         "journal": 1,
         "service": __version__,
@@ -101,30 +105,30 @@ def _head(engine: Engine, options: ScoreOptions) -> dict[str, Any]:
     }
 
 
-def _score_left(
+def _score_pending(
     names: list[str], engine: Engine, content: bytes, options: ScoreOptions, journal: Journal, tally: Tally
 ) -> None:
     if not names:
         return
-    in_a_row = 0
+    consecutive_failures = 0
 
-    def take(row: Row) -> None:
-        nonlocal in_a_row
+    def add_row(row: Row) -> None:
+        nonlocal consecutive_failures
         if row["path"] not in journal.done:
             journal.add(row)
             tally.add(row)
             failed = row.get("error", {}).get("code") in FAILURES
-            in_a_row = in_a_row + 1 if failed else 0
-            if in_a_row == _MOST_IN_A_ROW:
+            consecutive_failures = consecutive_failures + 1 if failed else 0
+            if consecutive_failures == _MAX_CONSECUTIVE_FAILURES:
                 raise ScoreError(
-                    f"{in_a_row} files in a row failed for no fault of theirs ({row['error']['detail']}); "
-                    "--resume tries them again"
+                    f"the model or the service failed on {consecutive_failures} files in a row "
+                    f"({row['error']['detail']}); use --resume to try them again"
                 )
 
     if options.engine == "ray":
         from service.offline.cluster import rows_of
 
         for row in rows_of(names, content, options):
-            take(row)
+            add_row(row)
     else:
-        asyncio.run(score_files(names, engine, options, take))
+        asyncio.run(score_files(names, engine, options, add_row))

@@ -1,5 +1,5 @@
-"""Failures of offline scoring as a whole; one picture's are rows."""
+"""Failures of a whole offline run; a failure of one file is a row."""
 
 
 class ScoreError(Exception):
-    """Offline scoring cannot begin, or cannot go on; one line. What has been scored stays in the journal."""
+    """An offline run cannot start or continue; the message is one line. Scored rows stay in the journal."""

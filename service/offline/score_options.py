@@ -1,4 +1,4 @@
-"""Options of ``service score``; those that it shares with the server have the same ``SERVICE_…`` variables."""
+"""Options of ``service score``; options shared with the server have the same ``SERVICE_…`` variables."""
 
 import argparse
 from pathlib import Path
@@ -12,96 +12,101 @@ from service.model_settings import ModelSettings
 from service.resources import cpu_count
 
 Format = Literal["jsonl", "csv", "parquet"]
-# A picture waits for as long as it takes: nobody else does.
-_PATIENCE_S = 1e6
+# Offline, a picture may wait for as long as it takes.
+_DEADLINE_S = 1e6
 
 
-def _threads(data: dict[str, Any]) -> int:
+def _default_threads(data: dict[str, Any]) -> int:
     return 1 if data.get("engine") == "ray" else cpu_count()
 
 
 class ScoreOptions(ModelSettings):
-    """Score pictures and videos into one file of verdicts, a row each; what cannot be read is a row that says so."""
+    """Score pictures and videos into one file of verdicts, one row per file; unreadable files get an error row."""
 
     output: Annotated[
         Path,
-        Field(description="File to write, .jsonl, .csv or .parquet; while it grows, its rows are in NAME.journal."),
+        Field(
+            description="File to write: .jsonl, .csv or .parquet; until it is complete, its rows are in NAME.journal."
+        ),
     ]
     resume: Annotated[
-        CliImplicitFlag[bool], Field(description="Go on with a run that was cut off; nothing is scored twice.")
+        CliImplicitFlag[bool], Field(description="Continue an interrupted run; no file is scored twice.")
     ] = False
     overwrite: Annotated[
         CliImplicitFlag[bool],
-        Field(description="Replace the output, and an unfinished run's journal, if there are any."),
+        Field(description="Replace an existing output and the journal of an unfinished run."),
     ] = False
     engine: Annotated[
         Literal["local", "ray"],
-        Field(description="local: this process; ray: workers of a Ray cluster, which needs the extra 'bulk'."),
+        Field(description="local: this process; ray: workers of a Ray cluster (needs the extra 'bulk')."),
     ] = "local"
     threads: Annotated[
         int,
-        Field(ge=1, le=1024, description="Pictures worked on at once; with 'ray' by each worker."),
-    ] = Field(default_factory=_threads)
+        Field(ge=1, le=1024, description="Pictures processed at once; with 'ray', per worker."),
+    ] = Field(default_factory=_default_threads)
     ray_address: Annotated[
         str | None,
         Field(
-            description="Of the cluster whose node this is: HOST:PORT of its head, or auto; default: one that is "
-            "started here, and ends."
+            description="Address of the cluster that this node belongs to: HOST:PORT of its head, or auto; default: a "
+            "local cluster is started for the run."
         ),
     ] = None
     max_video_bytes: Annotated[
-        int, Field(ge=1024, le=1 << 32, description="Longest video, bytes; a longer one is a row that says so.")
+        int, Field(ge=1024, le=1 << 32, description="Maximum video size, bytes; a larger video gets an error row.")
     ] = 512 * 1024 * 1024
-    ray_workers: Annotated[int, Field(ge=1, le=10_000, description="Workers, each with one processor.")] = 2
+    ray_workers: Annotated[int, Field(ge=1, le=10_000, description="Number of workers, one processor each.")] = 2
 
     @property
     def format(self) -> Format:
-        """As the output's name ends."""
+        """Format of the output, by its suffix."""
         return self.output.suffix.lower()[1:]  # type: ignore[return-value]
 
     def capacity(self, cuda: bool) -> Capacity:
-        """Return how much one process takes on.
+        """Return the concurrency limits of one process.
 
         Args:
-            cuda: whether the model runs on a CUDA device, which more threads keep fed.
+            cuda: whether the model runs on a CUDA device, which gets 2 model runs at once by default.
         """
         runs = self.batches_in_flight or (2 if cuda else self.threads)
-        return Capacity(self.threads, runs, self.max_batch, 0.0, 2 * self.threads, _PATIENCE_S)
+        return Capacity(self.threads, runs, self.max_batch, 0.0, 2 * self.threads, _DEADLINE_S)
 
     @field_validator("output")
     @classmethod
-    def _has_a_format(cls, value: Path) -> Path:
+    def _check_output(cls, value: Path) -> Path:
         if value.suffix.lower() not in (".jsonl", ".csv", ".parquet"):
             raise ValueError("does not end with .jsonl, .csv or .parquet")
         return value
 
     @field_validator("overwrite")
     @classmethod
-    def _does_not_resume(cls, value: bool, info: ValidationInfo) -> bool:
+    def _check_overwrite(cls, value: bool, info: ValidationInfo) -> bool:
         if value and info.data.get("resume"):
-            raise ValueError("does not go with --resume")
+            raise ValueError("cannot be combined with --resume")
         return value
 
     @field_validator("ray_address")
     @classmethod
-    def _is_for_ray(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def _check_ray_address(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and info.data.get("engine") != "ray":
             raise ValueError("needs --engine ray")
         return value
 
 
 def from_command_line(arguments: list[str]) -> tuple[list[Path], ScoreOptions]:
-    """Return the files and folders that are named, and the options.
+    """Parse the command line into files and folders, and options.
 
-    Paths are taken as they are: pydantic-settings would take a name with a comma for a list.
+    Paths do not go through pydantic-settings, which would read a name with a comma as a list.
 
     Raises:
-        ValidationError, SettingsError: as for any settings.
+        ValidationError, SettingsError: an option is invalid.
         SystemExit: ``--help``, no path, or an unknown flag.
     """
     parser = argparse.ArgumentParser(prog="service score", description=ScoreOptions.__doc__)
     parser.add_argument(
-        "PATHS", nargs="+", type=_path, help="Files, and folders, of which every file below is taken but hidden ones."
+        "PATHS",
+        nargs="+",
+        type=_path,
+        help="Files and folders; folders are searched recursively, without hidden files and folders.",
     )
     source = CliSettingsSource(ScoreOptions, root_parser=parser)  # type: ignore[var-annotated]
     parsed = vars(parser.parse_args(arguments))
@@ -111,5 +116,5 @@ def from_command_line(arguments: list[str]) -> tuple[list[Path], ScoreOptions]:
 
 def _path(name: str) -> Path:
     if not name:
-        raise argparse.ArgumentTypeError("is empty")
+        raise argparse.ArgumentTypeError("the path is empty")
     return Path(name)

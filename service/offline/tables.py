@@ -1,4 +1,4 @@
-"""Tables: rows to a file of JSON lines, CSV or Parquet, whole or not at all."""
+"""Tables: rows to a JSON lines, CSV or Parquet file that is written completely or not at all."""
 
 import csv
 import itertools
@@ -12,20 +12,20 @@ from service.offline.rows import Row
 from service.offline.score_error import ScoreError
 from service.offline.score_options import Format
 
-# Of CSV and Parquet; a JSON line is as POST /predict answers.
+# Columns of CSV and Parquet; a JSON line has the same fields as the response of POST /predict.
 COLUMNS: Final = {
     "path": str, "verdict": str, "confidence": float, "p_real": float, "p_fake": float, "threshold_real": float,
     "threshold_fake": float, "faces": int, "reasons": str, "format": str, "width": int, "height": int, "sha256": str,
     "model": str, "model_version": str, "model_sha256": str, "error_code": str, "error_detail": str,
 }  # fmt: skip
-_AT_ONCE = 10_000
+_BATCH_ROWS = 10_000
 
 
 def write_table(rows: Iterable[Row], output: Path, table_format: Format) -> None:
-    """Write rows to a temporary file beside the output, and rename it.
+    """Write rows to a temporary file beside the output, then rename it.
 
     Raises:
-        ScoreError: it cannot be written.
+        ScoreError: the file cannot be written.
     """
     temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
@@ -34,16 +34,16 @@ def write_table(rows: Iterable[Row], output: Path, table_format: Format) -> None
             os.fsync(file.fileno())
         temporary.replace(output)
     except OSError as error:
-        raise ScoreError(f"cannot write '{output}': {error.strerror or error}; --resume tries again") from None
+        raise ScoreError(f"cannot write '{output}': {error.strerror or error}; use --resume to try again") from None
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def check_format(table_format: Format) -> None:
-    """Refuse a format whose library is missing, before anything is scored.
+    """Check, before any file is scored, that the library for a format is installed.
 
     Raises:
-        ScoreError: it is.
+        ScoreError: the library is missing.
     """
     if table_format == "parquet":
         try:
@@ -53,7 +53,7 @@ def check_format(table_format: Format) -> None:
 
 
 def flat(row: Row) -> dict[str, Any]:
-    """Return a row as the columns of a table, None where there is nothing."""
+    """Return a row as table columns; a missing value is None."""
     image, model, error = row.get("image") or row.get("video", {}), row.get("model", {}), row.get("error", {})
     faces = row.get("tracks", row.get("faces"))
     probabilities, thresholds = row.get("probabilities") or {}, row.get("thresholds", {})
@@ -79,43 +79,43 @@ def flat(row: Row) -> dict[str, Any]:
     }
 
 
-def _jsonl(rows: Iterable[Row], path: Path) -> None:
+def _write_jsonl(rows: Iterable[Row], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(_in_unicode(row), separators=(",", ":"), allow_nan=False) + "\n" for row in rows)
+        file.writelines(json.dumps(_with_utf8_path(row), separators=(",", ":"), allow_nan=False) + "\n" for row in rows)
 
 
-def _csv(rows: Iterable[Row], path: Path) -> None:
+def _write_csv(rows: Iterable[Row], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
-        writer.writerows(_as_text(flat(_in_unicode(row))) for row in rows)
+        writer.writerows(_without_formula(flat(_with_utf8_path(row))) for row in rows)
 
 
-def _parquet(rows: Iterable[Row], path: Path) -> None:
+def _write_parquet(rows: Iterable[Row], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     types = {str: pa.string(), float: pa.float64(), int: pa.int32()}
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
     with pq.ParquetWriter(path, schema) as writer:
-        for some in _batched(rows):
-            writer.write_table(pa.Table.from_pylist([flat(_in_unicode(row)) for row in some], schema))
+        for batch in _batches(rows):
+            writer.write_table(pa.Table.from_pylist([flat(_with_utf8_path(row)) for row in batch], schema))
 
 
-def _as_text(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the row with a path that a spreadsheet would not take for a formula."""
+def _without_formula(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row with ``./`` before a path that a spreadsheet would read as a formula."""
     return row | {"path": f"./{row['path']}"} if row["path"].startswith(("=", "+", "-", "@")) else row
 
 
-def _in_unicode(row: Row) -> Row:
-    """Return the row with the bytes of a path that is not UTF-8 spelt out, for who reads a table expects that."""
+def _with_utf8_path(row: Row) -> Row:
+    """Return the row with non-UTF-8 bytes of its path escaped, because readers of tables expect UTF-8."""
     return row | {"path": row["path"].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")}
 
 
-def _batched(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    rest = iter(rows)
-    while some := list(itertools.islice(rest, _AT_ONCE)):
-        yield some
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    remaining = iter(rows)
+    while batch := list(itertools.islice(remaining, _BATCH_ROWS)):
+        yield batch
 
 
-_WRITERS: Final = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}
+_WRITERS: Final = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}

@@ -172,13 +172,13 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(many, model, tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.strip() == "service: stopped; the same command with --resume (in place of --overwrite) goes on"
+    assert said.strip() == "service: stopped; run it again with --resume (instead of --overwrite) to continue"
     assert not output.exists()
     left = run(*arguments, status=2)
-    assert "a run that was cut off left" in left
-    assert "--resume goes on with it" in left
+    assert "an interrupted run left" in left
+    assert "use --resume to continue it or --overwrite to start over" in left
     other = run(*arguments, "--resume", "--min-side", "40", status=2)
-    assert "was begun with limits" in other
+    assert "was made with limits" in other
     run(*arguments, "--resume")
     with output.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 400
@@ -188,7 +188,7 @@ def test_an_output_that_exists_is_kept_unless_told_otherwise(archive, model, tmp
     output = tmp_path / "out.jsonl"
     output.write_text("precious")
     said = run(archive, "--output", output, "--model", model, status=2)
-    assert said == f"service: '{output}' exists; --overwrite replaces it"
+    assert said == f"service: '{output}' exists; use --overwrite to replace it"
     assert run(archive, "--output", output, "--model", model, "--resume", status=2) == said
     assert output.read_text() == "precious"
     run(archive, "--output", output, "--model", model, "--overwrite")
@@ -199,13 +199,13 @@ def test_an_output_that_exists_is_kept_unless_told_otherwise(archive, model, tmp
     ("arguments", "words"),
     [
         (["absent", "--output", "x.csv"], "'absent' does not exist"),
-        (["a" * 300, "--output", "x.csv"], f"'{'a' * 300}' cannot be looked at: File name too long"),
+        (["a" * 300, "--output", "x.csv"], f"'{'a' * 300}' cannot be accessed: File name too long"),
         (["README.md", "--output", "x" * 250 + ".csv"], "cannot write "),
         (
             ["README.md", "--output", "x.txt"],
             "setting --output (SERVICE_OUTPUT): does not end with .jsonl",
         ),
-        (["README.md", "--output", "absent/x.csv"], "there is no folder 'absent' to write 'x.csv' into"),
+        (["README.md", "--output", "absent/x.csv"], "the folder 'absent' for the output 'x.csv' does not exist"),
         (["README.md"], "setting --output (SERVICE_OUTPUT): is missing"),
         (
             ["README.md", "--output", "x.csv", "--threads", "0"],
@@ -214,7 +214,7 @@ def test_an_output_that_exists_is_kept_unless_told_otherwise(archive, model, tmp
         (["README.md", "--output", "x.csv", "--model", "absent.onnx"], "model file 'absent.onnx' cannot be read"),
         (
             ["README.md", "--output", "x.csv", "--resume", "--overwrite"],
-            "setting --overwrite (SERVICE_OVERWRITE): does",
+            "setting --overwrite (SERVICE_OVERWRITE): cannot be",
         ),
         (["README.md", "--output", "x.csv", "--ray-address", "a:1"], "setting --ray-address (SERVICE_RAY_ADDRESS): ne"),
         (
@@ -251,7 +251,7 @@ def test_a_cluster_that_does_not_answer_or_is_none_is_told_at_once(archive, tmp_
     finally:
         server.kill()
         server.wait()
-    assert said == f"service: setting --ray-address: what answers at '{address}' is no Ray cluster"
+    assert said == f"service: setting --ray-address: the server at '{address}' is not a Ray cluster"
     assert not list(tmp_path.glob("out*"))
 
 
@@ -299,9 +299,9 @@ def test_a_journal_is_held_by_one_run(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"something else\n", "is no journal of a run; it is left as it is"),
-        (b"x", "is no journal of a run; it is left as it is"),
-        (b'{"journal":1,"a":2}\n', "was begun with a 2, and this run has 1; --overwrite begins anew"),
+        (b"something else\n", "is not a journal of 'service score'; it was not changed"),
+        (b"x", "is not a journal of 'service score'; it was not changed"),
+        (b'{"journal":1,"a":2}\n', "was made with a 2, but this run has 1; use --overwrite to start over"),
         (b'{"journal":1,"a":1}\n{"path":"x"}\n\x00\x00\n{"path":"y"}\n', "is damaged at byte 33"),
         (b'{"journal":1,"a":1}\n{"no":"path"}\n', "is damaged at byte 20"),
         (b'{"journal":1,"a":1}\n{"path":"x","error":"y"}\n', "is damaged at byte 20"),
@@ -349,7 +349,7 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_rows(tmp_path):
         "    print(error)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert ended.stdout.endswith(": File too large; --resume goes on from here\n")
+    assert ended.stdout.endswith(": File too large; use --resume to continue\n")
     content = (tmp_path / "j").read_bytes()
     assert content.endswith(b"\n")
     assert all(json.loads(line) for line in content.splitlines())
@@ -365,7 +365,7 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
 
     output = tmp_path / "out.csv"
     output.write_text("before")
-    with pytest.raises(ScoreError, match="No space left on device; --resume tries again"):
+    with pytest.raises(ScoreError, match="No space left on device; use --resume to try again"):
         write_table(rows(), output, "csv")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
 
@@ -427,7 +427,7 @@ def test_a_bar_shows_rate_and_time_left_on_a_terminal(archive, model, tmp_path):
     assert os.waitpid(pid, 0)[1] == 0
     text = shown.decode()
     assert "10/10" in text
-    assert "a second" in text
+    assert "files/s" in text
     assert "0:00:0" in text
 
 
@@ -452,14 +452,14 @@ def test_names_are_taken_as_they_are(astronaut, model, tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == [f"./{name}" if name[0] in "=-" else name for name in names]
     assert [row["error_code"] for row in rows] == [""] * len(names)
-    assert "is empty" in run("", "--output", output, status=2)
+    assert "the path is empty" in run("", "--output", output, status=2)
 
 
 def test_a_foreign_file_of_the_journals_name_is_never_overwritten(archive, model, tmp_path):
     output, journal = tmp_path / "x.csv", tmp_path / "x.csv.journal"
     journal.write_text("keep me")
     for flag in ("--overwrite", "--resume"):
-        assert "is no journal of a run; it is left as it is" in run(
+        assert "is not a journal of 'service score'; it was not changed" in run(
             archive, "--output", output, "--model", model, flag, status=2
         )
     assert journal.read_text() == "keep me"
@@ -491,7 +491,7 @@ def test_a_model_that_fails_again_and_again_stops_the_run(many, tmp_path, make_m
     with monkeypatch.context() as patched:
         patched.setattr(Engine, "logits", fail)
         patched.setattr(Engine, "prove", lambda *_: None)
-        with pytest.raises(ScoreError, match="20 files in a row failed for no fault of theirs"):
+        with pytest.raises(ScoreError, match="the model or the service failed on 20 files in a row"):
             offline.score([many], options)
     assert offline.score([many], options.model_copy(update={"resume": True})) == 0
     assert len((tmp_path / "o.csv").read_text().splitlines()) == 401
@@ -533,11 +533,11 @@ def test_a_run_that_was_cut_off_before_its_table_is_finished_by_either_engine(
 
 def test_options_reach_a_worker_of_a_cluster_as_they_were(tmp_path, model):
     """They travel as JSON, which has no paths."""
-    from service.offline.cluster import _typed
+    from service.offline.cluster import _with_paths
 
     anchors = tmp_path / "anchors.pem"
     anchors.write_text("-----BEGIN CERTIFICATE-----\n")
     options = ScoreOptions(output=tmp_path / "o.csv", model=model, trust_anchors=anchors)
-    there = ScoreOptions.model_construct(**_typed(options.model_dump(mode="json")))
+    there = ScoreOptions.model_construct(**_with_paths(options.model_dump(mode="json")))
     assert there.read_anchors() == options.read_anchors() == anchors.read_text()
     assert (there.model, there.face_policy, there.limits) == (model, options.face_policy, options.limits)
