@@ -58,13 +58,13 @@ def grouped(dataset: Dataset, rule: GroupRule = "listed", *, one_class: bool = F
 
 
 def _check_scanned(dataset: Dataset, listed: Mapping[str, Mapping[Path, str]]) -> None:
-    """Refuse a ``groups.csv`` that lists files under paths which the scan did not use, as with links."""
+    """Refuse a ``groups.csv`` that lists paths that the scan did not read, for example paths through a link."""
     read = {item.path for item in (*dataset.samples, *dataset.rejected)}
     for source, files in listed.items():
         unknown = [path for path in files if path not in read]
         if unknown:
             path = dataset.roots[source] / GROUPS_FILE
-            raise TrainerError(f"'{path}' lists '{unknown[0]}', which the scan read under another path: list that path")
+            raise TrainerError(f"'{path}' lists '{unknown[0]}', which the scan did not read under that path")
 
 
 def _name(group: Sequence[Sample]) -> str:
