@@ -64,9 +64,9 @@ class RequestLog:
                 response = refuse(scope, "not_ready", "the service stopped before this request completed")
                 await response(scope, receive, send_with_id)
         except Exception:
-            _log.exception("defect", extra={"request_id": request_id})
+            _log.exception("unexpected error", extra={"request_id": request_id})
             if not status:
-                response = refuse(scope, "internal_error", "a defect of the service; see its log")
+                response = refuse(scope, "internal_error", "unexpected error in the service; see its log")
                 await response(scope, receive, send_with_id)
         finally:
             self._record(scope, status, time.perf_counter() - start)

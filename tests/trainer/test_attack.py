@@ -289,10 +289,10 @@ def test_every_file_that_is_left_out_is_named(tmp_path):
     assert reasons["dangling.jpg"] == "unreadable: a broken link"
     assert reasons["self.jpg"].startswith("unreadable: ")
     assert reasons["n" * 200 + ".jpg"].startswith("unreadable: ")
-    assert "is read already" in reasons["0-before"]
+    assert "has already been read" in reasons["0-before"]
     assert reasons["pipe.jpg"] == reasons["socket.jpg"] == "unreadable: not a regular file"
-    assert "is read already" in reasons["up"]
-    assert "is read already" in reasons.get("again", "") + reasons.get("linked", "")
+    assert "has already been read" in reasons["up"]
+    assert "has already been read" in reasons.get("again", "") + reasons.get("linked", "")
     assert "empty.jpg" in reasons
 
 
@@ -321,7 +321,7 @@ def test_a_groups_file_that_is_none_is_refused(tmp_path, kind):
     faces_at(root / "fake", 5, 10)
     path = root / "groups.csv"
     {"broken link": lambda: path.symlink_to("nowhere"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
-    with pytest.raises(TrainerError, match="is there and is not a file"):
+    with pytest.raises(TrainerError, match="exists and is not a regular file"):
         grouped(scan([root]))
 
 

@@ -1,9 +1,9 @@
-"""Cheat score: how well a classifier that sees no face tells the classes apart.
+"""Shortcut score: how well a classifier separates the classes without seeing the faces.
 
-It sees file size, dimensions, format, JPEG quality, mean colour, sharpness and whether the picture is
-greyscale, and, as a cue beside the score, its framing: where in it the face is, and how large. A high
-score says that a network trained on these pictures may learn the collection instead of the faces
-("shortcut learning", Geirhos et al. 2020, arXiv:2004.07780; for this field Grommelt et al. 2024,
+Its features are file size, dimensions, format, JPEG quality, mean colour, sharpness and whether the
+picture is greyscale. Framing, the position and size of the face in the picture, is scored separately.
+A high score means that a network trained on these pictures may learn the collection instead of the
+faces (shortcut learning, Geirhos et al. 2020, arXiv:2004.07780; in this field Grommelt et al. 2024,
 arXiv:2403.17608).
 """
 
@@ -22,15 +22,15 @@ from trainer.common.stats import auc_interval
 from trainer.data.picture_facts import Facts
 
 SEPARABLE: Final = 0.6
-# Framing has a higher bar and stands beside the score: a turned head moves the box of its face, so faces of the same
-# framing differ in it a little (.66 between FFHQ photos and the StyleGAN faces that were learned from them).
+# Framing has a higher threshold and is not part of the score: turning the head moves the box of the face, so pictures
+# framed alike still differ a little (0.66 between FFHQ photos and the StyleGAN faces that were learned from them).
 FRAMING_SEPARABLE: Final = 0.75
-FEWEST: Final = 20
-MOST: Final = 4_000
+MIN_PICTURES_PER_CLASS: Final = 20
+MAX_PICTURES: Final = 4_000
 _FOLDS: Final = 5
 _FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _SUBSAMPLINGS: Final = ("4:4:4", "4:2:2", "4:2:0")
-# Cue by cue, the columns of `features`.
+# The columns of `features` that belong to each cue.
 CUES: Final[dict[str, tuple[int, ...]]] = {
     "file size": (0,),
     "dimensions": (1, 2),
@@ -41,22 +41,22 @@ CUES: Final[dict[str, tuple[int, ...]]] = {
     "greyscale": (10,),
     "framing": (11, 12, 13),
 }
-CheatVerdict = Literal["separable", "clean", "too few to tell"]
+ShortcutVerdict = Literal["separable", "clean", "too few to tell"]
 
 
 @dataclass(frozen=True, slots=True)
-class Cheat:
-    """The score of one set of pictures.
+class ShortcutScore:
+    """Shortcut score of a set of pictures.
 
     Attributes:
-        real, fake: how many were looked at.
-        score: cross-validated AUC of all cues but framing together, .5 for nothing; None where a class
-            has fewer than 20 pictures.
+        real, fake: number of pictures of each class.
+        score: cross-validated AUC of all cues except framing together, 0.5 is chance; None where a class
+            has fewer than 20 pictures, or there are too few groups.
         interval: 95 % interval of the score (Hanley and McNeil 1982).
-        cues: cross-validated AUC of each cue by itself, best first.
-        verdict: ``separable`` where the score is above .6, or framing alone above .75 and surely
-            above .6, else ``clean``; ``too few to tell`` where a class has fewer than 20 pictures,
-            groups are too few, or chance alone may explain a score above .6.
+        cues: cross-validated AUC of each cue on its own, highest first.
+        verdict: ``separable`` where the score is above 0.6, or framing alone is above 0.75 and its
+            interval above 0.6, else ``clean``; ``too few to tell`` where a class has fewer than 20
+            pictures, there are too few groups, or chance may explain a score above 0.6.
     """
 
     real: int
@@ -64,66 +64,66 @@ class Cheat:
     score: float | None
     interval: tuple[float, float] | None
     cues: dict[str, float]
-    verdict: CheatVerdict
+    verdict: ShortcutVerdict
 
 
-def cheat(
+def shortcut_score(
     facts: Sequence[Facts],
     fake: NDArray[np.bool_],
     groups: Sequence[str],
     weights: NDArray[np.floating] | None = None,
     seed: int = 0,
-) -> Cheat:
-    """Score one set of pictures.
+) -> ShortcutScore:
+    """Score a set of pictures.
 
     Args:
-        facts: of each picture.
+        facts: facts of each picture.
         fake: bool ``[N]``.
-        groups: pictures of one group stay in one fold; an empty name is a group of its own.
-        weights: ``[N]``, importance of each picture in training; default: all alike.
-        seed: of the folds, and of the sample taken from more than 4,000 pictures.
+        groups: pictures of a group stay in the same fold; a picture with an empty name is its own group.
+        weights: ``[N]``, weight of each picture in training; default: equal weights.
+        seed: seed of the folds, and of the random sample from more than 4,000 pictures.
     """
-    chosen = _some(fake, seed)
+    chosen = _sampled_rows(fake, seed)
     rows, truth = features([facts[index] for index in chosen]), fake[chosen]
     names = np.array([groups[index] or f"alone {index}" for index in chosen])
     weight = np.ones(len(chosen)) if weights is None else np.asarray(weights, dtype=np.float64)[chosen]
     real, fakes = int((~fake).sum()), int(fake.sum())
-    if min((~truth).sum(), truth.sum()) < FEWEST or min(weight[truth].sum(), weight[~truth].sum()) <= 0:
-        return Cheat(real, fakes, None, None, {}, "too few to tell")
+    if min((~truth).sum(), truth.sum()) < MIN_PICTURES_PER_CLASS or min(weight[truth].sum(), weight[~truth].sum()) <= 0:
+        return ShortcutScore(real, fakes, None, None, {}, "too few to tell")
     by_class = [len(set(names[of_class])) for of_class in (truth, ~truth)]
-    enough = min(by_class) >= 2 and len(set(names)) >= _FOLDS  # so that some groups can be held out
-    plain = np.delete(rows, CUES["framing"], axis=1)
-    score = _auc(plain, truth, names, weight, seed) if enough else None
+    enough = min(by_class) >= 2 and len(set(names)) >= _FOLDS  # otherwise no groups can be held out
+    without_framing = np.delete(rows, CUES["framing"], axis=1)
+    score = _auc(without_framing, truth, names, weight, seed) if enough else None
     if score is None:
-        return Cheat(real, fakes, None, None, {}, "too few to tell")
-    interval = auc_interval(score, _effective(weight[~truth]), _effective(weight[truth]))
+        return ShortcutScore(real, fakes, None, None, {}, "too few to tell")
+    interval = auc_interval(score, _effective_size(weight[~truth]), _effective_size(weight[truth]))
     alone = {cue: _auc(rows[:, columns], truth, names, weight, seed) for cue, columns in CUES.items()}
     ranked = dict(sorted(((cue, area or 0.5) for cue, area in alone.items()), key=lambda cue: -cue[1]))
-    verdict: CheatVerdict = "separable" if score > SEPARABLE else "clean"
+    verdict: ShortcutVerdict = "separable" if score > SEPARABLE else "clean"
     if verdict == "separable" and interval[0] <= 0.5:
         verdict = "too few to tell"
-    framing = auc_interval(ranked["framing"], _effective(weight[~truth]), _effective(weight[truth]))
+    framing = auc_interval(ranked["framing"], _effective_size(weight[~truth]), _effective_size(weight[truth]))
     if ranked["framing"] > FRAMING_SEPARABLE and framing[0] > SEPARABLE:
         verdict = "separable"
-    return Cheat(real, fakes, score, interval, ranked, verdict)
+    return ShortcutScore(real, fakes, score, interval, ranked, verdict)
 
 
 def tells(cue: str, auc: float) -> bool:
-    """Return whether a cue by itself tells the classes apart."""
+    """Return whether a cue on its own separates the classes."""
     return auc > (FRAMING_SEPARABLE if cue == "framing" else SEPARABLE)
 
 
-def _some(fake: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
-    """Return the rows to look at: all, or 4,000 at random, of which a rarer class is at most half."""
+def _sampled_rows(fake: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Return the rows to score: all, or 4,000 at random, of which the rarer class is at most half."""
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(np.flatnonzero(of_class)) for of_class in (fake, ~fake)]
-    short, long = sorted(rows, key=len)
-    short = short[: MOST // 2]
-    return np.sort(np.concatenate([short, long[: MOST - len(short)]]))
+    rarer, commoner = sorted(rows, key=len)
+    rarer = rarer[: MAX_PICTURES // 2]
+    return np.sort(np.concatenate([rarer, commoner[: MAX_PICTURES - len(rarer)]]))
 
 
 def features(facts: Sequence[Facts]) -> NDArray[np.float64]:
-    """Return float64 ``[N, 14]``, the columns of :data:`CUES`; what a picture does not have is NaN."""
+    """Return float64 ``[N, 14]``, with the columns of :data:`CUES`; missing values are NaN."""
     rows = [
         (
             fact.file_size,
@@ -152,15 +152,15 @@ def _auc(
     weight: NDArray[np.float64],
     seed: int,
 ) -> float | None:
-    """Mean AUC over the folds, each scored by a classifier that did not see it; None where no fold has both classes."""
-    rows = rows[:, [len(np.unique(column)) > 1 for column in rows.T]]  # a constant tells nothing; NaN is one value
+    """Return the mean AUC over the folds, each scored by a model of the others; None where no fold has both classes."""
+    rows = rows[:, [len(np.unique(column)) > 1 for column in rows.T]]  # drop constant columns; NaN counts as a value
     if not rows.size:
         return 0.5
     score, fold = _out_of_fold(rows, truth, groups, weight, seed)
     areas = [
-        roc_auc_score(truth[here], score[here], sample_weight=weight[here])
-        for here in (fold == number for number in range(_FOLDS))
-        if len(set(truth[here])) == 2 and min(weight[here & truth].sum(), weight[here & ~truth].sum()) > 0
+        roc_auc_score(truth[in_fold], score[in_fold], sample_weight=weight[in_fold])
+        for in_fold in (fold == number for number in range(_FOLDS))
+        if len(set(truth[in_fold])) == 2 and min(weight[in_fold & truth].sum(), weight[in_fold & ~truth].sum()) > 0
     ]
     return float(np.mean(areas)) if areas else None
 
@@ -184,13 +184,13 @@ def _out_of_fold(
             early_stopping=False,
             random_state=seed,
         )
-        with threadpool_limits(1):  # so little work is slower in two threads, and far slower beside a fit
+        with threadpool_limits(1):  # such small fits are slower in two threads, and far slower beside a training
             model.fit(rows[train], truth[train], sample_weight=weight[train])
             score[test] = model.predict_proba(rows[test])[:, 1]
         fold[test] = number
     return score, fold
 
 
-def _effective(weight: NDArray[np.float64]) -> float:
-    """Kish's effective sample size."""
+def _effective_size(weight: NDArray[np.float64]) -> float:
+    """Return Kish's effective sample size."""
     return float(weight.sum() ** 2 / (weight**2).sum())

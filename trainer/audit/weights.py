@@ -1,4 +1,4 @@
-"""Weights of training images: what makes the classes, and their cues, weigh alike."""
+"""Weights of training images that balance the classes and their cues."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ from trainer.data.picture_facts import Facts
 
 
 def by_source(samples: Sequence[Sample]) -> NDArray[np.float32]:
-    """Give images of one-class sources half the weight: their framing and byte history come with one answer.
+    """Give images of one-class sources half the weight: their framing and byte history occur in one class only.
 
     Returns:
-        float32 ``[N]`` of mean 1, the same total for both classes.
+        float32 ``[N]`` with mean 1 and the same total for both classes.
     """
     weights = np.ones(len(samples))
     for rows in one_class_sources(samples):
@@ -27,10 +27,10 @@ def by_source(samples: Sequence[Sample]) -> NDArray[np.float32]:
 
 
 def by_class(samples: Sequence[Sample]) -> NDArray[np.float32]:
-    """Give both classes the same total where one-class sources show half their images in an epoch.
+    """Give both classes the same total weight where each epoch shows half the images of one-class sources.
 
     Returns:
-        float32 ``[N]``, of mean 1 over an epoch, alike within a class.
+        float32 ``[N]`` with mean 1 over an epoch, constant within a class.
     """
     shown = np.ones(len(samples))
     for rows in one_class_sources(samples):
@@ -40,52 +40,52 @@ def by_class(samples: Sequence[Sample]) -> NDArray[np.float32]:
 
 
 def one_class_sources(samples: Sequence[Sample]) -> list[NDArray[np.int64]]:
-    """Return the rows of each source that holds one class only."""
+    """Return the row numbers of each source that holds only one class."""
     rows: dict[str, list[int]] = {}
     for row, sample in enumerate(samples):
         rows.setdefault(sample.source, []).append(row)
-    labels = {source: {samples[row].label for row in found} for source, found in rows.items()}
-    return [np.array(found) for source, found in sorted(rows.items()) if len(labels[source]) == 1]
+    labels = {source: {samples[row].label for row in members} for source, members in rows.items()}
+    return [np.array(members) for source, members in sorted(rows.items()) if len(labels[source]) == 1]
 
 
 def by_cues(facts: Sequence[Facts], fake: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Weigh images so that what the cheat score sees is distributed alike in both classes.
+    """Weigh images so that the cues of the shortcut score are distributed equally in both classes.
 
     Overlap weights (Li, Morgan and Zaslavsky 2018, "Balancing covariates via propensity score
-    weighting"): a real face weighs its probability of being fake by the cues alone, and the other
-    way round, so a picture that its sharpness or colour gives away hardly counts. The probability
-    is a logistic regression on splines of each cue and of each product of two.
+    weighting"): the weight of a real face is its probability of being fake given the cues, and vice
+    versa, so a picture whose cues reveal its class has little weight. The probability comes from a
+    logistic regression on splines of each cue and of each product of two cues.
 
     Args:
-        facts: of the tensors that the network sees.
-        fake: bool ``[N]``; both classes are there.
+        facts: facts of the tensors that the network sees.
+        fake: bool ``[N]``, holding both classes.
 
     Returns:
-        float32 ``[N]`` of mean 1, the same total for both classes.
+        float32 ``[N]`` with mean 1 and the same total for both classes.
     """
-    rows = _varied(facts)
+    rows = _varying_cues(facts)
     p_fake = _model().fit(rows, fake).predict_proba(rows)[:, 1] if rows.size else np.full(len(fake), 0.5)
     return _normalised(np.where(fake, 1.0 - p_fake, p_fake), fake)
 
 
 def by_cues_held_out(facts: Sequence[Facts], fake: NDArray[np.bool_], seed: int = 0) -> NDArray[np.float32]:
-    """Return the same weights, each half of the images weighed by a model of the other half.
+    """Return weights as :func:`by_cues` does, each half of the images weighed by a model of the other half.
 
-    For judging what weights do: in training they are fitted on the very images that they weigh.
+    They are for measuring the effect of weights. In training, weights are fitted on the images that they weigh.
     """
-    rows = _varied(facts)
+    rows = _varying_cues(facts)
     p_fake = np.full(len(fake), 0.5)
     if rows.size and min(fake.sum(), (~fake).sum()) >= 2:
-        for one, other in StratifiedKFold(2, shuffle=True, random_state=seed).split(rows, fake):
-            p_fake[other] = _model().fit(rows[one], fake[one]).predict_proba(rows[other])[:, 1]
+        for train, test in StratifiedKFold(2, shuffle=True, random_state=seed).split(rows, fake):
+            p_fake[test] = _model().fit(rows[train], fake[train]).predict_proba(rows[test])[:, 1]
     return _normalised(np.where(fake, 1.0 - p_fake, p_fake), fake)
 
 
-def _varied(facts: Sequence[Facts]) -> NDArray[np.float64]:
-    """Return the cues that vary, standardised.
+def _varying_cues(facts: Sequence[Facts]) -> NDArray[np.float64]:
+    """Return the cues that vary, standardised, without framing.
 
-    Framing is not among them: it is made equal by the framing ``face``, where weights could only
-    choose the few pictures of either class that happen to be framed like the other's.
+    The framing ``face`` makes the framing of both classes equal. Weights could only select the few
+    pictures of a class that happen to be framed like those of the other class.
     """
     rows = np.delete(features(facts), CUES["framing"], axis=1)
     rows = rows[:, [len(np.unique(column)) > 1 and not np.isnan(column).any() for column in rows.T]]
@@ -102,11 +102,11 @@ def _model() -> Pipeline:
 
 
 def effective_share(weights: NDArray[np.floating]) -> float:
-    """Return how many images as a share count for as much as these weighted ones (Kish 1965)."""
+    """Return the effective sample size of weighted images as a fraction of their number (Kish 1965)."""
     return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
 
 
 def _normalised(weights: NDArray[np.float64], fake: NDArray[np.bool_]) -> NDArray[np.float32]:
-    for chosen in (fake, ~fake):
-        weights[chosen] *= len(weights) / 2 / max(weights[chosen].sum(), 1e-12)
+    for of_class in (fake, ~fake):
+        weights[of_class] *= len(weights) / 2 / max(weights[of_class].sum(), 1e-12)
     return weights.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Augmentation of training tensors: re-encoding, and drawings made of photos.
+"""Augmentation of training tensors: re-encoding, and drawings made from pictures.
 
 In: uint8 ``[H, W, 3]`` and a seeded generator. Out: uint8 ``[H, W, 3]``.
 May import: ``trainer.recipes`` and ``service.contract``.

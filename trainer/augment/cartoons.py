@@ -1,11 +1,11 @@
-"""Cartoons: faces drawn from simple shapes, no two alike, as avatars, emoji and comics have them."""
+"""Cartoons: random faces drawn from simple shapes, in the manner of avatars, emoji and comics."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 Colour = tuple[int, int, int]
-_SMOOTH = 2  # drawn so many times larger, for smooth edges
+_SUPERSAMPLING = 2  # drawn at a multiple of the size and shrunk, for smooth edges
 _SKINS: tuple[Colour, ...] = (
     (255, 220, 177),
     (241, 194, 125),
@@ -17,7 +17,7 @@ _SKINS: tuple[Colour, ...] = (
 
 
 class _Pen:
-    """Draws in units of the picture's side, with or without an outline."""
+    """Draws on a square picture in units of its side, with or without an outline."""
 
     def __init__(self, side: int, rng: np.random.Generator) -> None:
         self.image = Image.new("RGB", (side, side), _any_colour(rng))
@@ -27,34 +27,34 @@ class _Pen:
         self._ink: Colour = (20, 15, 15) if rng.random() < 0.7 else _any_colour(rng)
 
     def oval(self, x: float, y: float, width: float, height: float, colour: Colour, power: float = 2.0) -> None:
-        """Draw a superellipse around a point; a power of 2 is an ellipse, more is nearer to a rectangle."""
+        """Draw a superellipse around a point; ``power`` 2 is an ellipse, a higher power is closer to a rectangle."""
         turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
         right = np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** (2 / power) * width / 2
         down = np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** (2 / power) * height / 2
         self.shape(np.stack([x + right, y + down], 1), colour)
 
     def shape(self, points: NDArray[np.float64], colour: Colour) -> None:
-        """Fill a polygon."""
+        """Fill a polygon, and draw its outline where the pen has one."""
         corners = [(float(x) * self.side, float(y) * self.side) for x, y in points]
         self._draw.polygon(corners, fill=colour)
         if self._line:
             self.curve(points, self._ink, self._line, closed=True)
 
     def curve(self, points: NDArray[np.float64], colour: Colour, width: float, *, closed: bool = False) -> None:
-        """Draw a line."""
+        """Draw a line through the points."""
         corners = [(float(x) * self.side, float(y) * self.side) for x, y in points]
         corners += corners[:1] if closed else []
         self._draw.line(corners, fill=colour, width=max(1, round(width * self.side)), joint="curve")
 
 
 def cartoon(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
-    """Return a cartoon of a face that fills the picture, RGB.
+    """Return a cartoon of a face that fills the picture, mode RGB.
 
     Args:
         size: width and height, pixels.
-        rng: decides everything.
+        rng: source of all randomness.
     """
-    side = _SMOOTH * max(size)
+    side = _SUPERSAMPLING * max(size)
     pen = _Pen(side, rng)
     skin = _SKINS[rng.integers(len(_SKINS))] if rng.random() < 0.8 else _any_colour(rng)
     hair = _any_colour(rng) if rng.random() < 0.4 else _darker((120, 80, 40), float(rng.uniform(0.1, 2)))
@@ -88,13 +88,13 @@ def _head(pen: _Pen, skin: Colour, hair: Colour) -> None:
 
 
 def _eyes(pen: _Pen, y: float, skin: Colour, hair: Colour) -> None:
-    rng, apart = pen.rng, float(pen.rng.uniform(0.17, 0.24))
+    rng, distance = pen.rng, float(pen.rng.uniform(0.17, 0.24))
     width, height = float(rng.uniform(0.04, 0.22)), float(rng.uniform(0.04, 0.25))
     iris, kind = _any_colour(rng), rng.random()
     brow, slant = float(rng.uniform(0.03, 0.12)), float(rng.normal(0, 0.03))
     for sign in (-1, 1):
-        x = 0.5 + sign * apart
-        if kind < 0.2:  # shut
+        x = 0.5 + sign * distance
+        if kind < 0.2:  # closed eyes
             arc = np.linspace(-1, 1, 9)
             pen.curve(np.stack([x + arc * 0.08, y + (arc**2 - 0.5) * 0.05], 1), (20, 15, 15), 0.02)
         else:
@@ -144,7 +144,7 @@ def _glasses(pen: _Pen, y: float) -> None:
 
 
 def _shaded(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Light from one side, and soft edges within the colours, as of an airbrush."""
+    """Add light from one side, and blur the colours as an airbrush does."""
     side = image.width
     down, right = np.mgrid[0:side, 0:side] / side - 0.5
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.7)

@@ -1,9 +1,9 @@
-"""Augmentation, on both classes alike, seeded image by image.
+"""Augmentation of both classes, with a random generator per image.
 
-``classic`` is what flatten-cnn-300 defined and never used. ``reencode`` is ours: it takes away
-what gives a class away without being evidence (framing, size, compression), so that the network
-must look at what is left. Every function takes and gives uint8 ``[H, W, 3]``. Recipes whose framing
-is ``face`` also jitter the square around it, whatever else they do.
+``classic`` is the augmentation that flatten-cnn-300 defined and never used. ``reencode`` is ours: it
+removes cues that separate the classes without being evidence (framing, size, compression), so that
+the network must learn from the faces. Both map uint8 ``[H, W, 3]`` to uint8 ``[H, W, 3]``. Recipes
+with the framing ``face`` also jitter the square around the face.
 """
 
 import io
@@ -19,71 +19,73 @@ from trainer.augment.drawings import drawing
 from trainer.recipes.recipe import FACE_MARGIN, Recipe, Reencoding
 
 Tensor = NDArray[np.uint8]
-# Cached tensor, the same picture as it will be served, generator, the face in the cached tensor, whether to draw it.
+# Cached tensor, the picture preprocessed as for serving, generator, face in the cached tensor, whether to draw it.
 Augment = Callable[[Tensor, Tensor, np.random.Generator, Face | None, bool], Tensor]
 Crop = Callable[[Tensor, np.random.Generator, Face], Image.Image]
 Step = Callable[[Image.Image, np.random.Generator], Image.Image]
 
-# Of the input's side, what the smallest face that is judged (48 pixels) comes to at an input of 160.
-_SMALLEST = 0.27
+# Lowest factor of ``shrink``: side of the smallest face that is judged (48 pixels), relative to an input side of 160.
+_MIN_SHRINK = 0.27
 _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX)
 
 
 def make_augment(recipe: Recipe) -> Augment | None:
-    """Return the augmentation of a recipe; None where it has none."""
+    """Return the augmentation of a recipe, or None."""
     jitter = Jitter(recipe) if recipe.preprocessing.framing == "face" else None
     if recipe.augmentation == "reencode":
         return Reencode(
             recipe.preprocessing.input_height, recipe.reencoding, jitter, recipe.preprocessing.resize_filter
         )
-    finish = classic if recipe.augmentation == "classic" else None
-    return Framed(jitter, finish) if jitter or finish or recipe.drawings else None
+    transform = classic if recipe.augmentation == "classic" else None
+    return Framed(jitter, transform) if jitter or transform or recipe.drawings else None
 
 
 class Framed:
-    """The jittered square around the face, where the framing has one, and then the transform, where there is one."""
+    """Jittered crop to the face, optional drawing and optional transform, in this order."""
 
-    def __init__(self, jitter: "Jitter | None", finish: Callable[[Tensor, np.random.Generator], Tensor] | None) -> None:
-        self._jitter, self._finish = jitter, finish
+    def __init__(
+        self, jitter: "Jitter | None", transform: Callable[[Tensor, np.random.Generator], Tensor] | None
+    ) -> None:
+        self._jitter, self._transform = jitter, transform
 
     def __call__(
         self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None, drawn: bool = False
     ) -> Tensor:
-        """Augment one picture to the size of ``served``; arguments as of :class:`Reencode`."""
+        """Augment a picture to the size of ``served``; for the arguments see :meth:`Reencode.__call__`."""
         picture = np.asarray(self._jitter(image, rng, face), dtype=np.uint8) if self._jitter and face else served
         if drawn:
             picture = np.asarray(drawing(Image.fromarray(picture), rng), dtype=np.uint8)
-        return self._finish(picture, rng) if self._finish else picture
+        return self._transform(picture, rng) if self._transform else picture
 
 
 class Jitter:
-    """The square around a face, with a margin and a middle that vary (``Recipe.face_jitter``)."""
+    """Crop to the square around a face with a random margin and centre (``Recipe.face_jitter``)."""
 
     def __init__(self, recipe: Recipe) -> None:
-        how = recipe.preprocessing
-        self._how, self._margin, self._jitter = how, how.face_margin or FACE_MARGIN, recipe.face_jitter
+        spec = recipe.preprocessing
+        self._preprocessing, self._margin, self._jitter = spec, spec.face_margin or FACE_MARGIN, recipe.face_jitter
 
     def __call__(self, image: Tensor, rng: np.random.Generator, face: Face) -> Image.Image:
-        """Return a picture of the input's size.
+        """Return a picture of the input size.
 
         Args:
-            image: cached tensor, wide enough for the largest jitter.
-            rng: decides margin and middle.
-            face: in pixels of ``image``.
+            image: cached tensor, large enough for the largest jitter.
+            rng: source of margin and centre.
+            face: face in pixels of ``image``.
         """
         margin = self._margin * rng.uniform(1 - self._jitter, 1 + self._jitter)
         right, down = rng.uniform(-self._jitter / 2, self._jitter / 2, 2)
         region = face.region(margin, shift=(right, down)).inside(image.shape[1], image.shape[0])
-        how = self._how
+        spec = self._preprocessing
         picture = Image.fromarray(image)
-        return resize(picture, how.input_height, how.input_width, how.resize_filter, how.resize_fit, region.box)
+        return resize(picture, spec.input_height, spec.input_width, spec.resize_filter, spec.resize_fit, region.box)
 
 
 def classic(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Rotation 40 degrees, shifts .2, shear .2, zoom .2, horizontal flip, nearest fill.
+    """Rotate by up to 40 degrees, shift, shear and zoom by up to 0.2, flip horizontally, fill with the nearest pixel.
 
-    The ranges, their units and the order of the transform are those of Keras's
-    ``ImageDataGenerator`` (shear in degrees), which that system named.
+    Ranges, units (shear in degrees) and the order of the transforms are those of Keras's
+    ``ImageDataGenerator``, which flatten-cnn-300 configured.
     """
     height, width = image.shape[:2]
     theta = np.deg2rad(rng.uniform(-40, 40))
@@ -96,85 +98,86 @@ def classic(image: Tensor, rng: np.random.Generator) -> Tensor:
     zoom = np.diag([row_zoom, column_zoom, 1.0])
     centre = np.array([[1, 0, height / 2 - 0.5], [0, 1, width / 2 - 0.5], [0, 0, 1]])
     matrix = centre @ rotation @ shift @ shearing @ zoom @ np.linalg.inv(centre)
-    moved = _affine_nearest_fill(image, matrix)
-    return moved[:, ::-1] if rng.random() < 0.5 else moved
+    transformed = _affine_nearest_fill(image, matrix)
+    return transformed[:, ::-1] if rng.random() < 0.5 else transformed
 
 
 def _affine_nearest_fill(image: Tensor, matrix: NDArray[np.float64]) -> Tensor:
-    """Bilinear affine transform (rows, columns); outside pixels take the nearest border's value."""
+    """Apply an affine transform (rows, columns) with bilinear sampling; outside pixels repeat the nearest border."""
     pad = max(image.shape[:2])
     padded = Image.fromarray(np.pad(image, ((pad, pad), (pad, pad), (0, 0)), mode="edge"))
     (a, b, row), (c, d, column) = matrix[0], matrix[1]
-    # Pillow wants x, y order, and samples at pixel centres half a pixel off from the matrix.
+    # Pillow takes x before y, and samples at pixel centres, half a pixel off from the matrix.
     half = 0.5
     x = column + pad - half * (d + c) + half
     y = row + pad - half * (a + b) + half
     size = (image.shape[1], image.shape[0])
-    moved = padded.transform(size, Image.Transform.AFFINE, (d, c, x, b, a, y), Image.Resampling.BILINEAR)
-    return np.asarray(moved, dtype=np.uint8)
+    transformed = padded.transform(size, Image.Transform.AFFINE, (d, c, x, b, a, y), Image.Resampling.BILINEAR)
+    return np.asarray(transformed, dtype=np.uint8)
 
 
 class Reencode:
-    """Random crop, flip; compression, rescale, shrink, blur, sharpen, noise, colour, greyscale, mask in random order.
+    """Random crop and flip; then compression, rescale, shrink, blur, sharpen, noise, colour, greyscale, mask.
 
-    How often each comes is the recipe's (:class:`trainer.recipes.recipe.Reencoding`). Compression may come
-    at any point between the other steps, and once more at the end, as pictures on the web are saved
-    again (Wang et al. 2020, arXiv:1912.11035, found blur and JPEG in training to be what makes a
-    detector hold elsewhere).
+    The steps come in random order, with the probabilities of :class:`trainer.recipes.recipe.Reencoding`.
+    Compression may be repeated at the end, as pictures on the web are re-saved. Blur and JPEG in training
+    make a detector generalise to other generators (Wang et al. 2020, arXiv:1912.11035).
     """
 
-    def __init__(self, side: int, how: Reencoding, jitter: Crop | None = None, resize_filter: str = "bicubic") -> None:
-        self._side, self._how, self._jitter = side, how, jitter
+    def __init__(
+        self, side: int, settings: Reencoding, jitter: Crop | None = None, resize_filter: str = "bicubic"
+    ) -> None:
+        self._side, self._settings, self._jitter = side, settings, jitter
         self._filter = Image.Resampling[resize_filter.upper()]
         self._steps: tuple[tuple[float, Step], ...] = (
-            (how.recompress, self._recompress),
-            (how.rescale, _rescale),
-            (how.shrink, self._shrink),
-            (how.blur, _blur),
-            (how.sharpen, _sharpen),
-            (how.noise, _noise),
-            (how.colour, _colour),
-            (how.greyscale, _greyscale),
-            (how.mask, _mask),
+            (settings.recompress, self._recompress),
+            (settings.rescale, _rescale),
+            (settings.shrink, self._shrink),
+            (settings.blur, _blur),
+            (settings.sharpen, _sharpen),
+            (settings.noise, _noise),
+            (settings.colour, _colour),
+            (settings.greyscale, _greyscale),
+            (settings.mask, _mask),
         )
 
     def __call__(
         self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None = None, drawn: bool = False
     ) -> Tensor:
-        """Augment one picture to uint8 ``[side, side, 3]``.
+        """Augment a picture to uint8 ``[side, side, 3]``.
 
         Args:
             image: cached tensor that crops are taken from, at least as large as ``side``.
-            served: the same picture as the service will see it, ``[side, side, 3]``.
-            rng: decides everything.
-            face: in pixels of ``image``, for framing ``face``.
-            drawn: make a drawing of it first (:mod:`trainer.augment.drawings`).
+            served: the same picture preprocessed as for serving, ``[side, side, 3]``.
+            rng: source of all randomness.
+            face: face in pixels of ``image``, for the framing ``face``.
+            drawn: whether to turn the picture into a drawing first (:mod:`trainer.augment.drawings`).
         """
         picture = self._crop(image, served, rng, face)
         if drawn:
             picture = drawing(picture, rng)
-        if rng.random() < self._how.flip:
+        if rng.random() < self._settings.flip:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         for position in rng.permutation(len(self._steps)):
             probability, step = self._steps[position]
             if rng.random() < probability:
                 picture = step(picture, rng)
-        if rng.random() < self._how.recompress_again:
+        if rng.random() < self._settings.recompress_again:
             picture = self._recompress(picture, rng)
         return np.asarray(picture, dtype=np.uint8)
 
     def _crop(self, image: Tensor, served: Tensor, rng: np.random.Generator, face: Face | None) -> Image.Image:
-        """Take the picture exactly as served, native pixels at any offset, or a zoomed or jittered crop."""
+        """Return the picture as served, a crop of native pixels at a random offset, or a zoomed or jittered crop."""
         draw = rng.random()
-        if draw < self._how.whole:
+        if draw < self._settings.whole:
             return Image.fromarray(served)
         height, width = image.shape[:2]
-        if draw < self._how.whole + self._how.native:
+        if draw < self._settings.whole + self._settings.native:
             top, left = rng.integers(0, height - self._side + 1), rng.integers(0, width - self._side + 1)
             return Image.fromarray(image[top : top + self._side, left : left + self._side])
         if self._jitter and face:
             return self._jitter(image, rng, face)
-        scale = rng.uniform(*self._how.zoom)
+        scale = rng.uniform(*self._settings.zoom)
         left, top = rng.uniform(0, width * (1 - scale)), rng.uniform(0, height * (1 - scale))
         box = (left, top, left + width * scale, top + height * scale)
         return Image.fromarray(image).resize(
@@ -182,19 +185,19 @@ class Reencode:
         )
 
     def _recompress(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-        buffer, quality = io.BytesIO(), int(rng.integers(self._how.quality[0], self._how.quality[1] + 1))
-        if rng.random() < self._how.webp:
+        buffer, quality = io.BytesIO(), int(rng.integers(self._settings.quality[0], self._settings.quality[1] + 1))
+        if rng.random() < self._settings.webp:
             picture.save(buffer, "WEBP", quality=quality, method=0)
         else:
             picture.save(buffer, "JPEG", quality=quality, subsampling=int(rng.choice((0, 2))))
         return Image.open(buffer).convert("RGB")
 
     def _shrink(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Make of it what the same face in a small picture would be: compressed while small, enlarged as it is served.
+        """Imitate a small original: shrink, compress, and enlarge as for serving.
 
-        Where one class alone comes from small pictures, softness is taken for a sign of it.
+        Where only one class has small originals, a network would learn softness as its cue.
         """
-        factor = float(np.exp(rng.uniform(np.log(_SMALLEST), 0)))
+        factor = float(np.exp(rng.uniform(np.log(_MIN_SHRINK), 0)))
         size = (max(8, round(picture.width * factor)), max(8, round(picture.height * factor)))
         small = picture.resize(size, _FILTERS[rng.integers(len(_FILTERS))])
         return self._recompress(small, rng).resize(picture.size, self._filter)
@@ -202,9 +205,9 @@ class Reencode:
 
 def _rescale(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
     factor = float(2 ** rng.uniform(-1, 1))
-    there, back = (_FILTERS[index] for index in rng.integers(len(_FILTERS), size=2))
+    first_filter, second_filter = (_FILTERS[index] for index in rng.integers(len(_FILTERS), size=2))
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    return picture.resize(size, there).resize(picture.size, back)
+    return picture.resize(size, first_filter).resize(picture.size, second_filter)
 
 
 def _blur(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -212,7 +215,7 @@ def _blur(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _sharpen(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Unsharp mask, as cameras and editors put on photos; of the training photos few are sharp, of the fakes most."""
+    """Apply an unsharp mask, as cameras and editors do; few training photos are sharp, but most fakes are."""
     mask = ImageFilter.UnsharpMask(float(rng.uniform(0.5, 2.0)), int(rng.integers(30, 181)), threshold=0)
     return picture.filter(mask)
 
@@ -235,7 +238,7 @@ def _greyscale(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _mask(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Cover one to three rectangles, up to two fifths of each side (DeVries and Taylor 2017, arXiv:1708.04552)."""
+    """Cover one to three rectangles of up to 40 % of each side (DeVries and Taylor 2017, arXiv:1708.04552)."""
     covered = picture.copy()
     draw = ImageDraw.Draw(covered)
     for _ in range(int(rng.integers(1, 4))):

@@ -25,8 +25,8 @@ def audit(
     face_margin: FaceMarginOption = None,
     groups: Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)] = GroupChoice.LISTED,
 ) -> None:
-    """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the cheat score."""
-    from trainer.audit.after_preprocessing import preprocessed
+    """Say what gives real and fake away besides the faces: duplicates, formats, sizes, and the shortcut score."""
+    from trainer.audit.after_preprocessing import score_after_preprocessing
     from trainer.audit.audit import audit as run_audit
     from trainer.common.files import new_folder
     from trainer.data.dataset import scan
@@ -48,7 +48,7 @@ def audit(
     left = None
     if chosen:
         try:
-            left = preprocessed(with_faces(dataset, chosen).samples, chosen)
+            left = score_after_preprocessing(with_faces(dataset, chosen).samples, chosen)
             print(f"- {left['sentence']}")
         except TrainerError as error:  # a class without a face is a finding, and the report is still wanted
             print(f"- {error}")

@@ -1,4 +1,4 @@
-"""Scan: folders of faces to a list of readable, distinct, labelled pictures and their fingerprint."""
+"""Scan data folders into a list of readable, distinct, labelled pictures with a fingerprint."""
 
 import hashlib
 from collections import Counter
@@ -21,8 +21,8 @@ from trainer.data.folders import printable, walk
 from trainer.data.picture_facts import Facts, facts_of_file
 
 Label = Literal["real", "fake", "neither"]
-LABELS: tuple[Label, Label] = ("real", "fake")  # the classes; what is neither is trained on alone
-# Training reads what people collected, not what strangers upload: generous, but still bounded.
+LABELS: tuple[Label, Label] = ("real", "fake")  # the classes; ``neither`` occurs in training only
+# Training data is not uploaded by strangers, so the limits are generous, but reads are still bounded.
 SCAN_LIMITS = Limits(max_bytes=200 * 1024 * 1024, max_pixels=150_000_000)
 _DECODE_THREADS = 4
 _WINDOW = 256
@@ -30,15 +30,15 @@ _WINDOW = 256
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One readable picture.
+    """A readable picture.
 
     Attributes:
-        path: where its bytes are.
+        path: path of the file.
         label: ``real`` or ``fake``; ``neither`` for outliers (:mod:`trainer.data.outliers`).
-        source: name of the data root it came from.
-        sha256: of its bytes, hexadecimal.
-        group: pictures of one group stay on one side of a split; empty where it stands alone.
-        facts: what the scan saw beside the face; None where a sample was read back from a file.
+        source: name of the data folder that it comes from.
+        sha256: SHA-256 of the file, hexadecimal.
+        group: pictures of a group stay on the same side of a split; empty for a picture without a group.
+        facts: measured by the scan; None where the sample was read back from a split file.
     """
 
     path: Path
@@ -51,7 +51,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One file left out, and why; ``twin`` is the sample whose bytes it repeats or contradicts."""
+    """A file that is left out, with the reason.
+
+    ``twin`` is the sample that has the same bytes, under the same or the opposite label.
+    """
 
     path: Path
     label: Label
@@ -64,7 +67,7 @@ class Rejected:
 class Dataset:
     """Samples in a stable order (source, label, path), the files left out, and the folder of each source.
 
-    ``near`` holds the rows of near duplicates, two by two, once :mod:`trainer.data.groups` has found them.
+    ``near`` holds the row numbers of near duplicates as pairs; :func:`trainer.data.groups.grouped` fills it.
     """
 
     samples: tuple[Sample, ...]
@@ -73,11 +76,11 @@ class Dataset:
     near: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
 
     def counts(self) -> dict[str, int]:
-        """Return images by ``source/label``."""
+        """Return the number of images per ``source/label``."""
         return dict(sorted(Counter(f"{s.source}/{s.label}" for s in self.samples).items()))
 
     def fingerprint(self) -> str:
-        """Return SHA-256 over every sample's source, label and content, whatever the file names."""
+        """Return the SHA-256 over the source, label and content of every sample; file names do not matter."""
         lines = sorted(f"{s.source}\t{s.label}\t{s.sha256}\n" for s in self.samples)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -85,23 +88,23 @@ class Dataset:
 def scan(
     roots: Sequence[Path], *, keep_duplicates: bool = False, one_class: bool = False, facts: bool = True
 ) -> Dataset:
-    """Read every file under ``ROOT/real`` and ``ROOT/fake``; each root is a source named after it.
+    """Read every file under ``ROOT/real`` and ``ROOT/fake``; each root is a source named after its folder.
 
-    A root may hold one of the two folders only, as long as all roots together hold both classes.
-    Files that do not decode are left out with their reason, and so are exact duplicates (the first
-    by order stays); bytes that carry both labels are left out altogether.
+    A root may hold only one of the two folders, as long as all roots together hold both classes.
+    Files that do not decode are left out with the reason. Of exact duplicates the first in order is
+    kept. Files with the same bytes under both labels are all left out.
 
     Args:
         roots: data folders.
         keep_duplicates: keep exact duplicates, as the published splits did.
-        one_class: accept data of one class only, as evaluation may.
-        facts: also find each picture's facts, which takes longer than reading it.
+        one_class: accept data of a single class, for evaluation and audits.
+        facts: also measure the facts of each picture, which takes longer than reading it.
 
     Raises:
         TrainerError: a root is missing or holds neither folder, or a class is empty.
     """
     named = dict(named_roots(roots))
-    files = [found for source, root in named.items() for found in _files(source, root)]
+    files = [entry for source, root in named.items() for entry in _files(source, root)]
     dataset = read_dataset(files, named, keep_duplicates=keep_duplicates, facts=facts)
     _check_classes(dataset, roots, one_class)
     return dataset
@@ -114,11 +117,11 @@ def read_dataset(
     keep_duplicates: bool = False,
     facts: bool = True,
 ) -> Dataset:
-    """Read files that stand in a stable order; arguments as of :func:`scan`."""
+    """Read files that are listed in a stable order; for the arguments see :func:`scan`."""
     samples: list[Sample] = []
-    rejected = [found for found in files if isinstance(found, Rejected)]
-    there = [found for found in files if not isinstance(found, Rejected)]
-    for result in track(_read_all(there, facts), "scan", total=len(there)):
+    rejected = [entry for entry in files if isinstance(entry, Rejected)]
+    readable = [entry for entry in files if not isinstance(entry, Rejected)]
+    for result in track(_read_all(readable, facts), "scan", total=len(readable)):
         (samples if isinstance(result, Sample) else rejected).append(result)  # type: ignore[arg-type]
     if not keep_duplicates:
         samples, duplicates = _without_duplicates(samples)
@@ -127,22 +130,22 @@ def read_dataset(
 
 
 def named_roots(roots: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    """Yield a name for each data folder, and the folder.
+    """Yield a unique name and the resolved path of each data folder.
 
     Raises:
-        TrainerError: one does not exist, or is given twice.
+        TrainerError: a folder does not exist, or is given twice.
     """
     resolved = [root.resolve() for root in roots]
-    for given, root in zip(roots, resolved, strict=True):
+    for path, root in zip(roots, resolved, strict=True):
         if not root.is_dir():
-            raise TrainerError(f"data folder '{given}' does not exist")
+            raise TrainerError(f"data folder '{path}' does not exist or is not a folder")
         if resolved.count(root) > 1:
-            raise TrainerError(f"data folder '{given}' is given twice")
+            raise TrainerError(f"data folder '{path}' is given twice")
     yield from zip(_names(resolved), resolved, strict=True)
 
 
 def _names(roots: list[Path]) -> list[str]:
-    """Name roots after their last folder, and after as many parents as it takes to tell them apart."""
+    """Name each root after its last folder, preceded by as many parents as make the names unique."""
     depths = [1] * len(roots)
     while True:
         names = [printable(".".join(root.parts[-depth:])) for root, depth in zip(roots, depths, strict=True)]
@@ -153,33 +156,33 @@ def _names(roots: list[Path]) -> list[str]:
             min(depth + (name in repeated), len(root.parts))
             for name, root, depth in zip(names, roots, depths, strict=True)
         ]
-        if deeper == depths:  # no number of parents tells them apart ("a/b" and "a.b")
+        if deeper == depths:  # no number of parents makes the names differ ("a/b" and "a.b")
             return _numbered(names, roots)
         depths = deeper
 
 
 def _numbered(names: list[str], roots: list[Path]) -> list[str]:
-    """Number names that repeat, in the order of the paths, so that the order of the arguments has no say."""
-    taken, found = set(names), dict(zip(roots, names, strict=True))
+    """Number repeated names in the order of the paths, so that the order of the arguments does not matter."""
+    taken, name_of = set(names), dict(zip(roots, names, strict=True))
     for name in {name for name, count in Counter(names).items() if count > 1}:
         number = 0
-        for root in sorted(root for root, other in found.items() if other == name):
+        for root in sorted(root for root, present in name_of.items() if present == name):
             while (candidate := f"{name}-{(number := number + 1)}") in taken:
                 pass
             taken.add(candidate)
-            found[root] = candidate
-    return [found[root] for root in roots]
+            name_of[root] = candidate
+    return [name_of[root] for root in roots]
 
 
 def _files(source: str, root: Path) -> list["tuple[str, Label, Path] | Rejected"]:
     folders: list[tuple[Label, Path]] = [(label, root / label) for label in LABELS if (root / label).is_dir()]
     if not folders:
         raise TrainerError(f"data folder '{root}' holds neither 'real' nor 'fake'")
-    return [found for label, folder in folders for found in files_of(source, label, folder)]
+    return [entry for label, folder in folders for entry in files_of(source, label, folder)]
 
 
 def files_of(source: str, label: Label, folder: Path) -> "list[tuple[str, Label, Path] | Rejected]":
-    """Return every file under a folder in a stable order, or why it is left out."""
+    """Return every file under a folder in a stable order; files that cannot be read as :class:`Rejected`."""
     return [
         Rejected(path, label, source, problem) if problem else (source, label, path)
         for path, problem in sorted(walk(folder))
@@ -187,10 +190,10 @@ def files_of(source: str, label: Label, folder: Path) -> "list[tuple[str, Label,
 
 
 def sample_bytes(sample: Sample) -> bytes:
-    """Return a sample's bytes, if they are still those of the scan.
+    """Return the bytes of a sample, after checking that they have not changed since the scan.
 
     Raises:
-        TrainerError: they are not.
+        TrainerError: they have changed.
         OSError: the file cannot be read.
     """
     try:
@@ -203,12 +206,12 @@ def sample_bytes(sample: Sample) -> bytes:
 
 
 def read_samples(samples: Iterable[Sample]) -> Iterator[Sample | Rejected]:
-    """Read samples again, with their facts, in order."""
+    """Read the files of samples again, in order, with their facts."""
     return _read_all(((s.source, s.label, s.path) for s in samples), facts=True)
 
 
 def _read_all(files: Iterable[tuple[str, Label, Path]], facts: bool) -> Iterator[Sample | Rejected]:
-    """Decode in threads, in order, with a bounded number of pictures in flight."""
+    """Decode in threads, in order, with at most ``_WINDOW`` pictures in flight."""
     remaining = iter(files)
     with ThreadPoolExecutor(_DECODE_THREADS) as pool:
         while window := list(islice(remaining, _WINDOW)):
@@ -224,8 +227,8 @@ def _read(item: tuple[str, Label, Path], facts: bool) -> Sample | Rejected:
         return Rejected(path, label, source, f"{error.code}: {error}")
     except OSError as error:
         return Rejected(path, label, source, f"unreadable: {error.strerror}")
-    found = facts_of_file(payload, rgb) if facts else None
-    return Sample(path, label, source, hashlib.sha256(payload).hexdigest(), facts=found)
+    measured = facts_of_file(payload, rgb) if facts else None
+    return Sample(path, label, source, hashlib.sha256(payload).hexdigest(), facts=measured)
 
 
 def _without_duplicates(samples: list[Sample]) -> tuple[list[Sample], list[Rejected]]:
@@ -236,10 +239,10 @@ def _without_duplicates(samples: list[Sample]) -> tuple[list[Sample], list[Rejec
     rejected: list[Rejected] = []
     for sample in samples:
         first = same[sample.sha256][0]
-        other = next((twin for twin in same[sample.sha256] if twin.label != sample.label), None)
-        if other is not None:
+        contradiction = next((twin for twin in same[sample.sha256] if twin.label != sample.label), None)
+        if contradiction is not None:
             reason = "contradictory: the same bytes are labelled real and fake"
-            rejected.append(Rejected(sample.path, sample.label, sample.source, reason, other))
+            rejected.append(Rejected(sample.path, sample.label, sample.source, reason, contradiction))
         elif first is sample:
             kept.append(sample)
         else:
@@ -262,5 +265,5 @@ def _check_classes(dataset: Dataset, roots: Sequence[Path], one_class: bool) -> 
 
 
 def is_fake(samples: Sequence[Sample]) -> NDArray[np.bool_]:
-    """Return the truth: bool ``[N]``."""
+    """Return which samples are fake: bool ``[N]``."""
     return np.array([sample.label == "fake" for sample in samples], dtype=bool)

@@ -1,4 +1,4 @@
-"""Framed: what training on cut-out faces needs beside their tensors."""
+"""Face framing: faces of the training pictures, for recipes that crop the picture to the face."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,10 +14,12 @@ from trainer.recipes.run_config import FramingFacts
 
 
 def with_faces(dataset: Dataset, recipe: Recipe) -> Dataset:
-    """Leave out pictures without a face where the recipe's framing needs one, and say so.
+    """Return the dataset without pictures that show no face, where the recipe's framing is ``face``.
+
+    These pictures are listed in ``rejected``.
 
     Raises:
-        TrainerError: that leaves a class without pictures.
+        TrainerError: no picture of a class shows a face.
     """
     if recipe.preprocessing.framing == "whole":
         return dataset
@@ -25,16 +27,18 @@ def with_faces(dataset: Dataset, recipe: Recipe) -> Dataset:
     for label in {s.label for s in dataset.samples if s.label != "neither"} - {sample.label for sample in kept}:
         raise TrainerError(f"no {label} picture shows a face, and the framing is 'face': use --framing whole")
     reason = "no_face: the face finder sees none, and the framing is 'face'"
-    gone = tuple(Rejected(s.path, s.label, s.source, reason) for s in dataset.samples if not (s.facts and s.facts.face))
-    return replace(dataset, samples=kept, rejected=(*dataset.rejected, *gone))
+    faceless = tuple(
+        Rejected(s.path, s.label, s.source, reason) for s in dataset.samples if not (s.facts and s.facts.face)
+    )
+    return replace(dataset, samples=kept, rejected=(*dataset.rejected, *faceless))
 
 
 def faces_in_tensors(samples: Sequence[Sample], preprocessing: Preprocessing) -> list[Face | None] | None:
-    """Return where the face is in each cached tensor, pixels of it; None where the framing is ``whole``.
+    """Return the face in each cached tensor, in pixels of the tensor; None where the framing is ``whole``.
 
     Args:
-        samples: with their facts.
-        preprocessing: what the tensors were made by.
+        samples: samples with facts.
+        preprocessing: preprocessing that made the tensors.
     """
     if preprocessing.face_margin is None or preprocessing.framing == "whole":
         return None
@@ -52,7 +56,7 @@ def _in_tensor(sample: Sample, margin: float, side: int) -> Face | None:
 
 
 def framing_facts(samples: Sequence[Sample]) -> FramingFacts:
-    """Return how the faces of training pictures are framed."""
+    """Return what a run records of its training pictures: the face finder, faces found, and the median margin."""
     margins = [sample.facts.margin for sample in samples if sample.facts and sample.facts.margin]
     median = round(float(np.median(margins)), 3) if margins else None
     return FramingFacts(FINDER, len(samples), len(margins), median)

@@ -1,4 +1,4 @@
-"""Folders: every file under one, whatever else lies there, and names fit to be printed."""
+"""Walk folders that may hold links, pipes and unreadable entries, and make file names printable."""
 
 import os
 import stat
@@ -7,24 +7,24 @@ from pathlib import Path
 
 from service.contract.text import one_line
 
-_SPECIAL = "unreadable: not a regular file"
+_NOT_REGULAR = "unreadable: not a regular file"
 
 
 def printable(name: str) -> str:
-    """Return a name from the file system as text that can be printed and written anywhere, on one line."""
+    """Return a file name as a single line of text that is safe to print and to write as UTF-8."""
     return one_line(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def walk(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file under a folder, and what is wrong with it, if anything; hidden ones and folders are passed over.
+    """Yield the path of every file under a folder, and the problem with it, or an empty string.
 
-    Links are followed, each folder once, whatever links lead to it.
+    Hidden files and folders are ignored. Links are followed; a folder that several links lead to is read once.
     """
     unreadable: list[OSError] = []
     seen: set[tuple[int, int]] = set()
     links: list[Path] = []
     for name, folders, files in os.walk(folder, onerror=unreadable.append):
-        # Links later, so that what they lead to is known by its own name where it lies in this folder too.
+        # Links come last, so that a target inside this folder is listed under its own path.
         links += sorted(Path(name) / child for child in folders if (Path(name) / child).is_symlink())
         yield from _entries(Path(name), folders, files, seen)
     for link in links:
@@ -38,7 +38,7 @@ def walk(folder: Path) -> Iterator[tuple[Path, str]]:
 def _entries(
     folder: Path, folders: list[str], files: list[str], seen: set[tuple[int, int]]
 ) -> Iterator[tuple[Path, str]]:
-    """Yield the files of one folder; take out of ``folders`` those that are not to be walked."""
+    """Yield the files of one folder, and remove from ``folders`` those that are not to be walked."""
     try:
         state = folder.stat()
     except OSError as error:
@@ -46,7 +46,7 @@ def _entries(
         return
     if (state.st_dev, state.st_ino) in seen:
         folders.clear()
-        yield folder, "unreadable: a link to a folder that is read already"
+        yield folder, "unreadable: a link to a folder that has already been read"
         return
     seen.add((state.st_dev, state.st_ino))
     folders[:] = sorted(child for child in folders if not child.startswith("."))
@@ -63,4 +63,4 @@ def _problem(path: Path) -> str:
         return "unreadable: a broken link"
     except OSError as error:
         return f"unreadable: {error.strerror}"
-    return _SPECIAL
+    return _NOT_REGULAR

@@ -1,4 +1,4 @@
-"""Memory-mapped tensors: pages given back, and sent to another process by the name of their file."""
+"""Memory-mapped tensors: release their pages, and send them to another process as a file name."""
 
 import mmap
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 
 def release(*tensors: NDArray[np.uint8]) -> None:
-    """Give the mapped pages of memory-mapped tensors back, so that a process stays small however large they are.
+    """Release the mapped pages of memory-mapped tensors, so that resident memory stays small however large they are.
 
-    They stay in the system's page cache while there is room, and nothing written is lost.
+    The pages stay in the page cache of the system while there is room. Written data is not lost.
     """
     for tensor in tensors:
         if isinstance(tensor.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
@@ -19,16 +19,16 @@ def release(*tensors: NDArray[np.uint8]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _MappedFile:
     path: str
 
 
 def to_send(value: Any) -> Any:
-    """Return, of a whole ``.npy`` file that :func:`numpy.load` mapped, its name, which is short; else ``value``."""
-    whole = isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap)
-    return _Named(str(value.filename)) if whole else value
+    """Return the file name of an array that :func:`numpy.load` mapped from a whole ``.npy`` file; else ``value``."""
+    is_whole_file = isinstance(value, np.memmap) and isinstance(value.base, mmap.mmap)
+    return _MappedFile(str(value.filename)) if is_whole_file else value
 
 
 def received(value: Any) -> Any:
-    """Map the file again where :func:`to_send` gave its name; else ``value``."""
-    return np.load(value.path, mmap_mode="r") if isinstance(value, _Named) else value
+    """Map the file whose name :func:`to_send` returned; return any other ``value`` unchanged."""
+    return np.load(value.path, mmap_mode="r") if isinstance(value, _MappedFile) else value

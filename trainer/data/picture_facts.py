@@ -1,7 +1,7 @@
-"""Facts: what can be said of a picture without looking at the face in it, but where that is.
+"""Facts of a picture: properties of the file and the image, and the position of the face, but not its content.
 
-These are what the audit's cheat score sees (:mod:`trainer.audit.shortcut_score`), and what near duplicates are
-found by (:mod:`trainer.data.duplicates`).
+They are the input of the shortcut score (:mod:`trainer.audit.shortcut_score`) and of the search for near duplicates
+(:mod:`trainer.data.duplicates`).
 """
 
 import io
@@ -18,7 +18,7 @@ from service.contract.faces.face import Face
 from service.contract.faces.finder import face_finder
 
 HASH_SIDE: Final = 16
-# IJG's luminance table at quality 50 (ITU-T T.81, annex K), in any order: only its scaled sum is used.
+# IJG's luminance table at quality 50 (ITU-T T.81, annex K); the order does not matter, only its scaled sum is used.
 _LUMINANCE: Final = np.array(
     [
         (16, 11, 10, 16, 24, 40, 51, 61),
@@ -32,13 +32,13 @@ _LUMINANCE: Final = np.array(
     ]
 ).ravel()
 _SHARPNESS_WINDOW: Final = 512
-# Chroma rounding and faint toning leave a greyscale picture within this mean difference of its channels.
+# Greyscale pictures stay within this mean difference of the channels despite chroma rounding and faint toning.
 _GREY_SPREAD: Final = 3.0
 _TENSOR_QUALITY: Final = 95
 
 
 def _table_sums() -> NDArray[np.int64]:
-    """Sum of the luminance table at quality 1 to 100, by libjpeg's own scaling."""
+    """Return the sum of the luminance table at each quality from 1 to 100, scaled as libjpeg does."""
     quality = np.arange(1, 101)
     scale = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)[:, None]
     sums: NDArray[np.int64] = ((_LUMINANCE * scale + 50) // 100).clip(1, 255).sum(axis=1)
@@ -56,14 +56,14 @@ class Facts:
         file_size: bytes.
         format: ``JPEG``, ``PNG`` or ``WEBP``.
         width, height: pixels, as shown.
-        quality: 1 to 100, read from a JPEG's quantisation table; None elsewhere.
-        subsampling: of a JPEG's chroma: ``4:4:4``, ``4:2:2``, ``4:2:0``; empty elsewhere.
+        quality: JPEG quality, 1 to 100, read from the quantisation table; None for other formats.
+        subsampling: JPEG chroma subsampling: ``4:4:4``, ``4:2:2``, ``4:2:0``; empty for other formats.
         red, green, blue: mean of each channel, 0 to 255.
         sharpness: natural logarithm of the variance of the Laplacian, in the central 512 x 512
             pixels at their native size (Pech-Pacheco et al. 2000).
-        greyscale: the three channels are as good as equal.
-        face: the largest face, where one was found: its place says how the picture was framed.
-        phash: 256-bit perceptual hash (:func:`imagehash.phash`), 32 bytes; empty where not wanted.
+        greyscale: whether the three channels are nearly equal.
+        face: the largest face, or None; its position shows how the picture is framed.
+        phash: 256-bit perceptual hash (:func:`imagehash.phash`), 32 bytes; empty for tensors.
     """
 
     file_size: int
@@ -82,12 +82,15 @@ class Facts:
 
     @property
     def margin(self) -> float | None:
-        """Shorter side of the picture as a multiple of the face's longer one; None without a face."""
+        """Shorter side of the picture divided by the longer side of the face; None without a face."""
         return min(self.width, self.height) / self.face.side if self.face else None
 
     @property
     def offset(self) -> tuple[float, float] | None:
-        """Middle of the face from the picture's, as a share of the shorter side: right, down; None without a face."""
+        """Offset of the face's centre from the picture's, right and down, as a fraction of the shorter side.
+
+        None without a face.
+        """
         if not self.face:
             return None
         right = self.face.left + (self.face.width - self.width) / 2
@@ -96,10 +99,10 @@ class Facts:
 
 
 def facts_of_file(payload: bytes, rgb: Image.Image) -> Facts:
-    """Return the facts of one file.
+    """Return the facts of a file.
 
     Args:
-        payload: its bytes.
+        payload: bytes of the file.
         rgb: the decoded picture, upright, mode RGB.
     """
     with Image.open(io.BytesIO(payload)) as header:
@@ -123,7 +126,7 @@ def facts_of_file(payload: bytes, rgb: Image.Image) -> Facts:
 
 
 def facts_of_tensor(tensor: NDArray[np.uint8]) -> Facts:
-    """Return the facts that a preprocessed picture still has; ``file_size`` is that as a JPEG of quality 95.
+    """Return the facts of a preprocessed picture; ``file_size`` is its size as a JPEG of quality 95.
 
     Args:
         tensor: uint8 ``[H, W, 3]`` RGB.
@@ -138,9 +141,9 @@ def _face(rgb: Image.Image) -> Face | None:
 
 
 def jpeg_quality(tables: dict[int, list[int]]) -> int | None:
-    """Return the IJG quality, 1 to 100, whose luminance table is nearest in sum; None without a table.
+    """Return the IJG quality, 1 to 100, whose luminance table has the nearest sum; None without a table.
 
-    Exact for tables scaled as libjpeg does; an estimate for other encoders' own tables.
+    Exact for tables that are scaled as libjpeg does, an estimate for the tables of other encoders.
     """
     if not tables:
         return None

@@ -1,4 +1,4 @@
-"""Contract tensors of many files: decoded in threads, and cached once as a memory map."""
+"""Model input tensors of many files, decoded in threads and cached as a memory map."""
 
 import hashlib
 import math
@@ -31,54 +31,54 @@ _DECODE_THREADS = 4
 _CHUNK = 64
 
 
-def load_tensor(path: Path, preprocessing: Preprocessing, found: tuple[Face, ...] | None = None) -> NDArray[np.uint8]:
-    """Return one file as uint8 ``[H, W, 3]``, through the same code that serves requests.
+def load_tensor(path: Path, preprocessing: Preprocessing, faces: tuple[Face, ...] | None = None) -> NDArray[np.uint8]:
+    """Return a file as uint8 ``[H, W, 3]``, using the code that serves requests.
 
     Args:
-        path: of the picture.
-        preprocessing: of the model.
-        found: its faces as the service would find them, where they are known; default: they are looked for.
+        path: path of the picture.
+        preprocessing: preprocessing of the model.
+        faces: faces as the service would find them, where they are known; default: run the face finder.
 
     Raises:
         ImageError: the picture is refused.
         OSError: the file cannot be read.
         FinderError: the framing is ``face``, and the face finder does not load.
     """
-    return _tensor(read_bounded(path, SCAN_LIMITS.max_bytes), preprocessing, found)
+    return _tensor(read_bounded(path, SCAN_LIMITS.max_bytes), preprocessing, faces)
 
 
 def load_sample(sample: Sample, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Return one sample as :func:`load_tensor` would, if its bytes are still those of the scan.
+    """Return a sample as :func:`load_tensor` does, after checking that its file has not changed since the scan.
 
     Raises:
-        TrainerError: they are not, or cannot be decoded.
+        TrainerError: the file has changed, or cannot be decoded.
         OSError: the file cannot be read.
-        FinderError: as :func:`load_tensor`.
+        FinderError: the framing is ``face``, and the face finder does not load.
     """
     payload = sample_bytes(sample)
     try:
-        return _tensor(payload, preprocessing, _found(sample, preprocessing))
+        return _tensor(payload, preprocessing, _scanned_faces(sample, preprocessing))
     except ImageError as error:
         raise TrainerError(f"'{sample.path}': {error}") from None
 
 
-def _tensor(payload: bytes, preprocessing: Preprocessing, found: tuple[Face, ...] | None) -> NDArray[np.uint8]:
+def _tensor(payload: bytes, preprocessing: Preprocessing, faces: tuple[Face, ...] | None) -> NDArray[np.uint8]:
     picture = decode(payload, SCAN_LIMITS, preprocessing.exif_policy)
-    return to_tensor(picture, preprocessing, frame(picture.rgb, preprocessing, found))
+    return to_tensor(picture, preprocessing, frame(picture.rgb, preprocessing, faces))
 
 
 def tensor_batches(
     samples: Sequence[Sample], preprocessing: Preprocessing, batch: int = _CHUNK
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield uint8 ``[n, H, W, 3]`` in the samples' order, decoded in threads, few at a time."""
+    """Yield uint8 ``[n, H, W, 3]`` in the order of the samples, at most ``batch`` at a time; decode in threads."""
     remaining = iter(samples)
     with ThreadPoolExecutor(_DECODE_THREADS) as pool:
         while chunk := list(islice(remaining, batch)):
             yield np.stack(list(pool.map(lambda sample: load_sample(sample, preprocessing), chunk)))
 
 
-def _found(sample: Sample, preprocessing: Preprocessing) -> tuple[Face, ...] | None:
-    """Return what the scan found, which saw the picture upright, so that no picture is searched twice."""
+def _scanned_faces(sample: Sample, preprocessing: Preprocessing) -> tuple[Face, ...] | None:
+    """Return the face that the scan found in the upright picture, so that the face finder runs once per picture."""
     if sample.facts is None or preprocessing.exif_policy != "apply":
         return None
     return (sample.facts.face,) if sample.facts.face else ()
@@ -87,11 +87,11 @@ def _found(sample: Sample, preprocessing: Preprocessing) -> tuple[Face, ...] | N
 def cache_tensors(
     samples: Sequence[Sample], preprocessing: Preprocessing, folder: Path, description: str
 ) -> NDArray[np.uint8]:
-    """Return all samples as one memory-mapped uint8 ``[N, H, W, 3]``, made once.
+    """Return all samples as a memory-mapped uint8 ``[N, H, W, 3]``; reuse the cached file where it is valid.
 
-    The file name holds a hash of the preprocessing, of the versions of the code and the libraries that carry it out,
-    and of every sample's content in order, so a cache of anything else is never taken for this one. Its own
-    hash lies beside it, so that a damaged cache is made again.
+    The file name holds a hash of the preprocessing, of the versions of the code and libraries that perform it, and
+    of the content of every sample in order, so a cache of other data is never used by mistake. The SHA-256 of the
+    tensors is stored beside the file, so that a damaged cache is rebuilt.
     """
     versions = [DECODE_VERSION, PIL.__version__, metadata.version("simplejpeg")]
     if preprocessing.framing == "face":
@@ -102,19 +102,19 @@ def cache_tensors(
     path = folder / f"tensors-{key.hexdigest()[:32]}.npy"
     shape = (len(samples), preprocessing.input_height, preprocessing.input_width, 3)
     digest_path = path.with_suffix(".sha256")
-    if not _holds(path, shape, digest_path):
+    if not _is_valid_cache(path, shape, digest_path):
         folder.mkdir(parents=True, exist_ok=True)
         remove_partial(folder, ".partial-*-tensors-*")
         digest = hashlib.sha256()
         with atomic_path(path) as temporary:
             tensors = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            _reserve(temporary)
-            done = 0
+            _reserve_disk_space(temporary)
+            offset = 0
             batches = tensor_batches(samples, preprocessing)
             for batch in track(batches, f"decode {description}", total=math.ceil(len(samples) / _CHUNK)):
-                tensors[done : done + len(batch)] = batch
+                tensors[offset : offset + len(batch)] = batch
                 digest.update(batch.data)
-                done += len(batch)
+                offset += len(batch)
                 release(tensors)
             tensors.flush()
             del tensors
@@ -124,8 +124,8 @@ def cache_tensors(
     return cached
 
 
-def _holds(path: Path, shape: tuple[int, ...], digest_path: Path) -> bool:
-    """Whether a cache is there, whole and as it was written; one that is not is made again."""
+def _is_valid_cache(path: Path, shape: tuple[int, ...], digest_path: Path) -> bool:
+    """Return whether a cached file exists, has the expected shape, and matches its stored SHA-256."""
     try:
         tensors = np.load(path, mmap_mode="r")
         expected = digest_path.read_text("ascii")
@@ -140,8 +140,8 @@ def _holds(path: Path, shape: tuple[int, ...], digest_path: Path) -> bool:
     return digest.hexdigest() == expected
 
 
-def _reserve(path: Path) -> None:
-    """Take the disk space first: a memory map on a full disk dies by SIGBUS, not by an error."""
+def _reserve_disk_space(path: Path) -> None:
+    """Allocate the disk space in advance: writing to a memory map on a full disk raises SIGBUS instead of an error."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as stream:
             os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)

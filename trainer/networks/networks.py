@@ -1,7 +1,7 @@
 """The networks, in plain Keras 3.
 
-Every network takes uint8 ``[N, H, W, 3]`` RGB (rescaling is its first layer) and ends in a layer
-named ``logits``, float32 ``[N, 2]``, followed by the activation that the training loss wants.
+Every network takes uint8 ``[N, H, W, 3]`` RGB (its first layer rescales) and ends in a layer named
+``logits``, float32 ``[N, 2]``, followed by the activation that the training loss requires.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ EVIDENCE = "evidence"
 
 
 def build_network(recipe: Recipe) -> keras.Model:
-    """Build the untrained network of a recipe; initial weights follow Keras's global seed, or are those of ImageNet.
+    """Build the network of a recipe, with random weights from Keras's global seed or with ImageNet weights.
 
     Raises:
         TrainerError: the package with the ImageNet weights is missing.
@@ -33,11 +33,11 @@ def build_network(recipe: Recipe) -> keras.Model:
 
 
 def compiled_network(recipe: Recipe, steps: int) -> keras.Model:
-    """Build the untrained network with the recipe's optimizer and loss, accuracy and AUC.
+    """Build the network of a recipe, and compile it with the optimizer and loss, accuracy and AUC.
 
     Args:
-        recipe: what to build.
-        steps: training steps an epoch; a cosine decay is laid over all of them.
+        recipe: recipe of the network.
+        steps: training steps per epoch; a cosine decay covers the steps of all epochs.
     """
     model = build_network(recipe)
     rate: Any = recipe.learning_rate
@@ -58,19 +58,19 @@ def compiled_network(recipe: Recipe, steps: int) -> keras.Model:
 
 
 def uses_xla() -> bool:
-    """Whether training is compiled by XLA here: by JAX, which needs it.
+    """Return whether training is compiled with XLA, which only the JAX backend needs.
 
-    It was 2.3 times slower than TensorFlow's own kernels on two CPU cores; Keras runs PyTorch without.
+    On two CPU cores XLA is 2.3 times slower than TensorFlow's own kernels. Keras runs PyTorch without it.
     """
     return bool(keras.backend.backend() == "jax")
 
 
 def logits_model(model: keras.Model, *, mirror: bool = False) -> keras.Model:
-    """Return the part of a fitted model that is exported: uint8 images to logits.
+    """Return the part of a trained model that is exported: uint8 images to logits.
 
     Args:
-        model: ends in logits and an activation.
-        mirror: take the mean over the picture and its mirror image, as one batch of twice the size.
+        model: model that ends in logits and an activation.
+        mirror: return the mean logits of the picture and its mirror image, computed as a batch of twice the size.
     """
     plain = keras.Model(model.input, model.get_layer(LOGITS).output, name=model.name)
     if not mirror:
@@ -122,7 +122,7 @@ def _dilated_cnn(recipe: Recipe) -> keras.Model:
 
 
 def _meso_4(recipe: Recipe) -> keras.Model:
-    """Meso-4 (Afchar et al. 2018, arXiv:1809.00888), with a second output beside its one."""
+    """Build Meso-4 (Afchar et al. 2018, arXiv:1809.00888) with two outputs instead of one."""
     inputs = _input(recipe)
     x = layers.Rescaling(1 / 255)(inputs)
     for filters, kernel, pool in ((8, 3, 2), (8, 5, 2), (16, 5, 2), (16, 5, 4)):
@@ -136,10 +136,10 @@ def _meso_4(recipe: Recipe) -> keras.Model:
 
 
 def _residual_cnn(recipe: Recipe) -> keras.Model:
-    """Residual stages (He et al. 2016, arXiv:1603.05027) over RGB and high-pass channels."""
+    """Build residual stages (He et al. 2016, arXiv:1603.05027) over RGB and high-pass channels."""
     inputs = _input(recipe)
     rgb = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
-    # What a 3x3 mean leaves over: up-sampling artefacts live there, and it is small, hence the gain.
+    # The residual of a 3x3 mean holds the up-sampling artefacts; its values are small, hence the gain.
     smooth = layers.AveragePooling2D(3, strides=1, padding="same", name="low_pass")(rgb)
     high_pass = layers.Rescaling(4.0, name="high_pass_gain")(layers.Subtract(name="high_pass")([rgb, smooth]))
     x = layers.Concatenate()([rgb, high_pass])
@@ -153,15 +153,15 @@ def _residual_cnn(recipe: Recipe) -> keras.Model:
 
 
 def _efficientnet_lite(recipe: Recipe) -> keras.Model:
-    """EfficientNet-Lite0 up to a stride of 16 (:mod:`trainer.networks.efficientnet`), and the same head."""
+    """Build EfficientNet-Lite0 up to a stride of 16 (:mod:`trainer.networks.efficientnet`) with the evidence head."""
     inputs = _input(recipe)
     return _evidence_head(recipe, inputs, features(inputs))
 
 
 def _evidence_head(recipe: Recipe, inputs: keras.KerasTensor, x: keras.KerasTensor) -> keras.Model:
-    """End in ``1x1 convolution -> global average pooling``.
+    """Add the head, ``1x1 convolution -> global average pooling``, and return the model.
 
-    The map before pooling is exact evidence per region, its mean is the logits (class activation maps, Zhou et al.
+    The map before pooling is the exact evidence per region; its mean is the logits (class activation maps, Zhou et al.
     2016, arXiv:1512.04150).
     """
     x = layers.Dropout(0.2)(x)

@@ -91,7 +91,7 @@ class Recipe:
             itself, and the middle by up to half of it, as a share of the face's side.
         balance: weights of the training images, see :mod:`trainer.audit.weights`. ``source`` halves
             sources that hold one class only, and so does ``subsample``, by showing another half of their
-            pictures in each epoch; ``cues`` weighs so that what the cheat score sees no longer tells the
+            pictures in each epoch; ``cues`` weighs so that what the shortcut score sees no longer tells the
             classes apart. All three give the classes the same total.
         initial_weights: ``imagenet`` begins with those of :mod:`trainer.networks.pretrained`.
         consistency: weight of the consistency loss (:mod:`trainer.networks.consistency`); above 0 a batch holds half

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trainer.audit.audit import Audit
-from trainer.audit.shortcut_score import CUES, FRAMING_SEPARABLE, SEPARABLE, Cheat, tells
+from trainer.audit.shortcut_score import CUES, FRAMING_SEPARABLE, SEPARABLE, ShortcutScore, tells
 from trainer.common.files import write_json
 from trainer.data.dataset import Dataset, Sample
 from trainer.data.duplicates import MAX_DISTANCE
@@ -62,15 +62,15 @@ def audit_tables(found: Audit) -> list[Table]:
             percent(stratum["faces"]),
             f"{stratum['margin']['median']:.2f}" if stratum["margin"] else "–",
         )
-    scores = Table("cheat score", "real", "fake", "score", "95 %", *CUES)
-    for name, cheat in _scores(found):
-        interval = "–" if cheat.interval is None else f"{cheat.interval[0]:.2f}–{cheat.interval[1]:.2f}"
-        alone = (figure3(cheat.cues.get(cue)) for cue in CUES)
-        scores.add_row(escape(name), str(cheat.real), str(cheat.fake), figure3(cheat.score), interval, *alone)
+    scores = Table("shortcut score", "real", "fake", "score", "95 %", *CUES)
+    for name, score in _scores(found):
+        interval = "–" if score.interval is None else f"{score.interval[0]:.2f}–{score.interval[1]:.2f}"
+        alone = (figure3(score.cues.get(cue)) for cue in CUES)
+        scores.add_row(escape(name), str(score.real), str(score.fake), figure3(score.score), interval, *alone)
     return [like, scores]
 
 
-def _scores(found: Audit) -> list[tuple[str, Cheat]]:
+def _scores(found: Audit) -> list[tuple[str, ShortcutScore]]:
     return [*(found.sources.items() if len(found.sources) > 1 else []), ("all together", found.pooled)]
 
 

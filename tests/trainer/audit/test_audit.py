@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from trainer.audit.audit import audit
-from trainer.audit.shortcut_score import cheat, features
+from trainer.audit.shortcut_score import features, shortcut_score
 from trainer.data.dataset import is_fake, scan
 from trainer.data.groups import grouped
 from trainer.data.picture_facts import facts_of_file, facts_of_tensor, jpeg_quality
@@ -63,7 +63,7 @@ def test_the_audit_says_in_words_what_gives_a_class_away(telling):
     assert found.pooled.score > 0.95
     words = " ".join(found.findings)
     assert "can be told apart without looking at a face" in words
-    assert "JPEG quality gives it away" in words
+    assert "JPEG quality separates the classes" in words
     assert "reals are mostly quality 92 4:2:0" in words
     assert f"{len(found.near)} pairs of near duplicates; a stratified split keeps each on one side" in words
     assert {"000.jpg", "copy.jpg"} in [{one.path.name, other.path.name} for one, other in found.near]
@@ -87,7 +87,7 @@ def test_the_written_audit_holds_everything(telling, tmp_path):
 def test_too_few_pictures_are_no_verdict(write_faces, tmp_path):
     found = audit(grouped(scan([write_faces(tmp_path / "few", 5, 5)])))
     assert found.verdict == "too few to tell"
-    assert "too few for a cheat score" in found.findings[0]
+    assert "too few for a shortcut score" in found.findings[0]
 
 
 def test_groups_too_few_to_hold_some_out_are_no_verdict(write_faces, tmp_path):
@@ -107,7 +107,7 @@ def test_a_high_score_that_may_be_chance_is_said_as_such_and_never_called_clean(
     rng = np.random.default_rng(5)
     for shift in np.linspace(0.2, 1.5, 8):
         facts = [replace(s.facts, sharpness=float(rng.normal(shift * (s.label == "fake")))) for s in samples]
-        found = cheat(facts, is_fake(samples), [""] * len(samples))
+        found = shortcut_score(facts, is_fake(samples), [""] * len(samples))
         if found.score > 0.6:
             assert found.verdict == ("separable" if found.interval[0] > 0.5 else "too few to tell")
         else:
@@ -118,7 +118,7 @@ def test_a_rare_class_is_looked_at_whole(write_faces, tmp_path):
     samples = scan([write_faces(tmp_path / "d", 1, 1)]).samples
     plain = samples[0].facts
     facts = [replace(plain, file_size=2000)] * 60 + [plain] * 9000
-    found = cheat(facts, np.arange(9060) < 60, [""] * 9060)
+    found = shortcut_score(facts, np.arange(9060) < 60, [""] * 9060)
     assert found.score > 0.99
     assert (found.real, found.fake) == (9000, 60)
 
@@ -154,7 +154,7 @@ def test_what_a_file_does_not_have_is_not_a_number(astronaut, tmp_path):
 def test_known_answers_on_the_shared_sets(faces_data, source, low, high, cue, area):
     dataset = grouped(scan([faces_data / source]))
     samples = dataset.samples
-    found = cheat([s.facts for s in samples], is_fake(samples), [s.group for s in samples])
+    found = shortcut_score([s.facts for s in samples], is_fake(samples), [s.group for s in samples])
     assert low < found.score < high
     assert found.verdict == ("separable" if low > 0.6 else "clean")
     assert found.cues[cue] == pytest.approx(area, abs=0.02)

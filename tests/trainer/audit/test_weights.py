@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.contract.faces.face import Face
-from trainer.audit.shortcut_score import cheat
+from trainer.audit.shortcut_score import shortcut_score
 from trainer.audit.weights import by_class, by_cues, by_cues_held_out, by_source, effective_share, one_class_sources
 from trainer.data.dataset import scan
 from trainer.data.picture_facts import Facts
@@ -48,19 +48,19 @@ def facts_that_differ(count: int, shift: float) -> tuple[list[Facts], np.ndarray
     return [replace(plain, sharpness=float(rng.normal(5 + shift * is_fake))) for is_fake in fake], fake
 
 
-def test_by_cues_takes_away_what_the_cheat_score_saw():
+def test_by_cues_removes_what_the_shortcut_score_sees():
     facts, fake = facts_that_differ(2000, 1.0)
     groups = [""] * len(fake)
     weights = by_cues(facts, fake)
-    assert cheat(facts, fake, groups).score > 0.7
-    assert cheat(facts, fake, groups, weights).score < 0.55
+    assert shortcut_score(facts, fake, groups).score > 0.7
+    assert shortcut_score(facts, fake, groups, weights).score < 0.55
     assert weights[fake].sum() == pytest.approx(weights[~fake].sum(), rel=1e-4)
     assert 0.4 < effective_share(weights) < 0.9
 
 
 def test_held_out_weights_do_not_flatter_themselves():
     facts, fake = facts_that_differ(300, 0.0)
-    held_out = cheat(facts, fake, [""] * 300, by_cues_held_out(facts, fake)).score
+    held_out = shortcut_score(facts, fake, [""] * 300, by_cues_held_out(facts, fake)).score
     assert 0.42 < held_out < 0.6
 
 

@@ -18,7 +18,7 @@ from trainer.evaluation.on_drawings import measured_alike, on_drawings
 from trainer.recipes.recipe import get_recipe
 from trainer.training.pipeline import Batches
 
-STEPS = (*dict.fromkeys(TECHNIQUES), *KEPT_BACK, drawings.inked, drawings._bent, drawings._recoloured, drawing)
+STEPS = (*dict.fromkeys(TECHNIQUES), *KEPT_BACK, drawings.inked, drawings._warped, drawings._recoloured, drawing)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
 from tests.trainer.audit.test_weights import facts_that_differ
 from tests.trainer.flat_batches import flat_batches
-from trainer.audit.shortcut_score import cheat
+from trainer.audit.shortcut_score import shortcut_score
 from trainer.augment.reencode import Jitter, make_augment
 from trainer.common.run import Run
 from trainer.data.dataset import Dataset, scan
@@ -258,9 +258,9 @@ def test_framing_that_differs_is_a_cue_beside_the_score():
     facts, fake = facts_that_differ(200, 0.0)
     near, far = Face(10, 10, 90, 110, 0.9), Face(30, 30, 50, 60, 0.9)
     framed = [replace(fact, face=far if is_fake else near) for fact, is_fake in zip(facts, fake, strict=True)]
-    found = cheat(framed, fake, [""] * 200)
+    found = shortcut_score(framed, fake, [""] * 200)
     assert found.cues["framing"] > 0.99
-    assert found.score == cheat(facts, fake, [""] * 200).score < 0.6
+    assert found.score == shortcut_score(facts, fake, [""] * 200).score < 0.6
     assert found.verdict == "separable"
 
 
@@ -302,5 +302,5 @@ def test_an_audit_of_a_framing_needs_a_recipe(trainer, faces, capsys):
 def test_an_audit_says_what_equal_framing_leaves(trainer, faces_data, capsys):
     assert trainer("audit", faces_data / "hardfake", "--recipe", "residual-cnn", "--framing", "face") == 0
     printed = capsys.readouterr().out
-    assert "Framing gives it away (AUC 1.00 alone): a real picture is 1.00 times as wide as its face" in printed
+    assert "Framing separates the classes (AUC 1.00 alone): a real picture is 1.00 times as wide as its face" in printed
     assert float(printed.split("framing alone ")[-1]) < 0.85

@@ -99,7 +99,7 @@ def test_folders_tie_one_persons_pictures(tmp_path):
     [
         (
             ("real/000.jpg,a", "real/nobody.jpg,a", "fake/none.jpg,b"),
-            "names 2 files that are not there: real/nobody.jpg",
+            "lists 2 files that do not exist: real/nobody.jpg",
         ),
         (("real/000.jpg,a", "real/000.jpg,b"), "line 3: 'real/000.jpg' is in two groups"),
         (("real/../../x.jpg,a",), "line 2: 'real/../../x.jpg' is not inside"),

@@ -101,7 +101,7 @@ def test_a_negative_stride_is_refused():
 
 @pytest.mark.parametrize(("module", "name"), [("os", "system"), ("builtins", "eval"), ("torch", "load")])
 def test_a_pickle_that_asks_for_anything_else_is_refused(module, name):
-    with pytest.raises(TrainerError, match=f"asks for '{module}.{name}'"):
+    with pytest.raises(TrainerError, match=f"refers to '{module}.{name}'"):
         read_state(state_file({"weight": _Name(module, name)}, {}))
 
 
