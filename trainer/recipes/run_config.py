@@ -134,7 +134,7 @@ def read_run_config(run: Run) -> RunConfig:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        detail = f"{run.config.name}: {key} is {str(first['input'])[:80]!r}: {first['msg']}"
+        detail = f"{run.config.name}: {key} is {repr(first['input'])[:80]}: {first['msg']}"
         raise TrainerError(f"{refusal}: {detail}") from None
 
 

@@ -121,7 +121,7 @@ def test_processes_that_would_do_different_things_refuse(faces, tmp_path, port):
     ],
 )
 def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message):
-    code = "from trainer import distribute, errors\ntry: distribute.join(8)\nexcept errors.TrainerError as e: print(e)"
+    code = "from trainer.training import distribute; from trainer.common import errors\ntry: distribute.join(8)\nexcept errors.TrainerError as e: print(e)"
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(REPOSITORY), **settings}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert message in done.stdout

@@ -1,0 +1,45 @@
+"""The decode threads: order, busy time, and an end that waits for no thread that hangs."""
+
+import threading
+
+from service.inference.decode_pool import DecodePool
+
+
+def test_submit_one_thread_keeps_order():
+    """Functions run in the order of their submission."""
+    pool, order, done = DecodePool(1), [], threading.Event()
+    for number in range(5):
+        pool.submit(lambda number=number: order.append(number))
+    pool.submit(done.set)
+    assert done.wait(30)
+    assert order == [0, 1, 2, 3, 4]
+    pool.close()
+
+
+def test_longest_busy_s_counts_busy_threads_only():
+    """A thread is busy inside ``busy``, and idle before and after."""
+    pool, entered, leave = DecodePool(2), threading.Event(), threading.Event()
+
+    def work() -> None:
+        with pool.busy():
+            entered.set()
+            leave.wait(30)
+
+    assert pool.longest_busy_s() == 0.0
+    pool.submit(work)
+    assert entered.wait(30)
+    first = pool.longest_busy_s()
+    assert 0.0 < first < pool.longest_busy_s()
+    leave.set()
+    pool.close()
+    assert pool.longest_busy_s() == 0.0
+
+
+def test_close_leaves_a_hanging_thread_behind(monkeypatch):
+    """A decoder that never returns must not keep the service from stopping."""
+    monkeypatch.setattr("service.inference.decode_pool._CLOSE_TIMEOUT_S", 0.05)
+    pool, hang = DecodePool(1), threading.Event()
+    pool.submit(lambda: hang.wait(60) and None)
+    pool.close()
+    assert any(thread.name == "decode-0" and thread.is_alive() for thread in threading.enumerate())
+    hang.set()

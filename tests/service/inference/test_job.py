@@ -1,0 +1,96 @@
+"""Jobs: results from several threads, refusals, abandonment, and times that overlap."""
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from service.contract.faces.framing import FacePolicy
+from service.contract.preparation import Prepared
+from service.inference.job import Call, Job
+from service.observability.telemetry import Stage
+
+
+def job_of(rows: int) -> Job:
+    job = Job(b"picture", asyncio.get_running_loop(), FacePolicy())
+    job.prepared = Prepared((), (), np.zeros((rows, 4, 4, 3), np.uint8))
+    return job
+
+
+def test_entries_delivered_by_threads_are_joined_in_order():
+    """The rows of a job that was cut into entries come back in the order of its tensors."""
+
+    async def scene() -> np.ndarray:
+        job = job_of(5)
+        entries = job.batch_entries(2)
+        assert [len(entry.tensors) for entry in entries] == [2, 2, 1]
+        logits = np.arange(10, dtype=np.float32).reshape(5, 2)
+        pieces = [logits[:2], logits[2:4], logits[4:]]
+        threads = [
+            threading.Thread(target=entry.deliver, args=(piece, 0.0, 1.0))
+            for entry, piece in reversed(list(zip(entries, pieces, strict=True)))
+        ]
+        for thread in threads:
+            thread.start()
+        return await job.logits()
+
+    assert asyncio.run(scene()).tolist() == np.arange(10).reshape(5, 2).tolist()
+
+
+def test_refused_job_is_abandoned_and_frees_its_payload():
+    """After a refusal later results are ignored, and the bytes are not kept."""
+
+    async def scene() -> Job:
+        job = job_of(1)
+        (entry,) = job.batch_entries(1)
+        job.refuse(ValueError("late"))
+        entry.deliver(np.zeros((1, 2), np.float32), 0.0, 1.0)
+        with pytest.raises(ValueError, match="late"):
+            await job.logits()
+        return job
+
+    job = asyncio.run(scene())
+    assert (job.abandoned, job.payload) == (True, b"")
+
+
+def test_cancelled_waiter_abandons_its_job():
+    """Nobody works for a client that has disconnected."""
+
+    async def scene() -> bool:
+        job = job_of(1)
+        waiter = asyncio.create_task(job.logits())
+        await asyncio.sleep(0)
+        waiter.cancel()
+        await asyncio.gather(waiter, return_exceptions=True)
+        return job.abandoned
+
+    assert asyncio.run(scene())
+
+
+def test_timings_count_overlapping_stages_once():
+    """Two entries that run side by side for a second take one second of inference."""
+
+    async def scene() -> dict[str, float]:
+        job = job_of(1)
+        job.arrived = time.perf_counter() - 3
+        job.stages = [Stage("inference", 1.0, 2.0), Stage("inference", 1.5, 2.5), Stage("queue", 0.0, 1.0)]
+        return job.timings_ms()
+
+    timings = asyncio.run(scene())
+    assert list(timings) == ["queue", "inference", "total"]
+    assert (timings["queue"], timings["inference"]) == (1000.0, 1500.0)
+    assert timings["total"] >= 3000
+
+
+def test_call_raises_where_its_result_is_awaited():
+    """What the function raises in the thread reaches the caller, and nobody else."""
+
+    async def scene() -> None:
+        call = Call(lambda: 1 / 0, asyncio.get_running_loop())
+        threading.Thread(target=call.run).start()
+        with pytest.raises(ZeroDivisionError):
+            await call.result
+
+    asyncio.run(scene())

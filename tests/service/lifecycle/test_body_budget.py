@@ -1,0 +1,50 @@
+"""The budget for request bodies: who is evicted, who is refused, and that nothing stays counted."""
+
+import asyncio
+
+import pytest
+
+from service.errors import RequestError
+from service.lifecycle.body_budget import BodyBudget
+
+
+def test_make_room_evicts_the_costliest_body():
+    """The body that holds most for longest gives way; a newcomer with a small body does not."""
+
+    async def scene() -> tuple[bool, bool, int]:
+        budget = BodyBudget(100)
+        async with asyncio.timeout(10) as slow_deadline, asyncio.timeout(10) as new_deadline:
+            with budget.receive(slow_deadline) as slow:
+                slow.add(90)
+                await asyncio.sleep(0.01)
+                with budget.receive(new_deadline) as new:
+                    new.add(20)
+                    evicted = slow.evicted, new.evicted
+                    slow_deadline.reschedule(None)
+        return *evicted, len(budget)
+
+    assert asyncio.run(scene()) == (True, False, 0)
+
+
+def test_add_to_costliest_body_is_overloaded():
+    """A body that is itself the costliest is refused, because evicting others would not help."""
+
+    async def scene() -> None:
+        budget = BodyBudget(100)
+        async with asyncio.timeout(10) as deadline:
+            with budget.receive(deadline) as body:
+                with pytest.raises(RequestError) as refused:
+                    body.add(101)
+                assert refused.value.code == "overloaded"
+
+    asyncio.run(scene())
+
+
+def test_hold_beyond_its_share_is_overloaded():
+    """Complete bodies may hold half of the budget, so that others can still arrive."""
+    budget = BodyBudget(100)
+    with budget.hold(50), pytest.raises(RequestError) as refused, budget.hold(1):
+        pass
+    assert "50 bytes of the limit of 50" in refused.value.detail
+    with budget.hold(50):
+        pass

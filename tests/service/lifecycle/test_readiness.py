@@ -1,0 +1,58 @@
+"""Readiness: a model that failed is tried again once for all who ask, and a thread that hangs is noticed."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+from service.lifecycle.readiness import Readiness
+
+
+def scorer(busy_s: float = 0.0, failed: bool = False, warm_up=lambda: None) -> SimpleNamespace:
+    pool = SimpleNamespace(longest_busy_s=lambda: busy_s)
+    return SimpleNamespace(deadline_s=10.0, pool=pool, run_failed=failed, warm_up=warm_up)
+
+
+def test_problem_healthy_scorer_has_none():
+    """A scorer whose last run worked is ready without a run."""
+    assert asyncio.run(Readiness(scorer()).problem()) is None
+
+
+def test_problem_thread_busy_beyond_deadline_is_named():
+    """A thread that hangs in a decoder makes the service unready."""
+    problem = asyncio.run(Readiness(scorer(busy_s=11)).problem())
+    assert "longer than the deadline of 10 s" in problem
+
+
+def test_problem_failed_run_is_tried_once_for_all_who_ask():
+    """Many probes at once cause one run of the model."""
+    runs = []
+    failed = scorer(failed=True, warm_up=lambda: runs.append(1))
+
+    async def scene() -> list[str | None]:
+        readiness = Readiness(failed)
+        return list(await asyncio.gather(*(readiness.problem() for _ in range(5))))
+
+    assert asyncio.run(scene()) == [None] * 5
+    assert (len(runs), failed.run_failed) == (1, False)
+
+
+def test_problem_failing_again_stays_unready():
+    """A model that fails its new run keeps the service unready."""
+    failed = scorer(failed=True, warm_up=lambda: 1 / 0)
+    assert asyncio.run(Readiness(failed).problem()) == "the last inference failed, and so did a new try"
+    assert failed.run_failed
+
+
+def test_problem_slow_try_is_not_waited_for(monkeypatch):
+    """A probe is answered within its time, whatever the model does."""
+    monkeypatch.setattr("service.lifecycle.readiness._PROBE_TIMEOUT_S", 0.01)
+    release = threading.Event()
+    failed = scorer(failed=True, warm_up=lambda: release.wait(30))
+
+    async def scene() -> str | None:
+        readiness = Readiness(failed)
+        problem = await readiness.problem()
+        release.set()
+        return problem
+
+    assert asyncio.run(scene()) == "the last inference failed, and a new try has not ended yet"

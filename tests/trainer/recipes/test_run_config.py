@@ -1,0 +1,82 @@
+"""The configuration of a run: read back as it was written, old runs included, and refused by key."""
+
+import json
+
+import pytest
+
+from trainer.common.errors import TrainerError
+from trainer.common.run import Run
+from trainer.recipes.recipe import get_recipe
+from trainer.recipes.run_config import DataFacts, FramingFacts, RunConfig, read_run_config, write_run_config
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return RunConfig(
+        recipe=get_recipe("residual-cnn"),
+        seed=3,
+        split="stratified",
+        version="1",
+        dataset=DataFacts(("faces",), "0" * 64, {"faces/real": 4, "faces/fake": 5, "others/real": 6}, 1),
+        library_versions={"numpy": "2"},
+        commit="unknown",
+        groups="listed",
+        holdout=("others",),
+        faces=FramingFacts("yunet", 9, 8, 1.5),
+    )
+
+
+def test_config_written_and_read_is_equal(config, tmp_path):
+    """Tuples, nested settings and optional fields survive JSON."""
+    write_run_config(Run(tmp_path), config)
+    assert read_run_config(Run(tmp_path)) == config
+    assert "epochs" not in json.loads((tmp_path / "config.json").read_text())
+
+
+def test_config_counts_leave_out_held_out_sources(config):
+    """What is held out was not trained on."""
+    assert config.trained_counts == {"faces/real": 4, "faces/fake": 5}
+    assert config.dataset.by_source() == {"faces": 9, "others": 6}
+    assert config.seed_of_split == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": "three"}, "seed is 'three'"),
+        ({"split": "thirds"}, "split is 'thirds'"),
+        ({"recipe": {"name": "residual-cnn"}}, "recipe.preprocessing"),
+        ({"dataset": {"fingerprint": "0", "counts": {}}}, "dataset.roots"),
+        ({"epochs": [1]}, "epochs is [1]"),
+    ],
+)
+def test_malformed_config_is_refused_by_key_and_value(config, tmp_path, change, words):
+    """The message names the file, the key and the value."""
+    run = Run(tmp_path)
+    write_run_config(run, config)
+    run.config.write_text(json.dumps(json.loads(run.config.read_text()) | change))
+    with pytest.raises(TrainerError) as refused:
+        read_run_config(run)
+    assert f"'{tmp_path}' is not a run folder: config.json: " in str(refused.value)
+    assert words in str(refused.value)
+
+
+def test_config_without_a_required_key_is_refused(config, tmp_path):
+    """A folder with another config.json is no run."""
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(TrainerError, match=r"config\.json has no recipe, seed"):
+        read_run_config(Run(tmp_path))
+
+
+def test_config_of_an_older_run_gets_defaults(config, tmp_path):
+    """Settings that did not exist then have the value that the code had."""
+    run = Run(tmp_path)
+    write_run_config(run, config)
+    values = json.loads(run.config.read_text())
+    for key in ("mirror", "consistency", "drawings", "face_jitter", "initial_weights"):
+        del values["recipe"][key]
+    for key in ("outliers", "groups", "faces"):
+        del values[key]
+    run.config.write_text(json.dumps(values))
+    old = read_run_config(run)
+    assert (old.recipe, old.outliers.counts, old.groups, old.faces) == (config.recipe, {}, None, None)
