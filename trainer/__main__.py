@@ -6,7 +6,7 @@ Heavy imports stay inside the commands, so that ``--help`` and ``predict`` start
 import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # quiets most of TensorFlow's start-up notes
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # hides most of TensorFlow's start-up messages
 
 try:
     import typer
@@ -38,7 +38,7 @@ for command in (new, audit, twins, fit, evaluate, compare, predict, rank, export
 
 
 def main() -> None:
-    """Run the command line; a refusal is one line and exit status 1, Ctrl-C is 130."""
+    """Run the command line; errors print one line and exit with status 1, Ctrl-C with 130."""
     from service.contract.faces.yunet import FinderError
     from service.contract.image.image_errors import ImageError
     from service.contract.spec import SpecError
@@ -48,22 +48,22 @@ def main() -> None:
     try:
         app(prog_name="trainer")
     except (PeerLost, WorkerLost) as error:
-        _say(str(error))
-        # JAX would wait at exit, for more than a minute, for the process that is gone, or for the others of this fit.
+        _print_error(str(error))
+        # At exit, JAX would wait more than a minute for the process that ended, or for the rest of this fit.
         os._exit(1)
     except (TrainerError, RecipeError, SpecError, ImageError, ModelFileError, InferenceError, FinderError) as error:
         _fail(str(error))
     except OSError as error:
-        where = f" '{error.filename}'" if error.filename else ""
-        _fail(f"{error.strerror or error}{where}; nothing was left half-written")
+        path = f" '{error.filename}'" if error.filename else ""
+        _fail(f"{error.strerror or error}{path}; no incomplete files were left")
 
 
 def _fail(message: str) -> None:
-    _say(message)
+    _print_error(message)
     sys.exit(1)
 
 
-def _say(message: str) -> None:
+def _print_error(message: str) -> None:
     console.print(f"error: {one_line(message)}", style="bold red", soft_wrap=True)
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from service.contract.bounded_read import read_bounded
 from trainer.common.errors import TrainerError
-from trainer.common.files import atomic_path, held, new_folder, remove_partial
+from trainer.common.files import atomic_path, folder_lock, new_folder, remove_partial
 from trainer.common.run import Run
 from trainer.data.dataset import scan
 from trainer.data.folders import printable
@@ -89,7 +89,7 @@ def test_a_damaged_checkpoint_is_refused(trainer, data, stopped, copied, capsys,
     newest = max((run / "checkpoints").glob("epoch-*.keras"))
     newest.write_bytes(damaged(newest.read_bytes())[how])
     assert resume(trainer, data, run) == 1
-    assert "is not the one that this run wrote" in said(capsys)
+    assert "was not written by this run" in said(capsys)
 
 
 def test_another_runs_checkpoint_is_refused(trainer, data, stopped, copied, capsys):
@@ -101,7 +101,7 @@ def test_another_runs_checkpoint_is_refused(trainer, data, stopped, copied, caps
     stranger.compile("adam", "categorical_crossentropy")
     stranger.save(newest)
     assert resume(trainer, data, run) == 1
-    assert "is not the one that this run wrote" in said(capsys)
+    assert "was not written by this run" in said(capsys)
 
 
 def test_a_run_that_broke_off_goes_on_and_ends_as_if_it_had_not(trainer, data, stopped, finished, copied):
@@ -166,7 +166,7 @@ def test_a_split_that_lost_rows_is_refused(trainer, data, stopped, finished, cop
     with (run / "split.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([row for number, row in enumerate(rows) if row[0] != "train" or number % 2])
     assert resume(trainer, data, run) == 1
-    assert "is not the split that its run began with" in said(capsys)
+    assert "is not the original split of its run" in said(capsys)
 
 
 def test_pictures_that_were_swapped_after_the_split_are_refused(trainer, write_faces, finished, tmp_path, capsys):
@@ -196,11 +196,11 @@ def test_a_picture_that_changes_while_it_is_cached_does_not_poison_the_cache(wri
 
 def test_two_fits_in_one_run_are_refused(trainer, data, stopped, copied, capsys):
     run = copied(stopped)
-    with held(run):
+    with folder_lock(run):
         assert resume(trainer, data, run) == 1
-        assert "is being written by another process" in said(capsys)
+        assert "another process is writing to" in said(capsys)
         assert trainer("export", run) == 1
-        assert "is being written by another process" in said(capsys)
+        assert "another process is writing to" in said(capsys)
     assert resume(trainer, data, run) == 0  # the lock went with its holder
 
 
@@ -211,7 +211,7 @@ def test_a_run_that_was_made_meanwhile_is_not_overwritten(tmp_path):
             (tmp_path / "run").mkdir()
             (tmp_path / "run" / "theirs").touch()
 
-    with pytest.raises(TrainerError, match="was made meanwhile, by another process"):
+    with pytest.raises(TrainerError, match="was created by another process in the meantime"):
         make()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["theirs"]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

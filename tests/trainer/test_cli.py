@@ -226,7 +226,7 @@ def test_export_finishes_a_run_that_was_trained_where_tensorflow_is_not(fitted, 
 def test_an_existing_run_is_refused_and_left_alone(fitted, faces, trainer, capsys):
     before = {path.name: path.stat().st_mtime_ns for path in fitted.iterdir()}
     assert trainer("fit", faces, "--recipe", "residual-cnn", "--out", fitted) == 1
-    assert "exists: name another with --out, or go on with --resume" in capsys.readouterr().err
+    assert "exists: name another with --out, or continue it with --resume" in capsys.readouterr().err
     assert {path.name: path.stat().st_mtime_ns for path in fitted.iterdir()} == before
 
 
@@ -235,7 +235,9 @@ def test_resuming_with_another_setting_names_the_setting_alone(fitted, faces, tr
     shutil.copytree(fitted, run)
     (run / "checkpoints").mkdir()
     assert trainer("fit", faces, "--recipe", "residual-cnn", "--epochs", "2", "--out", run, "--resume") == 1
-    assert "began with another recipe batch_size 16, now 64" in capsys.readouterr().err.replace("\n", " ")
+    assert "was started with other settings or data: recipe batch_size 16, now 64" in capsys.readouterr().err.replace(
+        "\n", " "
+    )
 
 
 def test_runs_of_several_seeds_can_share_a_split(fitted, faces, trainer, tmp_path, capsys):
@@ -249,7 +251,7 @@ def test_runs_of_several_seeds_can_share_a_split(fitted, faces, trainer, tmp_pat
     (run / "checkpoints").mkdir()
     capsys.readouterr()
     assert trainer("fit", faces, *options, "--resume") == 1
-    assert "began with another split seed 42, now 7" in capsys.readouterr().err.replace("\n", " ")
+    assert "was started with other settings or data: split seed 42, now 7" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_resuming_a_finished_run_is_refused(fitted, faces, trainer, capsys):
@@ -342,7 +344,7 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(fa
     running.send_signal(signal.SIGINT)
     _, error = running.communicate(timeout=300)
     assert running.returncode == 0, error
-    assert "going on with the best one so far" in error
+    assert "continuing with the best epoch so far" in error
     stopped = len(rows(run / "history.csv"))
     before = {row["sha256"]: row["part"] for row in rows(run / "split.csv")}
     assert 1 <= stopped < 6

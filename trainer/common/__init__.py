@@ -1,5 +1,5 @@
-"""What every step of the trainer shares: errors, atomic files, the run folder, progress bars, statistics.
+"""Code shared by all steps of the trainer: errors, atomic files, the run folder, progress bars, statistics.
 
-In: paths and numbers. Out: files that are written whole or not at all, and one-line errors.
+In: paths and numbers. Out: atomically written files and one-line errors.
 May import: ``service.contract`` only.
 """

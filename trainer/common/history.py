@@ -1,4 +1,4 @@
-"""History of a fit: one row an epoch, written and read back."""
+"""History of a fit, one row per epoch: writing and reading ``history.csv``."""
 
 import csv
 from pathlib import Path
@@ -9,9 +9,9 @@ from trainer.common.files import atomic_path
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    """Write ``history.csv``, one row an epoch."""
+    """Write ``history.csv``, one row per epoch."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        # A run that another version began has fewer figures in its first rows.
+        # The first rows of a run that an older version started can have fewer columns.
         names = dict.fromkeys(name for row in history for name in row)
         writer = csv.DictWriter(stream, fieldnames=list(names))
         writer.writeheader()
@@ -19,10 +19,10 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """Read ``history.csv`` back: numbers where they are, texts where not; empty where there is none.
+    """Read ``history.csv``, with numbers converted; return an empty list if the file does not exist.
 
     Raises:
-        TrainerError: it is damaged.
+        TrainerError: the file is damaged.
     """
     if not path.is_file():
         return []
@@ -30,16 +30,16 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = list(csv.DictReader(stream, strict=True))
         if any(not row.get("seconds") or None in row or None in row.values() for row in rows):
-            raise ValueError("a row is cut off")
+            raise ValueError("a row is incomplete")
         return [{key: _number(value) for key, value in row.items()} for row in rows]
     except (ValueError, csv.Error) as error:
-        raise TrainerError(f"'{path}' is not the history of a fit: {error}") from None
+        raise TrainerError(f"'{path}' is not a valid history: {error}") from None
 
 
 def _number(text: str) -> float | int | str:
-    for kind in (int, float):
+    for number_type in (int, float):
         try:
-            return kind(text)
+            return number_type(text)
         except ValueError:
             continue
     return text

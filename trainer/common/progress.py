@@ -1,4 +1,4 @@
-"""Progress bars with rate and time left; silent where nobody watches."""
+"""Progress bars with the time left, shown only on a terminal."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 T = TypeVar("T")
-# Progress goes to standard error, so that standard output stays clean for results.
-# What it prints holds names of files and folders, which may look like markup.
+# Standard output is reserved for results.
+# Markup is off because file and folder names can look like markup.
 console = Console(stderr=True, markup=False, highlight=False)
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """Yield the items while a bar on standard error shows how far along they are."""
+    """Yield the items and show a progress bar on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(description, total=total)

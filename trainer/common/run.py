@@ -1,4 +1,4 @@
-"""RUN: the folder of one fit, and the files in it."""
+"""Run folder: the files of one fit."""
 
 import json
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ METRICS = "metrics.json"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Paths inside one run folder."""
+    """Paths of the files in a run folder."""
 
     folder: Path
 
     @property
     def config(self) -> Path:
-        """Recipe, seed, data fingerprint and counts, library versions, commit."""
+        """Recipe, seed, data fingerprint and counts, library versions and commit."""
         return self.folder / "config.json"
 
     @property
     def history(self) -> Path:
-        """One row an epoch."""
+        """History of the fit, one row per epoch."""
         return self.folder / HISTORY
 
     @property
     def split(self) -> Path:
-        """Every file with its part."""
+        """Files and their parts."""
         return self.folder / "split.csv"
 
     @property
@@ -41,15 +41,15 @@ class Run:
 
     @property
     def onnx_model(self) -> Path:
-        """What the service loads."""
+        """Model that the service loads."""
         return self.folder / "model.onnx"
 
     def model_at(self, precision: Precision) -> Path:
-        """The model file of that precision; ``model.onnx`` is the float32 one."""
+        """Return the model file of a precision; ``model.onnx`` for float32."""
         return self.onnx_model if precision == "float32" else self.folder / f"model.{precision}.onnx"
 
     def metrics_at(self, precision: Precision) -> Path:
-        """Its calibration and test figures."""
+        """Return the file with calibration and test metrics of a precision."""
         return self.metrics if precision == "float32" else self.folder / f"metrics.{precision}.json"
 
     @property
@@ -74,22 +74,22 @@ class Run:
 
     @property
     def audit(self) -> Path:
-        """What the data is like, and what gives its classes away."""
+        """Audit of the data: its properties, and cues that separate the classes."""
         return self.folder / "audit.json"
 
     @property
     def audit_page(self) -> Path:
-        """The same for people."""
+        """Audit as a web page."""
         return self.folder / "audit.html"
 
     @property
     def metrics(self) -> Path:
-        """Calibration and test figures."""
+        """Calibration and test metrics."""
         return self.folder / METRICS
 
     @property
     def tensorboard(self) -> Path:
-        """Event files of TensorBoard, where they were asked for."""
+        """TensorBoard event files, if enabled."""
         return self.folder / "tensorboard"
 
     @property
@@ -103,13 +103,13 @@ class Run:
         return self.folder / "cache"
 
 
-def read_json(path: Path, otherwise: str, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a JSON object, or refuse with ``otherwise`` and what is wrong with the file.
+def read_json(path: Path, refusal: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a JSON object from a file.
 
     Args:
-        path: of the file.
-        otherwise: what the message begins with.
-        keys: that it must have.
+        path: path of the file.
+        refusal: start of the error message.
+        keys: required keys.
 
     Raises:
         TrainerError: the file is missing, or is not a JSON object with these keys.
@@ -117,9 +117,9 @@ def read_json(path: Path, otherwise: str, keys: Sequence[str] = ()) -> dict[str,
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise TrainerError(f"{otherwise}: {path.name}: {error}") from None
+        raise TrainerError(f"{refusal}: {path.name}: {error}") from None
     if not isinstance(value, dict):
-        raise TrainerError(f"{otherwise}: {path.name} is not a JSON object")
+        raise TrainerError(f"{refusal}: {path.name} is not a JSON object")
     if missing := [key for key in keys if key not in value]:
-        raise TrainerError(f"{otherwise}: {path.name} has no {', '.join(missing)}")
+        raise TrainerError(f"{refusal}: {path.name} has no {', '.join(missing)}")
     return value

@@ -1,4 +1,4 @@
-"""Where a run came from: library versions and the commit of the code."""
+"""Origin of a run: library versions and the commit of the code."""
 
 import platform
 import subprocess
@@ -9,20 +9,20 @@ _PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "pillow", "onnx", "
 
 
 def library_versions() -> dict[str, str]:
-    """Return versions of Python and of the libraries that decide a result, where installed."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the installed libraries that affect results."""
+    versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def commit() -> str:
-    """Return the commit of this checkout, ``-dirty`` where it has changes; ``unknown`` elsewhere."""
+    """Return the commit of this checkout, with ``-dirty`` if it has changes; ``unknown`` outside a checkout."""
     try:
-        # Installed inside some other project's checkout, this file is there but not tracked.
+        # If the package is installed inside another project's checkout, this file is not tracked.
         _git("ls-files", "--error-unmatch", Path(__file__).name)
         return _git("describe", "--always", "--abbrev=40", "--dirty", "--exclude=*") or "unknown"
     except (OSError, subprocess.SubprocessError):

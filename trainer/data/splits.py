@@ -1,4 +1,4 @@
-"""Splits: which picture is learned from, chosen by, calibrated on and tested on."""
+"""Splits of a dataset into parts for training, validation, calibration and testing."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ from trainer.recipes.run_config import SplitRule, read_run_config
 
 Part = Literal["train", "validation", "calibration", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
-_UP_TO: dict[Part, int] = {"train": 70, "validation": 80, "calibration": 90, "test": 100}  # cumulative per cent
+_CUMULATIVE_PERCENT: dict[Part, int] = {"train": 70, "validation": 80, "calibration": 90, "test": 100}
 PUBLISHED_TEST_SHARE = 0.2
 HOLDOUT = "holdout"
 OUTLIER = "outlier"
@@ -26,10 +26,10 @@ _LEFT_OUT = "left-out"
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Samples by part. ``as-published`` has one held-out part for both validation and test.
+    """Samples by part; ``as-published`` uses the same part for validation and test.
 
-    ``holdout`` is what stands in no part: whole sources, scored once at the end. ``outliers`` are neither real nor
-    fake, and learned from beside ``train`` (:mod:`trainer.data.outliers`).
+    ``holdout`` holds whole sources that are left out of every part and scored once at the end. ``outliers`` are
+    neither real nor fake and are trained on in addition to ``train`` (:mod:`trainer.data.outliers`).
     """
 
     rule: SplitRule
@@ -41,61 +41,63 @@ class Split:
     outliers: tuple[Sample, ...] = ()
 
     def part(self, name: Part) -> tuple[Sample, ...]:
-        """Return one part by name."""
+        """Return the samples of a part."""
         samples: tuple[Sample, ...] = getattr(self, name)
         return samples
 
 
 def split(dataset: Dataset, rule: SplitRule, seed: int, holdout: Sequence[str] = ()) -> Split:
-    """Split a dataset, seeded.
+    """Split a dataset into parts with a seeded shuffle.
 
-    ``stratified``: 70/10/10/10 within every source and class, groups kept whole, so that every part
-    holds each in the same proportion. ``as-published``: one shuffled 80/20 cut that knows no
-    groups, whose 20 % both chooses the epoch and reports the result, as the published systems did.
+    ``stratified``: 70/10/10/10 within every source and class, so that every part has the same proportions; groups are
+    kept together. ``as-published``: a shuffled 80/20 split that ignores groups; its 20 % both select the epoch and
+    report the result, as in the published systems.
 
     Args:
-        dataset: with its groups set, see :mod:`trainer.data.groups`.
-        rule: which of the two.
-        seed: of the shuffle.
-        holdout: sources that stand in no part; they are scored once, at the end.
+        dataset: dataset with its groups set, see :mod:`trainer.data.groups`.
+        rule: ``stratified`` or ``as-published``.
+        seed: seed of the shuffle.
+        holdout: sources that are left out of every part and scored once at the end.
 
     Raises:
-        TrainerError: a class has fewer images, or fewer groups, than there are parts, or a held-out
-            source does not exist.
+        TrainerError: a class has fewer images or groups than there are parts, groups are too large to keep together,
+            or a held-out source does not exist.
     """
     sources = sorted({sample.source for sample in dataset.samples})
     for name in holdout:
         if name not in sources:
-            raise TrainerError(f"source '{name}' to hold out is not one of {', '.join(sources)}")
-    held = tuple(sample for sample in dataset.samples if sample.source in holdout)
-    tied = {sample.group for sample in held if sample.group}  # what resembles a held-out picture is not learned from
-    rest = tuple(s for s in dataset.samples if s.source not in holdout and s.group not in tied)
+            raise TrainerError(f"held-out source '{name}' is not one of {', '.join(sources)}")
+    holdout_samples = tuple(sample for sample in dataset.samples if sample.source in holdout)
+    # Pictures that resemble a held-out picture are not trained on.
+    holdout_groups = {sample.group for sample in holdout_samples if sample.group}
+    remaining = tuple(s for s in dataset.samples if s.source not in holdout and s.group not in holdout_groups)
     if rule == "as-published":
-        return _as_published(rest, seed, held)
-    _check_enough(rest)
+        return _as_published(remaining, seed, holdout_samples)
+    _check_enough(remaining)
     parts: dict[Part, list[Sample]] = {part: [] for part in PARTS}
-    for name, groups in _strata(rest).items():
+    for name, groups in _strata(remaining).items():
         groups.sort(key=lambda group: _content(group[0]))
         random.Random(f"{seed}/{name}").shuffle(groups)
         for part, members in _cut(groups).items():
             parts[part] += members
     _fill_empty(parts)
-    return Split("stratified", **{part: tuple(members) for part, members in parts.items()}, holdout=held)
+    return Split("stratified", **{part: tuple(members) for part, members in parts.items()}, holdout=holdout_samples)
 
 
 def _check_enough(samples: Sequence[Sample]) -> None:
     for label in LABELS:
-        chosen = [sample for sample in samples if sample.label == label]
-        groups = len({sample.group or sample.sha256 for sample in chosen})
+        class_samples = [sample for sample in samples if sample.label == label]
+        groups = len({sample.group or sample.sha256 for sample in class_samples})
         if groups < len(PARTS):
-            together = f" in {groups} groups" if groups < len(chosen) else ""
+            group_count = f" in {groups} groups" if groups < len(class_samples) else ""
             raise TrainerError(
-                f"{len(chosen)} {label} images{together} cannot fill the {len(PARTS)} parts {', '.join(PARTS)}"
+                f"{len(class_samples)} {label} images{group_count} are too few for the {len(PARTS)} parts "
+                f"{', '.join(PARTS)}"
             )
 
 
 def _strata(samples: Sequence[Sample]) -> dict[str, list[list[Sample]]]:
-    """Return groups by the sources and classes that they hold, in a stable order."""
+    """Return groups by their sources and classes, in a stable order."""
     groups: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[sample.group or sample.sha256].append(sample)
@@ -107,66 +109,66 @@ def _strata(samples: Sequence[Sample]) -> dict[str, list[list[Sample]]]:
 
 
 def _content(sample: Sample) -> tuple[str, Path]:
-    """Order by content, so that a renamed file stays on its side; by path among exact duplicates."""
+    """Return the sort key: the content, so that renamed files keep their part; the path for exact duplicates."""
     return sample.sha256, sample.path
 
 
 def _cut(groups: list[list[Sample]]) -> dict[Part, list[Sample]]:
-    """Cut by cumulative shares of images; a group goes where its middle falls, whole."""
+    """Divide groups by cumulative shares of images; the middle of a group determines its part."""
     total = sum(map(len, groups))
     cut: dict[Part, list[Sample]] = {part: [] for part in PARTS}
-    before = 0
+    count_before = 0
     for group in groups:
-        middle = (2 * before + len(group)) * 50  # in halves of an image, against percent of the total
-        part = next(part for part in PARTS if middle < _UP_TO[part] * total or part == PARTS[-1])
+        middle = (2 * count_before + len(group)) * 50  # compares with percent * total in integers
+        part = next(part for part in PARTS if middle < _CUMULATIVE_PERCENT[part] * total or part == PARTS[-1])
         cut[part] += group
-        before += len(group)
+        count_before += len(group)
     return cut
 
 
 def _fill_empty(parts: dict[Part, list[Sample]]) -> None:
-    """Give every part an image of each class, with its group, from the part that can best spare it.
+    """Move groups so that every part has an image of each class, from the part with the most such images.
 
     Raises:
-        TrainerError: the groups are too large to be dealt out.
+        TrainerError: the groups are too large to be distributed.
     """
     for part in PARTS[1:]:
         for label in LABELS:
             if any(sample.label == label for sample in parts[part]):
                 continue
-            parts[part] += _spare(parts, label, part)
+            parts[part] += _take_group(parts, label, part)
 
 
-def _spare(parts: dict[Part, list[Sample]], label: Label, wanted: Part) -> list[Sample]:
-    """Take the smallest group with such an image out of the part that has most, if that keeps both classes."""
-    by_plenty = sorted(PARTS, key=lambda name: -sum(sample.label == label for sample in parts[name]))
-    for donor in by_plenty:
+def _take_group(parts: dict[Part, list[Sample]], label: Label, recipient: Part) -> list[Sample]:
+    """Remove the smallest group with a label from the part with most of them, if the part keeps both classes."""
+    donors = sorted(PARTS, key=lambda name: -sum(sample.label == label for sample in parts[name]))
+    for donor in donors:
         groups: dict[str, list[Sample]] = defaultdict(list)
         for sample in parts[donor]:
             groups[sample.group or sample.sha256].append(sample)
         for group in sorted(groups.values(), key=len):
-            left = [sample for sample in parts[donor] if sample not in group]
-            if any(s.label == label for s in group) and {s.label for s in left} == set(LABELS):
-                parts[donor][:] = left
+            remaining = [sample for sample in parts[donor] if sample not in group]
+            if any(s.label == label for s in group) and {s.label for s in remaining} == set(LABELS):
+                parts[donor][:] = remaining
                 return group
-    raise TrainerError(f"the {wanted} part has no {label} image: groups are too large to be kept whole")
+    raise TrainerError(f"the {recipient} part has no {label} image, because groups are too large to be kept together")
 
 
-def _as_published(dataset: Sequence[Sample], seed: int, held: tuple[Sample, ...]) -> Split:
+def _as_published(dataset: Sequence[Sample], seed: int, holdout: tuple[Sample, ...]) -> Split:
     samples = sorted(dataset, key=_content)
     random.Random(seed).shuffle(samples)
-    held_out = round(len(samples) * PUBLISHED_TEST_SHARE)
-    test, train = tuple(samples[:held_out]), tuple(samples[held_out:])
+    test_size = round(len(samples) * PUBLISHED_TEST_SHARE)
+    test, train = tuple(samples[:test_size]), tuple(samples[test_size:])
     for name, part in (("train", train), ("test", test)):
         if len({sample.label for sample in part}) < 2:
             raise TrainerError(
-                f"{len(samples)} images are too few for an 80/20 cut with both classes in its {name} part"
+                f"{len(samples)} images are too few for an 80/20 split with both classes in its {name} part"
             )
-    return Split("as-published", train, test, (), test, held)
+    return Split("as-published", train, test, (), test, holdout)
 
 
 def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
-    """Write ``split.csv``: every file with its part, outliers too, and the data's files left out with their reason."""
+    """Write ``split.csv``: all files with their part, including outliers, and rejected files with the reason."""
     names: list[Part] = ["train", "test"] if parts.rule == "as-published" else list(PARTS)
     rows: dict[str, tuple[Sample, ...]] = {name: parts.part(name) for name in names}
     rows |= {HOLDOUT: parts.holdout, OUTLIER: parts.outliers}
@@ -184,10 +186,10 @@ def write_split(path: Path, dataset: Dataset, parts: Split) -> None:
 
 
 def read_split(path: Path) -> Split:
-    """Read ``split.csv`` back.
+    """Read ``split.csv``.
 
     Raises:
-        TrainerError: the file is missing or is not a split.
+        TrainerError: the file is missing or is not a valid split.
     """
     parts: dict[str, list[Sample]] = defaultdict(list)
     try:
@@ -197,36 +199,39 @@ def read_split(path: Path) -> Split:
                     continue
                 labels = ("neither",) if row["part"] == OUTLIER else LABELS
                 if row["part"] not in (*PARTS, HOLDOUT, OUTLIER) or row["label"] not in labels or not row["sha256"]:
-                    raise TrainerError(f"'{path}' is not a split: line {number}: {list(row.values())}"[:300])
+                    raise TrainerError(f"'{path}' is not a valid split: line {number}: {list(row.values())}"[:300])
                 label: Label = "fake" if row["label"] == "fake" else "real" if row["label"] == "real" else "neither"
                 sample = Sample(Path(row["path"]), label, row["source"], row["sha256"], row.get("group") or "")
                 parts[row["part"]].append(sample)
     except (OSError, KeyError, ValueError, csv.Error) as error:
-        raise TrainerError(f"'{path}' is not a split: {error}") from None
+        raise TrainerError(f"'{path}' is not a valid split: {error}") from None
     train, validation, calibration, test = (tuple(parts[part]) for part in PARTS)
-    held, outliers = tuple(parts[HOLDOUT]), tuple(parts[OUTLIER])
+    holdout, outliers = tuple(parts[HOLDOUT]), tuple(parts[OUTLIER])
     if not validation:
-        return Split("as-published", train, test, (), test, held, outliers)
-    return Split("stratified", train, validation, calibration, test, held, outliers)
+        return Split("as-published", train, test, (), test, holdout, outliers)
+    return Split("stratified", train, validation, calibration, test, holdout, outliers)
 
 
 def split_digest(parts: Split) -> str:
-    """Return SHA-256 over every sample's part, source, label and content, wherever its file lies."""
-    named = [(name, parts.part(name)) for name in PARTS] + [(HOLDOUT, parts.holdout), (OUTLIER, parts.outliers)]
-    if parts.rule == "as-published":  # one part is both
-        named = [(name, samples) for name, samples in named if name != "validation"]
-    lines = sorted(f"{name}\t{s.source}\t{s.label}\t{s.sha256}\n" for name, samples in named for s in samples)
+    """Return the SHA-256 over part, source, label and content of every sample, independent of file paths."""
+    samples_by_part = [(name, parts.part(name)) for name in PARTS] + [
+        (HOLDOUT, parts.holdout),
+        (OUTLIER, parts.outliers),
+    ]
+    if parts.rule == "as-published":  # validation and test are the same part
+        samples_by_part = [(name, samples) for name, samples in samples_by_part if name != "validation"]
+    lines = sorted(f"{name}\t{s.source}\t{s.label}\t{s.sha256}\n" for name, samples in samples_by_part for s in samples)
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def run_split(run: Run) -> Split:
-    """Return a run's split, if it is the one that the run began with.
+    """Read the split of a run and verify that it has not changed.
 
     Raises:
-        TrainerError: it is not, or this is no run folder.
+        TrainerError: the split has changed, or the folder is not a run.
     """
     parts, config = read_split(run.split), read_run_config(run)
-    # Runs from before the digest was recorded say how many pictures of each source and class they had.
+    # Old runs have no digest; compare the number of pictures of each source and class.
     counts = Counter(f"{s.source}/{s.label}" for name in PARTS for s in parts.part(name))
     if parts.rule == "as-published":
         counts.subtract(f"{s.source}/{s.label}" for s in parts.validation)
@@ -235,23 +240,23 @@ def run_split(run: Run) -> Split:
     else:
         changed = parts.rule != config.split or (not config.holdout and dict(+counts) != config.dataset.counts)
     if changed:
-        raise TrainerError(f"'{run.split}' is not the split that its run began with: rows were lost or changed")
+        raise TrainerError(f"'{run.split}' is not the original split of its run: rows are missing or changed")
     return parts
 
 
 def relocate(parts: Split, dataset: Dataset) -> Split:
-    """Return the same split, but for its outliers, over a new scan of the same data, whose files may have moved.
+    """Return the same split, without outliers, over a new scan of the same data, whose files may have moved.
 
     Raises:
         TrainerError: a picture of the split is not in the scan.
     """
     by_content = {(sample.source, sample.label, sample.sha256): sample for sample in dataset.samples}
 
-    def moved(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    def relocated(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
         try:
             return tuple(by_content[sample.source, sample.label, sample.sha256] for sample in samples)
         except KeyError as missing:
-            raise TrainerError(f"a picture of the split is gone: {missing.args[0]}") from None
+            raise TrainerError(f"a picture of the split is missing from the data: {missing.args[0]}") from None
 
-    train, validation, calibration, test = (moved(parts.part(name)) for name in PARTS)
-    return Split(parts.rule, train, validation, calibration, test, moved(parts.holdout))
+    train, validation, calibration, test = (relocated(parts.part(name)) for name in PARTS)
+    return Split(parts.rule, train, validation, calibration, test, relocated(parts.holdout))

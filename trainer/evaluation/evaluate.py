@@ -18,7 +18,7 @@ from service.contract.verdict.calibration import fake_probability
 from service.inference.engine import Engine
 from trainer.common.errors import TrainerError
 from trainer.common.progress import track
-from trainer.common.stats import Interval, bootstrap, expected_calibration_error, found_at, wilson
+from trainer.common.stats import Interval, bootstrap, expected_calibration_error, tpr_at_fpr, wilson
 from trainer.data.dataset import LABELS, Sample, is_fake
 from trainer.data.tensors import tensor_batches
 
@@ -107,8 +107,8 @@ def _ranked(
         float(roc_auc_score(truth, p_fake)),
         float(average_precision_score(truth, p_fake)),
         float(named),
-        found_at(truth, p_fake, 0.01),
-        found_at(truth, p_fake, 0.005),
+        tpr_at_fpr(truth, p_fake, 0.01),
+        tpr_at_fpr(truth, p_fake, 0.005),
         expected_calibration_error(truth, p_fake),
     )
 

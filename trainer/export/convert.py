@@ -1,4 +1,4 @@
-"""Keras network to ONNX graph: uint8 ``image`` in, float32 ``logits`` out, batch axis free."""
+"""Conversion of a Keras network to an ONNX graph: uint8 ``image`` to float32 ``logits``, any batch size."""
 
 import math
 from typing import Any
@@ -11,26 +11,26 @@ from trainer.common.errors import TrainerError
 from trainer.networks.networks import LOGITS
 
 OPSET = 18
-# Values above which a weight travels around the graph optimiser instead of through it.
-_LARGE = 1_000_000
+# Weights with at least this many values bypass the graph optimiser.
+_MIN_LARGE_VALUES = 1_000_000
 
 
 def convert(model: keras.Model) -> onnx.ModelProto:
     """Convert a network that ends in logits.
 
-    tf2onnx deep-copies and scans the whole graph once for each of its optimiser passes; with the
-    46 million weights of flatten-cnn-300 inside, that is almost all of the stock route's time. So
-    large weights enter the conversion as graph inputs and become initializers afterwards.
+    tf2onnx deep-copies and scans the whole graph in each of its optimiser passes. With the 46 million weights of
+    flatten-cnn-300, this takes almost all of the time of a plain conversion. Large weights therefore enter the
+    conversion as graph inputs and become initializers afterwards.
 
     Raises:
-        TrainerError: Keras does not run on TensorFlow here.
+        TrainerError: the Keras backend is not TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
-        raise TrainerError("export needs KERAS_BACKEND=tensorflow; the .keras file of any backend will do")
+        raise TrainerError("export needs KERAS_BACKEND=tensorflow; it accepts the .keras file of any backend")
     import tensorflow as tf
     import tf2onnx
 
-    large = [variable for variable in model.variables if math.prod(variable.shape) >= _LARGE]
+    large = [variable for variable in model.variables if math.prod(variable.shape) >= _MIN_LARGE_VALUES]
     names = [f"weight_{index}" for index in range(len(large))]
 
     def forward(image: Any, *weights: Any) -> dict[str, Any]:

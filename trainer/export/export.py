@@ -1,4 +1,4 @@
-"""Export: a fitted network to the one ONNX file that the service needs, proven to answer alike."""
+"""Writing of the ONNX model file, with metadata, after a parity check against the Keras network."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -17,17 +17,17 @@ from trainer.export.evidence_output import with_evidence
 from trainer.export.parity import Parity, check_parity
 from trainer.recipes.run_config import RunConfig
 
-# Of the training pictures, for their margin to be that of the model.
+# Share of training pictures with a face, above which their median margin becomes that of the model.
 MIN_SHARE_WITH_FACE: Final = 0.5
 
 
 def build_spec(
     config: RunConfig, calibration: Calibration, metrics: dict[str, Any], precision: Precision = "float32"
 ) -> ModelSpec:
-    """Return the metadata of a run's model from its configuration, calibration and test figures."""
+    """Return the metadata of a model from the configuration, calibration and test metrics of its run."""
     recipe = config.recipe
-    drawn = {"seed": config.seed, "split": config.split, "split_seed": config.seed_of_split}
-    held = {"groups": config.groups or "none", "holdout": list(config.holdout), "outliers": config.outliers.counts}
+    seeds = {"seed": config.seed, "split": config.split, "split_seed": config.seed_of_split}
+    data = {"groups": config.groups or "none", "holdout": list(config.holdout), "outliers": config.outliers.counts}
     return ModelSpec(
         name=recipe.name,
         version=config.version,
@@ -38,7 +38,7 @@ def build_spec(
         **asdict(calibration),
         dataset_fingerprint=config.dataset.fingerprint,
         dataset_counts=config.trained_counts,
-        recipe={**recipe.settings(), **drawn, **held},
+        recipe={**recipe.settings(), **seeds, **data},
         metrics=metrics,
         library_versions=config.library_versions,
         commit=config.commit,
@@ -47,11 +47,11 @@ def build_spec(
 
 
 def _preprocessing(config: RunConfig) -> Preprocessing:
-    """Return the recipe's preprocessing, with the margin of the training pictures where it took them whole."""
+    """Return the recipe's preprocessing, with the median margin of the training pictures if it sets none."""
     preprocessing, faces = config.recipe.preprocessing, config.faces
     if preprocessing.face_margin is not None or faces is None or not faces.median_margin:
         return preprocessing
-    # Where few pictures show a face, or it is lost in them, there is no margin to cut faces out with.
+    # If few pictures show a face, or the margin is out of range, the median is not usable for cropping faces.
     if faces.with_face < MIN_SHARE_WITH_FACE * faces.pictures:
         return preprocessing
     try:
@@ -62,21 +62,21 @@ def _preprocessing(config: RunConfig) -> Preprocessing:
 
 
 def with_metadata(graph: onnx.ModelProto, spec: ModelSpec) -> bytes:
-    """Return the bytes of a model file: a graph, its evidence map if it has one, and exactly this spec's metadata."""
-    whole = with_evidence(graph, spec)
-    del whole.metadata_props[:]
-    onnx.helper.set_model_props(whole, spec.to_metadata())
-    content: bytes = whole.SerializeToString()
+    """Return the bytes of a model file: the graph, its evidence output if it has one, and the metadata of the spec."""
+    model = with_evidence(graph, spec)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, spec.to_metadata())
+    content: bytes = model.SerializeToString()
     return content
 
 
 def write_verified(
     path: Path, graph: onnx.ModelProto, spec: ModelSpec, network: keras.Model, files: Sequence[Path]
 ) -> Parity:
-    """Write ``path`` once the service's engine has loaded these very bytes and agreed with Keras.
+    """Write the model file to ``path`` after the service's engine has loaded its bytes and passed the parity check.
 
     Raises:
-        TrainerError: parity does not hold; nothing is written.
+        TrainerError: the parity check fails; nothing is written.
     """
     content = with_metadata(graph, spec)
     parity = check_parity(network, Engine.from_bytes(content, EngineOptions("cpu")), files)

@@ -1,4 +1,4 @@
-"""Parity: the exported file, run by the service's own engine, against the Keras network."""
+"""Parity check: compare the exported file, run by the service's engine, with the Keras network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,30 +19,30 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What was compared: the largest difference of any logit, over how many files."""
+    """Result of the parity check: the largest difference of any logit, and the number of files."""
 
     max_difference: float
     files: int
 
 
 def check_origin(engine: Engine, config: RunConfig, path: Path) -> None:
-    """Refuse a model file that another run made.
+    """Check that a model file was made by a run.
 
     Args:
-        engine: the model, loaded.
-        config: of the run that it is said to be of.
-        path: of the file.
+        engine: engine with the loaded model.
+        config: configuration of the run.
+        path: path of the model file.
 
     Raises:
-        TrainerError: it names another recipe, version or data.
+        TrainerError: the recipe, version or data of the model differ from those of the run.
     """
     spec = engine.spec
-    said = (spec.name, spec.version, spec.dataset_fingerprint)
+    actual = (spec.name, spec.version, spec.dataset_fingerprint)
     expected = (config.recipe.name, config.version, config.dataset.fingerprint)
-    if said != expected:
+    if actual != expected:
         raise TrainerError(
-            f"'{path}' is not this run's model: it says {spec.name} {spec.version}, and the run is "
-            f"{expected[0]} {expected[1]}{'' if said[:2] != expected[:2] else ', on other data'}"
+            f"'{path}' is not this run's model: it holds {spec.name} {spec.version}, but the run is "
+            f"{expected[0]} {expected[1]}{'' if actual[:2] != expected[:2] else ', on other data'}"
         )
 
 
@@ -50,38 +50,38 @@ def check_parity(network: keras.Model, engine: Engine, files: Sequence[Path]) ->
     """Compare logits and verdicts on real files, in batches of 1, 3 and 8.
 
     Args:
-        network: uint8 images to logits.
+        network: Keras network, uint8 images to logits.
         engine: the service's engine with the exported file.
-        files: at least one readable picture; repeated where a batch needs more.
+        files: at least one readable picture; pictures repeat to fill a batch.
 
     Raises:
-        TrainerError: no files, a logit differs by more than 1e-4, or a verdict differs.
+        TrainerError: there are no files, a logit differs by more than 1e-4, or a verdict differs.
     """
     if not files:
-        raise TrainerError("parity cannot be shown without a real picture; name some with --images")
+        raise TrainerError("the parity check needs at least one picture; give some with --images")
     tensors = np.stack([load_tensor(path, engine.spec.preprocessing) for path in files])
-    worst = 0.0
+    max_difference = 0.0
     for size in BATCH_SIZES:
         for start in range(0, len(tensors), size):
             batch = tensors[np.arange(start, start + size) % len(tensors)]
             expected = keras.ops.convert_to_numpy(network(batch, training=False))
             actual = engine.logits(batch)
             difference = float(np.abs(expected - actual).max())
-            worst = max(worst, difference)
+            max_difference = max(max_difference, difference)
             if not difference <= TOLERANCE:
                 raise TrainerError(
-                    f"export is not faithful: a logit differs by {difference:.2e} at batch {size}, limit {TOLERANCE}"
+                    f"parity check failed: a logit differs by {difference:.2e} at batch size {size}, limit {TOLERANCE}"
                 )
             same_verdicts(expected, actual, engine, size)
-    return Parity(worst, len(files))
+    return Parity(max_difference, len(files))
 
 
 def same_verdicts(expected: np.ndarray, actual: np.ndarray, engine: Engine, size: int) -> None:
-    """Raise :class:`TrainerError` where two sets of logits lead to another verdict."""
+    """Raise :class:`TrainerError` if two sets of logits lead to different verdicts."""
     pairs = zip(verdicts(expected, engine.spec), verdicts(actual, engine.spec), strict=True)
     for keras_verdict, engine_verdict in pairs:
         if keras_verdict.verdict != engine_verdict.verdict:
             raise TrainerError(
-                f"export is not faithful at batch {size}: Keras says {keras_verdict.verdict} "
+                f"parity check failed at batch size {size}: Keras says {keras_verdict.verdict} "
                 f"({keras_verdict.p_fake:.6f}), the engine {engine_verdict.verdict} ({engine_verdict.p_fake:.6f})"
             )

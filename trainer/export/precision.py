@@ -1,8 +1,8 @@
-"""Precision: a float32 graph made smaller and faster, int8 for CPUs and float16 for CUDA.
+"""Conversion of a float32 graph to a lower precision: int8 for CPUs, float16 for CUDA.
 
-int8 is static quantisation (Jacob et al. 2018, arXiv:1712.05877; Nagel et al. 2021, arXiv:2106.08295) by ONNX Runtime,
-as pairs of QuantizeLinear and DequantizeLinear: weights signed and by channel, activations unsigned, their ranges from
-real faces.
+int8 uses static quantisation (Jacob et al. 2018, arXiv:1712.05877; Nagel et al. 2021, arXiv:2106.08295) by ONNX
+Runtime, with pairs of QuantizeLinear and DequantizeLinear. Weights are signed and quantised per channel; activations
+are unsigned, with ranges from training pictures.
 """
 
 import contextlib
@@ -28,17 +28,17 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 _OPERATORS: Final = ["Conv", "Gemm", "MatMul", "Add", "Clip", "Relu"]
 _WITH_WEIGHTS: Final = ("Conv", "Gemm", "MatMul")
-# Share of activations inside the range: the few beyond it would cost all others resolution.
+# Percentage of activations inside the range; outliers in it would reduce the resolution of all other values.
 _PERCENTILE: Final = 99.99
 _BATCH: Final = 16
 
 
 def to_int8(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> onnx.ModelProto:
-    """Quantise a graph; its last layer stays float32, so that logits are not steps.
+    """Quantise a graph; its last layer stays float32, so that logits are not quantised.
 
     Args:
-        graph: uint8 images to logits, float32.
-        images: uint8 ``[N, H, W, 3]``, as served, that the activations' ranges are taken from.
+        graph: float32 graph, uint8 images to logits.
+        images: uint8 ``[N, H, W, 3]``, as served, to calibrate the ranges of the activations.
     """
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         plain, ready, ranges, small = (str(Path(folder) / name) for name in ("plain", "ready", "ranges", "small"))
@@ -51,7 +51,7 @@ def to_int8(graph: onnx.ModelProto, images: NDArray[np.uint8]) -> onnx.ModelProt
             calibrate_method=CalibrationMethod.Percentile,
             extra_options={"percentile": _PERCENTILE},
         )
-        # It keeps every activation of what it is given at once, so it gets one batch after the other.
+        # One call keeps all activations of its data in memory, so call it once per batch.
         for start in range(0, len(images), _BATCH):
             calibrator.collect_data(_Reader(images[start : start + _BATCH]))
         save_tensors_data(calibrator.compute_data(), ranges)
@@ -83,10 +83,10 @@ def _last_layer(graph: onnx.ModelProto) -> str:
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Gives one batch, once."""
+    """Yield a single batch."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        self._left = [{"image": images}]
+        self._batches = [{"image": images}]
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        return self._left.pop() if self._left else None
+        return self._batches.pop() if self._batches else None

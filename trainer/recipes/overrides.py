@@ -1,4 +1,4 @@
-"""Overrides: settings of a recipe by name, for experiments; ``reencoding.shrink=0.3``."""
+"""Overrides of recipe settings by name, for experiments: ``reencoding.shrink=0.3``."""
 
 import json
 import math
@@ -17,11 +17,11 @@ def overridden(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
     """Return the recipe with settings replaced.
 
     Args:
-        recipe: as it stands.
-        assignments: ``NAME=VALUE``; a dot leads into a group, a value is JSON or a bare word.
+        recipe: original recipe.
+        assignments: ``NAME=VALUE``; dots separate groups and settings, a value is JSON or a bare word.
 
     Raises:
-        RecipeError: no ``=``, no such setting, a value that the setting cannot have, or that does not go with another.
+        RecipeError: no ``=``, an unknown setting, an invalid value, or settings that contradict each other.
     """
     if not assignments:
         return recipe
@@ -32,92 +32,98 @@ def overridden(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
             raise RecipeError(f"setting '{assignment}' is not NAME=VALUE")
         _assign(settings, name.strip(), _value(text.strip()))
     try:
-        found = TypeAdapter(Recipe).validate_python(settings)
+        result = TypeAdapter(Recipe).validate_python(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = ".".join(str(key) for key in first["loc"])
         raise RecipeError(f"setting '{name}' cannot be {first['input']!r}: {first['msg']}") from None
-    _refuse_margin(assignments, found.preprocessing)
-    found = replace(found, preprocessing=_with_finder(found.preprocessing))
-    for problem in _problems(found):
+    _refuse_margin(assignments, result.preprocessing)
+    result = replace(result, preprocessing=_with_finder(result.preprocessing))
+    for problem in _problems(result):
         raise RecipeError(problem)
-    return found
+    return result
 
 
-def _with_finder(how: Preprocessing) -> Preprocessing:
-    """Margin and finder go with the framing ``face``, and only with it."""
-    if how.framing == "face":
-        return replace(how, face_margin=FACE_MARGIN if how.face_margin is None else how.face_margin, face_finder=FINDER)
-    return replace(how, face_margin=None, face_finder="")
+def _with_finder(preprocessing: Preprocessing) -> Preprocessing:
+    """Set margin and finder for the framing ``face``; clear them for any other framing."""
+    if preprocessing.framing == "face":
+        return replace(
+            preprocessing,
+            face_margin=FACE_MARGIN if preprocessing.face_margin is None else preprocessing.face_margin,
+            face_finder=FINDER,
+        )
+    return replace(preprocessing, face_margin=None, face_finder="")
 
 
-def _refuse_margin(assignments: Sequence[str], how: Preprocessing) -> None:
+def _refuse_margin(assignments: Sequence[str], preprocessing: Preprocessing) -> None:
     margins = [assignment for assignment in assignments if assignment.startswith("preprocessing.face_margin=")]
-    if margins and how.framing == "whole" and not margins[-1].endswith("=null"):
+    if margins and preprocessing.framing == "whole" and not margins[-1].endswith("=null"):
         raise RecipeError(f"setting '{margins[-1]}' needs the framing 'face'")
 
 
 def _problems(recipe: Recipe) -> Iterator[str]:
-    """Say what a network or a model file made by this recipe would stumble over, each value right by itself."""
-    how, again = recipe.preprocessing, recipe.reencoding
-    for name, value in asdict(how).items():
+    """Yield problems that a network or model file of this recipe would have, although each value is of a valid type."""
+    preprocessing, reencoding = recipe.preprocessing, recipe.reencoding
+    for name, value in asdict(preprocessing).items():
         try:
             check_field(name, value)
         except SpecError as error:
             yield f"setting 'preprocessing.{name}': {error.problem}"
     if set(recipe.class_names) != {"real", "fake"}:
-        yield f"setting 'class_names' cannot be {list(recipe.class_names)}: real and fake, in either order"
-    if how.input_height != how.input_width:
+        yield f"setting 'class_names' cannot be {list(recipe.class_names)}: it must be real and fake, in either order"
+    if preprocessing.input_height != preprocessing.input_width:
         yield (
-            f"settings 'preprocessing.input_height' and '.input_width' must be equal, as faces are cut out square, "
-            f"not {how.input_height} and {how.input_width}"
+            f"settings 'preprocessing.input_height' and '.input_width' must be equal, because faces are cropped "
+            f"square, not {preprocessing.input_height} and {preprocessing.input_width}"
         )
-    for name, (low, high) in (("quality", again.quality), ("zoom", again.zoom)):
+    for name, (low, high) in (("quality", reencoding.quality), ("zoom", reencoding.zoom)):
         if not 0 < low <= high:
-            yield f"setting 'reencoding.{name}' cannot be [{low}, {high}]: two numbers over 0, the smaller first"
+            yield f"setting 'reencoding.{name}' cannot be [{low}, {high}]: use two numbers above 0, the smaller first"
     for name in ("learning_rate", "weight_decay", "consistency"):
         if not math.isfinite(getattr(recipe, name)):
             yield f"setting '{name}' cannot be {getattr(recipe, name)}: it must be finite"
     if recipe.consistency and recipe.batch_size < 2:
-        yield f"setting 'consistency' shows each picture twice, and batch_size is {recipe.batch_size}"
+        yield f"setting 'consistency' needs a batch_size of at least 2, not {recipe.batch_size}"
     if recipe.initial_weights == "imagenet" and RECIPES[recipe.name].initial_weights != "imagenet":
-        yield f"setting 'initial_weights' cannot be 'imagenet': there are none for recipe '{recipe.name}'"
+        yield f"setting 'initial_weights' cannot be 'imagenet': recipe '{recipe.name}' has no ImageNet weights"
 
 
-def changed(mine: Mapping[str, Any], stock: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Return the assignments that make one recipe's settings of another's, in order.
+def changed(settings: Mapping[str, Any], base: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the assignments that turn base settings into the given settings, in order.
 
     Args:
-        mine: settings as JSON values; those that are missing count as unchanged.
-        stock: settings to begin with.
-        prefix: of every name.
+        settings: settings as JSON values; missing settings count as unchanged.
+        base: settings to compare with.
+        prefix: prefix of every name.
     """
-    found: list[str] = []
-    for name, value in stock.items():
+    assignments: list[str] = []
+    for name, value in base.items():
         if isinstance(value, Mapping):
-            found += changed(mine.get(name, value), value, f"{prefix}{name}.")
-        elif name in mine and json.dumps(mine[name]) != json.dumps(value):
-            found.append(f"{prefix}{name}={mine[name] if isinstance(mine[name], str) else json.dumps(mine[name])}")
-    return found
+            assignments += changed(settings.get(name, value), value, f"{prefix}{name}.")
+        elif name in settings and json.dumps(settings[name]) != json.dumps(value):
+            assignments.append(
+                f"{prefix}{name}={settings[name] if isinstance(settings[name], str) else json.dumps(settings[name])}"
+            )
+    return assignments
 
 
 def _assign(settings: dict[str, Any], name: str, value: Any) -> None:
-    *groups, last = name.split(".")
-    place: Any = settings
+    *groups, last_key = name.split(".")
+    table: Any = settings
     for group in groups:
-        place = place.get(group)
-        if not isinstance(place, dict):
+        table = table.get(group)
+        if not isinstance(table, dict):
             raise RecipeError(f"a recipe has no settings '{name}'; its groups: {', '.join(_groups(settings))}")
-    if isinstance(place.get(last), dict):
-        raise RecipeError(f"setting '{name}' is a group, with {', '.join(place[last])}")
-    if last not in place or name == "name":
-        known = (key for key, held in place.items() if not isinstance(held, dict) and key != "name")
+    if isinstance(table.get(last_key), dict):
+        raise RecipeError(f"setting '{name}' is a group, with the settings {', '.join(table[last_key])}")
+    if last_key not in table or name == "name":
+        known = (key for key, item in table.items() if not isinstance(item, dict) and key != "name")
         raise RecipeError(f"a recipe has no setting '{name}', only {', '.join(known)}")
-    place[last] = value
+    table[last_key] = value
 
 
 def _groups(settings: Mapping[str, Any]) -> list[str]:
-    return [key for key, held in settings.items() if isinstance(held, dict)]
+    return [key for key, item in settings.items() if isinstance(item, dict)]
 
 
 def _value(text: str) -> Any:

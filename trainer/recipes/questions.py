@@ -1,6 +1,6 @@
-"""Questions: from what a person has and wants to a recipe, in words.
+"""Questions whose answers select a recipe and its settings.
 
-Each answer sets few settings, and each is written into the file with the reason beside it.
+Each answer changes a few settings, and each setting is written to the file with its reason as a comment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ Settings = Mapping[str, tuple[Any, str]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One way to answer.
+    """Possible answer to a question.
 
     Attributes:
-        words: what is shown.
-        settings: of the recipe, by dotted name, each with why.
+        words: text that is shown.
+        settings: settings of the recipe, by dotted name, each with its reason.
     """
 
     words: str
@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question, its answers, and which is meant where nothing is said (from 0)."""
+    """Question, its answers, and the index of the default answer (from 0)."""
 
     text: str
     answers: Sequence[Answer]
@@ -41,113 +41,124 @@ NETWORKS: Final = Question(
     "What matters most?",
     (
         Answer(
-            "How well it holds on pictures that it has never seen (a GPU, or a night on a CPU)",
-            {"recipe": ("efficientnet-lite", "begins with ImageNet weights; the face alone, and its mirror image")},
+            "Accuracy on pictures from new sources (needs a GPU, or a night on a CPU)",
+            {"recipe": ("efficientnet-lite", "ImageNet weights; judges only the face, and its mirror image")},
         ),
         Answer(
-            "A small network that is soon trained (an hour or two on a CPU)",
+            "A small network that trains quickly (one or two hours on a CPU)",
             {"recipe": ("residual-cnn", "residual stages over RGB and high-pass channels")},
         ),
-        Answer("To compare with MesoNet (2018)", {"recipe": ("meso-4", "Meso-4 as published, on the face")}),
+        Answer("A comparison with MesoNet (2018)", {"recipe": ("meso-4", "Meso-4 as published, on the face")}),
         Answer(
-            "To see what the student system with 99.6 % does",
-            {"recipe": ("flatten-cnn-300", "as published; learns the collection more than the faces")},
+            "A reproduction of the student system with 99.6 % accuracy",
+            {"recipe": ("flatten-cnn-300", "as published; learns the data source more than the faces")},
         ),
     ),
 )
 FRAMING: Final = Question(
-    "What are your pictures?",
+    "What do your pictures show?",
     (
         Answer(
-            "Whole photos, or faces cut out in different ways",
-            {"preprocessing.framing": ("face", "the square around each face: how a picture was cut says nothing then")},
+            "Whole photos, or faces cropped in different ways",
+            {
+                "preprocessing.framing": (
+                    "face",
+                    "the square around each face, so that the original crop does not matter",
+                )
+            },
         ),
-        Answer("Faces, all cut out alike, real and fake", {}),
+        Answer("Faces, all cropped the same way, real and fake", {}),
     ),
 )
 HISTORY: Final = Question(
-    "How will the pictures come that it is to judge?",
+    "Where will the pictures to judge come from?",
     (
-        Answer("As they are, from cameras and archives", {}),
+        Answer("Unchanged, from cameras and archives", {}),
         Answer(
-            "From messengers and social media: shrunk and compressed, more than once",
+            "From messengers and social media: downscaled and compressed more than once",
             {
-                "reencoding.shrink": (0.45, "share that is shrunk and saved small, as messengers do"),
-                "reencoding.recompress_again": (0.4, "share that is saved once more at the end"),
+                "reencoding.shrink": (0.45, "share of pictures that are downscaled and saved, as messengers do"),
+                "reencoding.recompress_again": (0.4, "share of pictures that are saved once more at the end"),
             },
         ),
     ),
 )
 NEITHER: Final = Question(
-    "May drawings, avatars and comics be among them?",
+    "Can drawings, avatars and comics be among them?",
     (
-        Answer("As the recipe has it", {}),
-        Answer("No: all of its training for photos", {"drawings": (0.0, "none are made")}),
+        Answer("Keep the setting of the recipe", {}),
+        Answer("No: train on photos only", {"drawings": (0.0, "no drawings")}),
         Answer(
-            "Yes, and it should not be sure of them",
-            {"drawings": (0.15, "share that is made into drawings, of which both answers are equally right")},
+            "Yes, and their verdict should be uncertain",
+            {"drawings": (0.15, "share of pictures that are turned into drawings, labelled half real, half fake")},
         ),
     ),
 )
 TIME: Final = Question(
-    "How long may it take?",
+    "How long may training take?",
     (
-        Answer("As long as the recipe says", {}),
-        Answer("About half as long", {"epochs": (0.5, "half of the recipe's")}),
+        Answer("As many epochs as the recipe has", {}),
+        Answer("About half as long", {"epochs": (0.5, "half of the recipe's epochs")}),
         Answer(
-            "A short try, to see that everything works",
-            {"epochs": (2, "to see that everything works; of no use as a detector")},
+            "A short trial, to check that everything works",
+            {"epochs": (2, "only to check that everything works; the model is not usable")},
         ),
     ),
 )
 
 
 def questions(network: str) -> list[Question]:
-    """Return what is still to be asked once the network is known: what has no say with it is not."""
+    """Return the remaining questions for a network, without those that do not affect it."""
     recipe = RECIPES[network]
-    asked = [FRAMING] if recipe.preprocessing.framing == "whole" and network == "residual-cnn" else []
+    follow_ups = [FRAMING] if recipe.preprocessing.framing == "whole" and network == "residual-cnn" else []
     if recipe.augmentation == "reencode":
-        asked += [HISTORY, NEITHER]
-    return [*asked, TIME]
+        follow_ups += [HISTORY, NEITHER]
+    return [*follow_ups, TIME]
 
 
 def recipe_file(network: str, chosen: Sequence[Answer]) -> str:
-    """Return the TOML of a recipe, with a comment beside each setting.
+    """Return the TOML of a recipe, with a comment after each setting.
 
     Args:
-        network: name of the recipe to begin with.
-        chosen: an answer to each of :func:`questions`.
+        network: name of the base recipe.
+        chosen: one answer to each of :func:`questions`.
 
     Raises:
-        RecipeError: the answers do not go together.
+        RecipeError: the answers contradict each other.
     """
     settings = {"recipe": (network, _reason(network))}
     for answer in chosen:
         settings |= dict(answer.settings)
     if "epochs" in settings and isinstance(settings["epochs"][0], float):
-        share, why = settings["epochs"]
-        settings["epochs"] = max(1, round(RECIPES[network].epochs * share)), why
-    settings = {name: said for name, said in settings.items() if name == "recipe" or said[0] != _stock(network, name)}
+        share, reason = settings["epochs"]
+        settings["epochs"] = max(1, round(RECIPES[network].epochs * share)), reason
+    settings = {
+        name: setting
+        for name, setting in settings.items()
+        if name == "recipe" or setting[0] != _default_value(network, name)
+    }
     document = tomlkit.document()
-    document.add(tomlkit.comment("Written by `trainer new`; `trainer fit DATA --recipe THIS_FILE --out RUN` takes it."))
-    document.add(tomlkit.comment("Any other setting of the recipe may be added; see RUN/config.json for all of them."))
-    for name, (value, why) in settings.items():
-        place: Any = document
-        *groups, last = name.split(".")
+    document.add(
+        tomlkit.comment("Written by `trainer new`. Train with `trainer fit DATA --recipe THIS_FILE --out RUN`.")
+    )
+    document.add(tomlkit.comment("You can add any other setting of the recipe; RUN/config.json lists all of them."))
+    for name, (value, reason) in settings.items():
+        table: Any = document
+        *groups, key = name.split(".")
         for group in groups:
-            if group not in place:
-                place.add(group, tomlkit.table())
-            place = place[group]
-        place.add(last, tomlkit.item(value).comment(why))
+            if group not in table:
+                table.add(group, tomlkit.table())
+            table = table[group]
+        table.add(key, tomlkit.item(value).comment(reason))
     text = tomlkit.dumps(document)
-    recipe_of(tomlkit.parse(text).unwrap())  # it is what fit would read
+    recipe_of(tomlkit.parse(text).unwrap())  # validate the file as fit would read it
     return text
 
 
-def _stock(network: str, name: str) -> Any:
+def _default_value(network: str, name: str) -> Any:
     value: Any = RECIPES[network].settings()
-    for part in name.split("."):
-        value = value[part]
+    for key in name.split("."):
+        value = value[key]
     return value
 
 

@@ -1,8 +1,8 @@
-"""Recipes: everything that decides how a network is built, fitted and chosen.
+"""Recipes: all settings that determine how a network is built, fitted and selected.
 
-``flatten-cnn-300`` and ``dilated-cnn-128`` are two published student systems, kept exact. ``meso-4`` is the classic
-small detector, with the loss, rate, batch and input of its authors and a cosine in place of their steps.
-``residual-cnn`` and ``efficientnet-lite`` are ours.
+``flatten-cnn-300`` and ``dilated-cnn-128`` reproduce two published student systems exactly. ``meso-4`` is the classic
+small detector with the loss, learning rate, batch size and input of its authors, and cosine decay in place of their
+step decay. ``residual-cnn`` and ``efficientnet-lite`` are designed in this project.
 """
 
 import math
@@ -20,29 +20,29 @@ Balance = Literal["none", "source", "cues", "subsample"]
 InitialWeights = Literal["random", "imagenet"]
 Share = Annotated[float, Ge(0), Le(1)]
 Quality = Annotated[int, Ge(1), Le(100)]
-# Inside the box of a face, where even pictures that cut the face off look like the others: on hardfake framing alone
-# tells the classes apart with an AUC of .94 at margin 1, and .76 at .8.
+# Inside the face box, where even pictures with a cut-off face look like the rest. On hardfake, framing alone separates
+# the classes with an AUC of 0.94 at margin 1 and 0.76 at margin 0.8.
 FACE_MARGIN = 0.8
 FACE_JITTER = 0.1
 
 
 class RecipeError(ValueError):
-    """A recipe name or setting that does not exist."""
+    """Unknown recipe name, or an unknown or invalid setting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reencoding:
-    """How ``reencode`` augments; shares of pictures, each drawn by itself.
+    """Settings of the augmentation ``reencode``: shares of the pictures, each drawn independently.
 
     Attributes:
-        whole: taken exactly as served; ``native``: cut from the cached tensor pixel by pixel, at
-            any offset; the rest: a crop of ``zoom`` (share of each side), brought to size by one of
-            four kernels, or, with framing ``face``, the jittered square by the recipe's own filter.
+        whole: taken exactly as served; ``native``: cut from the cached tensor without resampling, at any offset; the
+            rest: a crop of ``zoom`` (share of each side), resized with one of four kernels, or, with framing ``face``,
+            the jittered square, resized with the recipe's own filter.
         flip: mirrored.
-        recompress: saved as JPEG (4:4:4 or 4:2:0), or for a share ``webp`` of them as WebP, at a
-            ``quality`` in this range; ``recompress_again``: once more, after everything else.
-        rescale: to .5 to 2 times the size and back, by two kernels.
-        shrink: to .27 to 1 of the size, saved there as ``recompress`` does, and enlarged as served.
+        recompress: saved as JPEG (4:4:4 or 4:2:0), or a share ``webp`` of them as WebP, at a ``quality`` in this
+            range; ``recompress_again``: saved once more, after all other steps.
+        rescale: resized to 0.5 to 2 times the size and back, with two kernels.
+        shrink: reduced to 0.27 to 1 of the size, saved as ``recompress`` does, and enlarged to the served size.
         blur, sharpen, noise, colour, greyscale, mask: the step of that name in :mod:`trainer.augment.reencode`.
     """
 
@@ -66,35 +66,35 @@ class Reencoding:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One way to train.
+    """Settings of a network and its training.
 
     Attributes:
-        name: also the name of the network in :mod:`trainer.networks.networks`.
-        preprocessing: picture to tensor, as it will be served.
-        class_names: in output order.
+        name: name of the recipe and of its network in :mod:`trainer.networks.networks`.
+        preprocessing: picture to tensor, as served.
+        class_names: class names in output order.
         output_kind: ``softmax`` or a pair of ``sigmoid``.
         loss: Keras loss name, on one-hot pairs.
         optimizer: Keras optimizer name.
         learning_rate: peak learning rate.
-        cosine_decay: whether it falls to 0 along a cosine after one epoch of linear warm-up.
+        cosine_decay: whether the learning rate decays to 0 along a cosine after one epoch of linear warm-up.
         weight_decay: decoupled weight decay (AdamW only).
-        batch_size: images a step.
-        epochs: epochs of a full run.
-        select: which epoch becomes the model: the last, or the best of a validation figure.
+        batch_size: images per step.
+        epochs: number of epochs of a full run.
+        select: which epoch becomes the model: the last, or the best by a validation metric.
         augmentation: see :mod:`trainer.augment.reencode`.
-        reencoding: how ``reencode`` augments.
+        reencoding: settings of the augmentation ``reencode``.
         drawings: share of the training images that are turned into drawings (:mod:`trainer.augment.drawings`) and
-            labelled half real, half fake; drawn anew in each epoch.
-        cache_side: side of the training tensors that crops are taken from, pixels; 0 for what the
-            input needs.
-        face_jitter: with framing ``face``, in training: the margin varies by up to this share of
-            itself, and the middle by up to half of it, as a share of the face's side.
-        balance: weights of the training images, see :mod:`trainer.audit.weights`. ``source`` halves
-            sources that hold one class only, and so does ``subsample``, by showing another half of their
-            pictures in each epoch; ``cues`` weighs so that what the shortcut score sees no longer tells the
-            classes apart. All three give the classes the same total.
-        initial_weights: ``imagenet`` begins with those of :mod:`trainer.networks.pretrained`.
-        consistency: weight of the consistency loss (:mod:`trainer.networks.consistency`); above 0 a batch holds half
+            labelled half real, half fake; redrawn every epoch.
+        cache_side: side of the training tensors that crops are taken from, pixels; 0 for the input
+            size.
+        face_jitter: with framing ``face``, in training: the margin varies by up to this share of itself, and the
+            centre by up to half of this share of the face's side.
+        balance: weights of the training images, see :mod:`trainer.audit.weights`. ``source`` halves the weight of
+            sources with a single class; ``subsample`` shows alternate halves of such a source in alternate epochs;
+            ``cues`` weights the images so that the cues of the shortcut score no longer separate the classes. All
+            three give the classes the same total weight.
+        initial_weights: ``random``, or ``imagenet`` for the weights of :mod:`trainer.networks.pretrained`.
+        consistency: weight of the consistency loss (:mod:`trainer.networks.consistency`); above 0, a batch holds half
             as many pictures, each as two views that are augmented separately.
         mirror: whether the served logits are the mean over the picture and its mirror image.
         published_seed: seed of the published 80/20 split.
@@ -125,17 +125,17 @@ class Recipe:
 
     @property
     def views(self) -> int:
-        """How often a batch holds each picture."""
+        """Number of views of each picture in a batch."""
         return 2 if self.consistency else 1
 
     @property
     def train_preprocessing(self) -> Preprocessing:
-        """Picture to the tensor that training crops from: as served, but larger, and with room for the jitter."""
+        """Preprocessing of the tensors that training crops from: as served, but larger, with room for the jitter."""
         margin = self.preprocessing.face_margin
         if self.preprocessing.framing == "face" and margin is not None:
-            wide = margin * (1 + self.face_jitter) + self.face_jitter  # the widest square, shifted to either side
-            side = max(self.cache_side, math.ceil(self.preprocessing.input_height * wide / margin))
-            return replace(self.preprocessing, input_height=side, input_width=side, face_margin=wide)
+            max_margin = margin * (1 + self.face_jitter) + self.face_jitter  # widest square, shifted to either side
+            side = max(self.cache_side, math.ceil(self.preprocessing.input_height * max_margin / margin))
+            return replace(self.preprocessing, input_height=side, input_width=side, face_margin=max_margin)
         if self.augmentation != "reencode":
             return self.preprocessing
         side = max(self.cache_side, self.preprocessing.input_height)
@@ -238,7 +238,7 @@ def get_recipe(name: str, **changes: Any) -> Recipe:
     """Return a recipe by name, with the given fields replaced; see :func:`changed_recipe`.
 
     Raises:
-        RecipeError: no recipe has that name, or as :func:`changed_recipe`.
+        RecipeError: no recipe has that name, or see :func:`changed_recipe`.
     """
     if name not in RECIPES:
         raise RecipeError(f"recipe '{name}' is not one of {', '.join(RECIPES)}")
@@ -253,24 +253,33 @@ def changed_recipe(
     face_margin: float | None = None,
     **overrides: Any,
 ) -> Recipe:
-    """Return a recipe with the given fields replaced where they are not None.
+    """Return a recipe with the given fields replaced, except those that are None.
 
     Args:
-        recipe: as it stands.
-        resize_filter: how pictures are brought to the input size, in training and when served.
-        framing: ``whole``, or ``face`` with a margin of .8 unless another is given.
+        recipe: original recipe.
+        resize_filter: filter that resizes pictures to the input size, in training and when served.
+        framing: ``whole``, or ``face`` with a default margin of 0.8.
         face_margin: side of the square around a face, as a multiple of its box's longer side.
         overrides: fields of :class:`Recipe`.
 
     Raises:
-        RecipeError: a margin is given without a face to apply it to.
+        RecipeError: a margin is given without the framing ``face``.
     """
-    how = recipe.preprocessing
-    how = replace(how, resize_filter=resize_filter or how.resize_filter, framing=framing or how.framing)
-    if how.framing == "face":
-        how = replace(how, face_margin=face_margin or how.face_margin or FACE_MARGIN, face_finder=FINDER)
+    preprocessing = recipe.preprocessing
+    preprocessing = replace(
+        preprocessing,
+        resize_filter=resize_filter or preprocessing.resize_filter,
+        framing=framing or preprocessing.framing,
+    )
+    if preprocessing.framing == "face":
+        preprocessing = replace(
+            preprocessing, face_margin=face_margin or preprocessing.face_margin or FACE_MARGIN, face_finder=FINDER
+        )
     elif face_margin is not None:
         raise RecipeError(
-            f"face margin {face_margin:g} needs the framing 'face', and recipe '{recipe.name}' has '{how.framing}'"
+            f"face margin {face_margin:g} needs the framing 'face', but recipe '{recipe.name}' has "
+            f"'{preprocessing.framing}'"
         )
-    return replace(recipe, preprocessing=how, **{key: value for key, value in overrides.items() if value is not None})
+    return replace(
+        recipe, preprocessing=preprocessing, **{key: value for key, value in overrides.items() if value is not None}
+    )

@@ -1,4 +1,4 @@
-"""Recipe files: a recipe's name and what is to be otherwise, as TOML.
+"""Recipe files: the name of a recipe and its changed settings, as TOML.
 
 recipe = "residual-cnn"
 epochs = 12
@@ -19,15 +19,15 @@ from trainer.recipes.overrides import overridden
 from trainer.recipes.recipe import RECIPES, Recipe, RecipeError, get_recipe
 
 SUFFIX: Final = ".toml"
-_KEY: Final = "recipe"
-_LARGEST: Final = 64 * 1024
+_RECIPE_KEY: Final = "recipe"
+_MAX_FILE_BYTES: Final = 64 * 1024
 
 
 def named_recipe(name: str) -> Recipe:
-    """Return a recipe by its name, or by the name of its file.
+    """Return a recipe by its name or by the path of its file.
 
     Raises:
-        RecipeError: there is none, or as :func:`read_recipe`.
+        RecipeError: no recipe has that name, or see :func:`read_recipe`.
     """
     return read_recipe(Path(name)) if name.lower().endswith(SUFFIX) else get_recipe(name)
 
@@ -36,10 +36,10 @@ def read_recipe(path: Path) -> Recipe:
     """Return the recipe that a file describes.
 
     Raises:
-        RecipeError: it cannot be read, is not TOML, or a key or its value is wrong; the message names the key.
+        RecipeError: the file cannot be read or is not TOML, or a key or value is invalid; the message names the key.
     """
     try:
-        return recipe_of(tomllib.loads(read_bounded(path, _LARGEST).decode("utf-8")))
+        return recipe_of(tomllib.loads(read_bounded(path, _MAX_FILE_BYTES).decode("utf-8")))
     except OSError as error:
         raise RecipeError(f"recipe file '{path}' cannot be read: {error.strerror}") from None
     except TooManyBytes as error:
@@ -51,17 +51,19 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def recipe_of(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that the values of a file describe.
+    """Return the recipe for the parsed values of a file.
 
     Raises:
-        RecipeError: as :func:`read_recipe`.
+        RecipeError: a key or value is invalid; the message names the key.
     """
-    name = values.get(_KEY)
+    name = values.get(_RECIPE_KEY)
     if name is None:
-        raise RecipeError(f"key '{_KEY}' is missing: one of {', '.join(RECIPES)}")
+        raise RecipeError(f"key '{_RECIPE_KEY}' is missing; it must be one of {', '.join(RECIPES)}")
     if not isinstance(name, str) or name not in RECIPES:
-        raise RecipeError(f"key '{_KEY}' is {name!r}, not one of {', '.join(RECIPES)}")
-    return overridden(RECIPES[name], list(_assignments({key: value for key, value in values.items() if key != _KEY})))
+        raise RecipeError(f"key '{_RECIPE_KEY}' is {name!r}, not one of {', '.join(RECIPES)}")
+    return overridden(
+        RECIPES[name], list(_assignments({key: value for key, value in values.items() if key != _RECIPE_KEY}))
+    )
 
 
 def _assignments(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -71,5 +73,7 @@ def _assignments(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             continue
         try:
             yield f"{prefix}{key}={json.dumps(value, allow_nan=False)}"
-        except (TypeError, ValueError):  # a date, or no finite number
-            raise RecipeError(f"setting '{prefix}{key}' cannot be {value}") from None
+        except (TypeError, ValueError):  # a date, or a number that is not finite
+            raise RecipeError(
+                f"setting '{prefix}{key}' cannot be {value}: dates, times, NaN and infinity are not allowed"
+            ) from None

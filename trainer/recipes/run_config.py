@@ -1,4 +1,4 @@
-"""The configuration of a run, ``config.json``: what a fit was asked for, and what it learned about its data."""
+"""Configuration of a run, ``config.json``: settings of the fit and facts about its data."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from trainer.recipes.recipe import Recipe
 
 SplitRule = Literal["stratified", "as-published"]
 GroupRule = Literal["listed", "folders"]
-# Without these keys a file is no configuration; the others have been added since the first runs.
+# Keys of the first version; later keys are optional, so that old runs can be read.
 _REQUIRED = ("recipe", "seed", "split", "version", "dataset", "library_versions", "commit")
 
 
@@ -23,8 +23,8 @@ class DataFacts:
     Attributes:
         roots: paths of the folders.
         fingerprint: SHA-256 over the samples, hexadecimal (:meth:`trainer.data.dataset.Dataset.fingerprint`).
-        counts: pictures by ``source/label``.
-        left_out: files that were left out.
+        counts: number of pictures by ``source/label``.
+        left_out: number of files that were left out.
     """
 
     roots: tuple[str, ...]
@@ -38,7 +38,7 @@ class DataFacts:
         return sorted(self.by_source())
 
     def by_source(self) -> dict[str, int]:
-        """Return pictures by source, all labels together."""
+        """Return the number of pictures by source, over all labels."""
         totals: dict[str, int] = {}
         for name, count in sorted(self.counts.items()):
             source = name.rsplit("/", 1)[0]
@@ -48,13 +48,14 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True)
 class FramingFacts:
-    """How the faces of the training pictures are framed.
+    """Framing of the faces in the training pictures.
 
     Attributes:
         finder: name of the face finder.
-        pictures: training pictures.
-        with_face: of these, with a face.
-        median_margin: shorter side of the picture as a multiple of the face's longer side; None without a face.
+        pictures: number of training pictures.
+        with_face: number of training pictures with a face.
+        median_margin: median of the picture's shorter side as a multiple of the face's longer side; None without a
+            face.
     """
 
     finder: str
@@ -68,24 +69,24 @@ class RunConfig:
     """Settings and facts of one run; the keys of ``config.json`` have the names of the fields.
 
     Attributes:
-        recipe: with all overrides applied.
-        seed: of weights, data order and augmentation, and of the split where ``split_seed`` is None.
+        recipe: recipe with all overrides applied.
+        seed: seed of weights, data order and augmentation, and of the split if ``split_seed`` is None.
         split: rule of the split.
-        version: of the model.
-        dataset: what is trained and tested on.
-        library_versions: by package.
-        commit: of the code, or ``unknown``.
-        split_seed: of the split.
-        groups: which pictures were kept together; None in runs from before there were groups.
-        holdout: sources that are in no part.
+        version: version of the model.
+        dataset: data for training and testing.
+        library_versions: versions by package.
+        commit: commit of the code, or ``unknown``.
+        split_seed: seed of the split.
+        groups: rule that keeps pictures together; None in runs of versions without groups.
+        holdout: sources that are left out of every part.
         outliers: pictures that are neither real nor fake.
-        backend: of Keras.
+        backend: Keras backend.
         faces: framing of the training pictures.
         split_sha256: digest of ``split.csv``.
         audit: summary of the audit.
         after_preprocessing: shortcut scores of the training tensors.
-        epochs: epochs finished; None while the fit is running.
-        kept_epoch: the epoch that became the model; None likewise.
+        epochs: number of finished epochs; None while the fit is running.
+        kept_epoch: the epoch that became the model; None while the fit is running.
     """
 
     recipe: Recipe
@@ -109,12 +110,12 @@ class RunConfig:
 
     @property
     def seed_of_split(self) -> int:
-        """The seed that the split was drawn by."""
+        """Seed of the split."""
         return self.seed if self.split_seed is None else self.split_seed
 
     @property
     def trained_counts(self) -> dict[str, int]:
-        """Pictures by ``source/label``, without the sources held out."""
+        """Number of pictures by ``source/label``, without the held-out sources."""
         return {name: n for name, n in self.dataset.counts.items() if name.rsplit("/", 1)[0] not in self.holdout}
 
 
@@ -125,7 +126,7 @@ def read_run_config(run: Run) -> RunConfig:
     """Read and validate ``config.json``.
 
     Raises:
-        TrainerError: the folder is no run, or a key is missing or malformed; the message names it.
+        TrainerError: the folder is not a run, or a key is missing or invalid; the message names it.
     """
     refusal = f"'{run.folder}' is not a run folder"
     values = read_json(run.config, refusal, _REQUIRED)

@@ -1,6 +1,6 @@
-"""The pictures of a batch, augmented, here or in other processes (:mod:`trainer.training.workers`).
+"""Augmented pictures of a batch, made in this process or in workers (:mod:`trainer.training.workers`).
 
-Sent to another process, memory-mapped tensors are replaced by the names of their files.
+When they are sent to another process, memory-mapped tensors are replaced by the names of their files.
 """
 
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ from trainer.augment.reencode import Augment
 from trainer.data.memory_map import received, release, to_send
 
 Tensors = NDArray[np.uint8]
-# Takes the place of a view's number, so that which pictures become drawings is independent of their augmentation.
+# Replaces the view number in the seed, so that the choice of drawings is independent of the augmentation.
 _DRAWING_STREAM = 1 << 16
 
 
-# Without slots: before Python 3.11.4 a frozen class with slots pickles its fields past __getstate__ (gh-104035).
+# No slots: before Python 3.11.4, pickling a frozen dataclass with slots bypasses __getstate__ (gh-104035).
 @dataclass(frozen=True)
 class AugmentedPictures:
-    """Cached tensors and their augmentation; the same ``(seed, epoch, row, view)`` gives the same picture anywhere.
+    """Cached tensors and their augmentation; the same ``(seed, epoch, row, view)`` always gives the same picture.
 
     Attributes:
-        served: uint8 ``[N, H, W, 3]``, as served.
+        served: uint8 ``[N, H, W, 3]``, preprocessed as served.
         larger: uint8 ``[N, H', W', 3]`` of the same pictures, for ``augment`` to crop from; None: ``served``.
-        faces: of each picture, in pixels of ``larger``.
-        augment: what is done to each picture; None: nothing.
-        views: how often each picture is in a batch, one view after the other, each augmented separately.
-        seed: of the augmentation.
-        drawings: share of the pictures that become drawings in all of their views; others in each epoch.
+        faces: face of each picture, in pixels of ``larger``.
+        augment: augmentation of each picture; None: none.
+        views: consecutive copies of each picture in a batch, each augmented separately.
+        seed: seed of the augmentation.
+        drawings: share of the pictures that become drawings in all of their views, redrawn every epoch.
     """
 
     served: Tensors
@@ -69,10 +69,10 @@ class AugmentedPictures:
         return self.augment(self._larger[row], self.served[row], rng, face, self._is_drawn(epoch, row))
 
     def __getstate__(self) -> list[Any]:
-        """Return the fields, mapped files by their names."""
+        """Return the fields, with memory-mapped files replaced by their names."""
         return [to_send(getattr(self, field.name)) for field in fields(self)]
 
     def __setstate__(self, state: list[Any]) -> None:
-        """Map the files again."""
+        """Restore the fields and map the files again."""
         for field, value in zip(fields(self), state, strict=True):
             object.__setattr__(self, field.name, received(value))

@@ -1,4 +1,4 @@
-"""Run state after every epoch: what to resume from, and which epoch was best."""
+"""Checkpoints of a fit: the state to resume from and the best epoch so far."""
 
 import hashlib
 import math
@@ -26,13 +26,13 @@ STATE = "state.json"
 
 @dataclass(slots=True)
 class RunState:
-    """How far a fit has come.
+    """Progress of a fit.
 
     Attributes:
-        epoch: epochs finished.
-        best_epoch: the epoch (from 1) that the recipe's rule prefers so far; 0 before the first.
-        history: one row an epoch: ``epoch``, Keras's logs, ``seconds``, and ``data_order``, a digest.
-        sha256: of the weights that are kept, by epoch.
+        epoch: number of finished epochs.
+        best_epoch: best epoch so far (from 1) by the recipe's ``select``; 0 before the first.
+        history: one row per epoch: ``epoch``, Keras's logs, ``seconds``, and ``data_order``, a digest.
+        sha256: digests of the stored weights, by epoch.
     """
 
     epoch: int = 0
@@ -42,50 +42,50 @@ class RunState:
 
     @classmethod
     def load(cls, folder: Path) -> "RunState":
-        """Read the state of a checkpoint folder; a fresh one where there is none.
+        """Read the state of a checkpoint folder, or return a new state if there is none.
 
         Raises:
-            TrainerError: it is damaged.
+            TrainerError: the state file is damaged.
         """
         path = folder / STATE
         if not path.exists():
             return cls()
-        damaged = f"'{folder}' is damaged and cannot be gone on from"
-        value = read_json(path, damaged)
+        refusal = f"'{folder}' is damaged and cannot be resumed"
+        value = read_json(path, refusal)
         try:
             state = cls(**value)
-            numbers = type(state.epoch) is type(state.best_epoch) is int and isinstance(state.sha256, dict)
+            types_valid = type(state.epoch) is type(state.best_epoch) is int and isinstance(state.sha256, dict)
             rows = [row for row in state.history if isinstance(row, dict)]
-            whole = numbers and len(rows) == state.epoch and 0 < state.best_epoch <= state.epoch
+            valid = types_valid and len(rows) == state.epoch and 0 < state.best_epoch <= state.epoch
         except TypeError:
-            whole = False
-        if not whole:
-            raise TrainerError(f"{damaged}: {STATE} is not the state of a fit")
+            valid = False
+        if not valid:
+            raise TrainerError(f"{refusal}: {STATE} is not a valid state")
         return state
 
 
 def load_checkpoint(folder: Path, state: RunState, epoch: int, *, compiled: bool = True) -> keras.Model:
-    """Return the network after an epoch.
+    """Load the network as saved after an epoch.
 
     Raises:
-        TrainerError: its file is gone, damaged, or not the one that this run wrote.
+        TrainerError: the file is missing, damaged, or was not written by this run.
     """
     path = checkpoint_path(folder, epoch)
-    expected = state.sha256.get(str(epoch))  # none in runs from before they were kept
+    expected = state.sha256.get(str(epoch))  # None in runs of versions that stored no digests
     try:
-        found = file_digest(path)
+        digest = file_digest(path)
     except OSError as error:
         raise TrainerError(f"checkpoint '{path}' cannot be read: {error.strerror}") from None
-    if expected and found != expected:
-        raise TrainerError(f"checkpoint '{path}' is not the one that this run wrote: damaged, or another's")
+    if expected and digest != expected:
+        raise TrainerError(f"checkpoint '{path}' is damaged or was not written by this run: its SHA-256 differs")
     return load_network(path, compiled=compiled)
 
 
 def load_network(path: Path, *, compiled: bool = True) -> keras.Model:
-    """Return a network that Keras saved.
+    """Load a network that Keras saved.
 
     Raises:
-        TrainerError: it is damaged, or holds weights that are not finite.
+        TrainerError: the file is damaged, or its weights are not finite.
     """
     try:
         model = keras.models.load_model(path, compile=compiled)
@@ -100,35 +100,35 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, hexadecimal.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
-    """Return where the weights after ``epoch`` are kept."""
+    """Return the path of the weights saved after ``epoch``."""
     return folder / f"epoch-{epoch:04d}.keras"
 
 
 class Checkpoints(keras.callbacks.Callback):
     """Save model, optimizer and state after every epoch; keep the newest and the best.
 
-    The state file names the epoch whose weights it belongs to and is replaced after they are
-    written, so a kill at any moment leaves a pair that fits together.
+    The state file names the epoch of its weights and is replaced after they are written, so that a kill at any time
+    leaves a consistent pair.
     """
 
-    def __init__(self, run: Run, select: Select, epochs: int, state: RunState, order: Callable[[], str]) -> None:
-        """``order`` digests the order of the data in the epoch that begins; it is kept in the history."""
+    def __init__(self, run: Run, select: Select, epochs: int, state: RunState, order_digest: Callable[[], str]) -> None:
+        """``order_digest`` returns a digest of the data order of the starting epoch, for the history."""
         super().__init__()
         self._folder, self._history, self._select, self._epochs = run.checkpoints, run.history, select, epochs
         self.state = state
-        self._order, self._this_order = order, ""
+        self._order_digest, self._data_order = order_digest, ""
         self._started = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start the epoch's clock."""
-        self._started, self._this_order = time.perf_counter(), self._order()
+        """Start timing the epoch."""
+        self._started, self._data_order = time.perf_counter(), self._order_digest()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Write weights, then state and history."""
@@ -136,7 +136,7 @@ class Checkpoints(keras.callbacks.Callback):
         if not finite(self.model):
             raise TrainerError(diverged(epoch + 1))
         figures = {key: float(value) for key, value in (logs or {}).items()}
-        row = {"epoch": epoch + 1, **figures, "seconds": round(seconds, 2), "data_order": self._this_order}
+        row = {"epoch": epoch + 1, **figures, "seconds": round(seconds, 2), "data_order": self._data_order}
         with atomic_path(checkpoint_path(self._folder, epoch + 1)) as temporary:
             self.model.save(temporary)
         history = [*self.state.history, row]
@@ -162,9 +162,9 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class Reseed(keras.callbacks.Callback):
-    """Make dropout depend on ``(seed, epoch)`` alone: Keras does not save its generators' states.
+    """Make dropout depend only on ``(seed, epoch)``, because Keras does not save its generators' states.
 
-    So a resumed run draws what the interrupted one would have drawn.
+    A resumed run therefore draws the same random numbers as an uninterrupted one.
     """
 
     def __init__(self, seed: int) -> None:
@@ -172,7 +172,7 @@ class Reseed(keras.callbacks.Callback):
         self._seed = seed
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set every generator of the network to a state of its own."""
+        """Set each generator of the network to its own state."""
         states = [v for layer in self.model.layers for v in layer.variables if v.path.endswith("seed_generator_state")]
         for index, state in enumerate(states):
             drawn = np.random.default_rng((self._seed, epoch, index)).integers(0, 2**31, state.shape)
@@ -180,7 +180,7 @@ class Reseed(keras.callbacks.Callback):
 
 
 def best_epoch(history: list[dict[str, Any]], select: Select) -> int:
-    """Return the epoch (from 1) that the rule prefers; of equals the first, and NaN last of all."""
+    """Return the best epoch (from 1) by ``select``; ties go to the first, and NaN ranks last."""
     if select == "last":
         return int(history[-1]["epoch"])
     sign = -1 if select == "val_loss" else 1

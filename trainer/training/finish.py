@@ -1,7 +1,7 @@
-"""Finish: from a run's chosen epoch to a calibrated, tested and exported model.
+"""Calibrate, test and export the chosen epoch of a run.
 
-Needs the run folder and the pictures named in its ``split.csv``, nothing of the fit's memory: so a
-network that was trained elsewhere, or a fit that broke off after training, is finished the same way.
+Only the run folder and the pictures listed in its ``split.csv`` are needed. A network that was trained elsewhere, or
+a fit that stopped after training, is finished the same way.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import keras
 
 from trainer.common.errors import TrainerError
-from trainer.common.files import held, remove_partial, write_json
+from trainer.common.files import folder_lock, remove_partial, write_json
 from trainer.common.history import read_history
 from trainer.common.run import Run, read_json
 from trainer.data.splits import Split, run_split
@@ -30,18 +30,18 @@ _PARITY_FILES = 24
 
 
 def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
-    """Calibrate, score the test part once through the engine, export, and draw the plots.
+    """Calibrate, score the test part once with the service's engine, export, and draw the plots.
 
     Args:
-        run: a run folder with ``model.keras``.
-        images: pictures for the parity check; default: the run's own test part.
+        run: run folder with ``model.keras``.
+        images: pictures for the parity check; default: the test part of the run.
 
     Returns:
-        what ``metrics.json`` holds.
+        Content of ``metrics.json``.
 
     Raises:
-        TrainerError: the run has no model yet, or parity does not hold.
-        OSError: a picture of the run is gone.
+        TrainerError: the run has no model yet, or the parity check fails.
+        OSError: a picture of the run cannot be read.
     """
     config = read_run_config(run)
     network = _network(run, config)
@@ -61,25 +61,25 @@ def finish(run: Run, images: Sequence[Path] = ()) -> dict[str, Any]:
     }
     write_json(run.metrics, metrics)
     verdicts = scored.test["pooled"]["confusion_matrix"]
-    cut = plots.confusion(verdicts, ["real", "fake"], "Confusion matrix, cut at P(fake) = .5")
-    plots.save(cut, run.confusion_plot)
+    confusion_figure = plots.confusion(verdicts, ["real", "fake"], "Confusion matrix at P(fake) = 0.5")
+    plots.save(confusion_figure, run.confusion_plot)
     plots.save(plots.roc({"test part": (scored.truth, scored.p_fake)}), run.roc_plot)
     plots.save(plots.reliability_diagram(scored.truth, scored.before, scored.p_fake), run.reliability_plot)
     return metrics
 
 
 def export_run(run: Run, images: Sequence[Path] = ()) -> Parity:
-    """Write ``RUN/model.onnx`` again from ``RUN/model.keras``; :func:`finish` a run that was not.
+    """Rewrite ``RUN/model.onnx`` from ``RUN/model.keras``, or :func:`finish` an unfinished run.
 
     Args:
-        run: a run folder.
-        images: pictures for the parity check; default: the run's own test part.
+        run: run folder.
+        images: pictures for the parity check; default: the test part of the run.
 
     Raises:
-        TrainerError: this is no run folder, it has no model yet, or parity does not hold.
+        TrainerError: the folder is not a run, it has no model yet, or the parity check fails.
     """
     config = read_run_config(run)
-    with held(run.folder):
+    with folder_lock(run.folder):
         remove_partial(run.folder)
         return _export(run, config, images)
 
@@ -98,13 +98,13 @@ def _export(run: Run, config: RunConfig, images: Sequence[Path]) -> Parity:
 
 
 def parity_files(parts: Split) -> list[Path]:
-    """Return pictures of the test part that are still there, both classes alike."""
-    there = [sample for sample in parts.test if sample.path.is_file()]
-    by_label = ([s.path for s in there if s.label == label][: _PARITY_FILES // 2] for label in ("real", "fake"))
+    """Return up to 12 existing pictures of each class from the test part."""
+    available = [sample for sample in parts.test if sample.path.is_file()]
+    by_label = ([s.path for s in available if s.label == label][: _PARITY_FILES // 2] for label in ("real", "fake"))
     return [path for paths in by_label for path in paths]
 
 
 def _network(run: Run, config: RunConfig) -> keras.Model:
     if not run.keras_model.exists():
-        raise TrainerError(f"'{run.folder}' has no model.keras yet: its fit has not ended")
+        raise TrainerError(f"'{run.folder}' has no model.keras yet: wait for its fit to end, or resume it")
     return logits_model(load_network(run.keras_model), mirror=config.recipe.mirror)

@@ -1,4 +1,4 @@
-"""What a fit is asked for, and the run folder that it begins or resumes."""
+"""Options of a fit, and the run folder that it creates or resumes."""
 
 import json
 from collections.abc import Sequence
@@ -31,22 +31,22 @@ from trainer.report.audit_page import write_audit
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
-    """What ``trainer fit`` was asked for.
+    """Options of ``trainer fit``.
 
     Attributes:
         roots: data folders.
-        recipe: with all overrides applied.
-        run: where the results go.
-        seed: of weights, data order and augmentation, and of the split without a ``split_seed``.
+        recipe: recipe with all overrides applied.
+        run: folder of the results.
+        seed: seed of weights, data order and augmentation, and of the split if ``split_seed`` is None.
         split_rule: ``stratified`` or ``as-published``.
-        groups: what ties pictures together, beside near duplicates.
+        groups: rule that groups pictures, in addition to near duplicates.
         one_class_groups: refuse a group that holds both classes.
-        holdout: sources that are in no part and are scored once at the end.
+        holdout: sources that are left out of every part and scored once at the end.
         resume: continue after the last finished epoch of the run.
         cache: folder for decoded tensors, which is kept; None: inside the run, removed at the end.
-        version: of the model; None: the day of the fit.
-        split_seed: of the split; None: ``seed``.
-        workers: processes that augment pictures; 0: threads of this process. Changes no picture.
+        version: version of the model; None: the date of the fit.
+        split_seed: seed of the split; None: ``seed``.
+        workers: processes that augment pictures; 0: threads of this process. Does not affect the pictures.
         tensorboard: write event files.
         outliers: folders of pictures that are neither real nor fake (:mod:`trainer.data.outliers`).
     """
@@ -86,7 +86,7 @@ class FitOptions:
 
 
 def check_run_folder(options: FitOptions) -> None:
-    """Refuse, before the long scan, a run that exists already or one that cannot be resumed.
+    """Refuse, before the long scan, an existing run folder or a run that cannot be resumed.
 
     Raises:
         TrainerError: there is nothing to resume, or the folder of a new run exists.
@@ -94,7 +94,9 @@ def check_run_folder(options: FitOptions) -> None:
     run = options.run
     if not options.resume:
         if run.folder.exists():
-            raise TrainerError(f"run folder '{run.folder}' exists: name another with --out, or go on with --resume")
+            raise TrainerError(
+                f"run folder '{run.folder}' exists: name another with --out, or continue it with --resume"
+            )
         refuse_existing(run.folder)
         if options.cache:
             options.cache.mkdir(parents=True, exist_ok=True)
@@ -105,30 +107,30 @@ def check_run_folder(options: FitOptions) -> None:
 
 
 def split_of(options: FitOptions, dataset: Dataset, outliers: Dataset) -> Split:
-    """Return the split of a new run, or the split of the run that is resumed; writes nothing.
+    """Return the split of a new or resumed run, without writing anything.
 
     Raises:
-        TrainerError: as :func:`trainer.data.splits.split`; or the run began with other settings or data.
+        TrainerError: see :func:`trainer.data.splits.split`; or the run was started with other settings or data.
     """
     config = options.config(dataset, outliers)
     if not options.resume:
-        drawn = split(dataset, options.split_rule, config.seed_of_split, options.holdout)
-        return replace(drawn, outliers=outliers.samples)
-    resumed, begun = identity(config), identity(read_run_config(options.run))
+        new_split = split(dataset, options.split_rule, config.seed_of_split, options.holdout)
+        return replace(new_split, outliers=outliers.samples)
+    resumed, saved = identity(config), identity(read_run_config(options.run))
     changes = [
-        f"{key} {begun.get(key)}, now {resumed.get(key)}"
-        for key in {**begun, **resumed}
-        if begun.get(key) != resumed.get(key)
+        f"{key} {saved.get(key)}, now {resumed.get(key)}"
+        for key in {**saved, **resumed}
+        if saved.get(key) != resumed.get(key)
     ]
     if changes:
-        raise TrainerError(f"run '{options.run.folder}' began with another {'; '.join(changes)}")
+        raise TrainerError(f"run '{options.run.folder}' was started with other settings or data: {'; '.join(changes)}")
     return replace(relocate(run_split(options.run), dataset), outliers=outliers.samples)
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
-    """Return what all processes of a fit, and a run and its resume, must have in common, as JSON values.
+    """Return the settings that must match between a run and its resume, and among processes, as JSON values.
 
-    That is everything but the number of epochs, and with a cosine decay, which spans all epochs, that as well.
+    The number of epochs is included only with a cosine decay, which spans all epochs.
     """
     recipe = json.loads(json.dumps(config.recipe.settings()))
     if not config.recipe.cosine_decay:
@@ -148,22 +150,22 @@ def identity(config: RunConfig) -> dict[str, Any]:
 def write_start(
     options: FitOptions, dataset: Dataset, outliers: Dataset, parts: Split, audit_result: Audit | None
 ) -> None:
-    """Create the run folder whole or not at all; or bring the folder of a resumed run up to date."""
+    """Create the run folder atomically, or update the folder of a resumed run."""
     run = options.run
     if options.resume:
         remove_partial(run.folder)
-        begun = read_run_config(run)
+        saved = read_run_config(run)
         config = replace(
-            begun,
+            saved,
             recipe=options.recipe,
-            version=options.version or begun.version,
-            faces=begun.faces or framing_facts(parts.train),
+            version=options.version or saved.version,
+            faces=saved.faces or framing_facts(parts.train),
             split_sha256=split_digest(parts),
         )
         write_run_config(run, config)
         write_split(run.split, dataset, parts)
         return
-    # A kill in the middle must not leave a folder that is neither new nor a run.
+    # A kill must not leave an incomplete run folder.
     with new_folder(run.folder) as folder:
         unfinished = Run(folder)
         unfinished.checkpoints.mkdir()

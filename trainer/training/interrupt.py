@@ -1,4 +1,4 @@
-"""Ctrl-C while a model fits, taken between two batches."""
+"""Handling of Ctrl-C between two batches while a model is fitted."""
 
 import signal
 import threading
@@ -11,10 +11,10 @@ import keras
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Raise ``KeyboardInterrupt`` before the next batch once Ctrl-C was pressed; a second one at once.
+    """Raise ``KeyboardInterrupt`` before the next batch after Ctrl-C, or immediately after a second Ctrl-C.
 
-    Raised wherever it happens to fall, it may cut a checkpoint's clean-up short, or leave a rich
-    console inside ``print``, which then shows nothing for the rest of the process.
+    At an arbitrary point, it could interrupt the clean-up of a checkpoint, or leave a rich console inside ``print``,
+    which then prints nothing for the rest of the process.
     """
 
     def __init__(self) -> None:
@@ -28,24 +28,24 @@ class Interrupt(keras.callbacks.Callback):
         self.pressed = True
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """End the fit here if Ctrl-C was pressed."""
+        """Stop the fit if Ctrl-C was pressed."""
         if self.pressed:
             raise KeyboardInterrupt
 
     def on_test_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """End the fit in the middle of a validation too."""
+        """Stop the fit during validation too."""
         self.on_train_batch_begin(batch)
 
 
 @contextmanager
 def between_batches() -> Iterator[Interrupt]:
-    """Yield a callback for ``fit`` that takes Ctrl-C; outside the main thread it never fires."""
+    """Yield a callback for ``fit`` that handles Ctrl-C; outside the main thread it has no effect."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = signal.signal(signal.SIGINT, interrupt.note)
+    previous = signal.signal(signal.SIGINT, interrupt.note)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, previous)

@@ -1,4 +1,4 @@
-"""Input pipeline: cached tensors to seeded, augmented batches for Keras."""
+"""Input pipeline: turn cached tensors into seeded, augmented batches for Keras."""
 
 import zlib
 from collections.abc import Sequence
@@ -28,18 +28,18 @@ _AUGMENT_THREADS = 2
 
 
 def one_hot(samples: Sequence[Sample], class_names: tuple[str, str]) -> NDArray[np.float32]:
-    """Return float32 ``[N, 2]`` labels in the model's class order; half of each class for ``neither``."""
+    """Return float32 ``[N, 2]`` labels in the model's class order; ``neither`` is 0.5 for both classes."""
     rows = dict(zip((*class_names, "neither"), ((1, 0), (0, 1), (0.5, 0.5)), strict=True))
     return np.array([rows[sample.label] for sample in samples], dtype=np.float32).reshape(-1, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What the network is to answer, picture by picture.
+    """Training targets, one row per picture.
 
     Attributes:
         labels: float32 ``[N, 2]``.
-        weights: float32 ``[N]``; None: all alike.
+        weights: float32 ``[N]``; None: equal weights.
     """
 
     labels: NDArray[np.float32]
@@ -48,13 +48,13 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class BatchOrder:
-    """In which order pictures come, and how many at a time.
+    """Order of the pictures and batch size.
 
     Attributes:
-        batch_size: pictures a step, over all processes and views.
-        seed: of the order; None keeps the order of the tensors, as validation needs.
+        batch_size: pictures per step, over all processes and views.
+        seed: seed of the order; None keeps the order of the tensors, as validation needs.
         first_epoch: epochs finished before a resume.
-        halved: sets of rows of which an epoch shows one half, and the next epoch the other.
+        halved: sets of rows of which alternate epochs show alternate halves.
     """
 
     batch_size: int
@@ -65,12 +65,12 @@ class BatchOrder:
 
 @dataclass(frozen=True, slots=True)
 class Parallelism:
-    """Who prepares the batches.
+    """Threads, processes and shard that prepare the batches.
 
     Attributes:
-        threads: of this process.
-        processes: in place of the threads, where not 0.
-        shard: which share of every batch belongs to this process.
+        threads: threads of this process.
+        processes: worker processes; if not 0, they replace the threads.
+        shard: share of every batch that belongs to this process.
     """
 
     threads: int = 1
@@ -79,16 +79,16 @@ class Parallelism:
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches whose order and augmentation depend on ``(seed, epoch, picture)`` alone.
+    """Batches whose order and augmentation depend only on ``(seed, epoch, picture)``.
 
-    So a resumed run sees the data that the interrupted run would have seen, however many threads or processes prepare
-    it, and over however many processes a batch is divided.
+    A resumed run therefore sees the same data as an uninterrupted one, regardless of the number of threads, worker
+    processes and distributed processes.
 
     Args:
         pictures: tensors and their augmentation.
         targets: labels and weights.
-        order: of the pictures.
-        parallelism: who prepares the batches.
+        order: order of the pictures and batch size.
+        parallelism: threads, processes and shard that prepare the batches.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class Batches(keras.utils.PyDataset):
         parallelism: Parallelism = Parallelism(),
     ) -> None:
         processes = parallelism.processes
-        # A thread waits for each process; two more have the next request ready.
+        # One thread waits for each process; two more keep the next requests ready.
         threads = processes + 2 if processes else parallelism.threads
         super().__init__(workers=threads, use_multiprocessing=False, max_queue_size=max(8, threads + 4))
         self._pictures, self._targets, self._order, self._shard = pictures, targets, order, parallelism.shard
-        self._maker = Workers(pictures, processes) if processes else pictures
+        self._producer = Workers(pictures, processes) if processes else pictures
         self._batch_size = order.batch_size // pictures.views
         self._epoch = order.first_epoch
         self._rows = self._shuffled()
@@ -118,10 +118,10 @@ class Batches(keras.utils.PyDataset):
         return rows
 
     def _half(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-        """Return half of the rows, drawn anew every second epoch; an odd row comes in both halves."""
+        """Return half of the rows, reshuffled every second epoch; of an odd number, one row is in both halves."""
         pair, second = divmod(self._epoch, 2)
-        mixed, half = np.random.default_rng((seed, pair, len(rows))).permutation(rows), -(-len(rows) // 2)
-        return mixed[len(rows) - half :] if second else mixed[:half]
+        shuffled, half = np.random.default_rng((seed, pair, len(rows))).permutation(rows), -(-len(rows) // 2)
+        return shuffled[len(rows) - half :] if second else shuffled[:half]
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._rows), self._batch_size)
@@ -129,7 +129,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         rows = self._shard.of(self._rows[index * self._batch_size : (index + 1) * self._batch_size])
-        images = self._maker.batch(self._epoch, rows)
+        images = self._producer.batch(self._epoch, rows)
         drawn = self._pictures.drawn(self._epoch, rows)[:, None]
         labels = np.where(drawn, np.float32(0.5), self._targets.labels[rows])
         views, weights = self._pictures.views, self._targets.weights
@@ -137,34 +137,34 @@ class Batches(keras.utils.PyDataset):
         return batch if weights is None else (*batch, weights[np.repeat(rows, views)])
 
     def close(self) -> None:
-        """End the processes that prepare batches, where there are any."""
-        if isinstance(self._maker, Workers):
-            self._maker.close()
+        """Stop the worker processes, if any."""
+        if isinstance(self._producer, Workers):
+            self._producer.close()
 
     @property
     def lost(self) -> bool:
-        """Whether such a process was killed; the backend may have wrapped what it raised."""
-        return isinstance(self._maker, Workers) and self._maker.lost
+        """Whether a worker process was killed; the backend may have wrapped its exception."""
+        return isinstance(self._producer, Workers) and self._producer.lost
 
     def order_digest(self) -> str:
-        """Return a digest of this epoch's order, to show that a resumed run sees the same."""
+        """Return a digest of this epoch's order, to verify that a resumed run sees the same order."""
         return f"crc32:{zlib.crc32(self._rows.tobytes()):08x}"
 
     def on_epoch_end(self) -> None:
-        """Turn to the next epoch's order; Keras calls this with every worker stopped."""
+        """Draw the next epoch's order; Keras calls this while all workers are stopped."""
         self._epoch += 1
         self._rows = self._shuffled()
 
 
 def training_batches(options: FitOptions, parts: Split, cache: Path, epoch: int, shard: Shard) -> Batches:
-    """Return the training part and the outliers, weighted and augmented as the recipe says.
+    """Return the training part and the outliers, weighted and augmented according to the recipe.
 
     Args:
-        options: of the fit; its run records the shortcut score that preprocessing leaves.
-        parts: of the run.
+        options: options of the fit; the shortcut score after preprocessing is recorded in its run.
+        parts: split of the run.
         cache: folder of decoded tensors.
-        epoch: epochs finished.
-        shard: of this process.
+        epoch: number of finished epochs.
+        shard: share of this process.
     """
     recipe, samples = options.recipe, [*parts.train, *parts.outliers]
     tensors = cache_tensors(samples, recipe.preprocessing, cache, "training")
@@ -189,7 +189,7 @@ def training_batches(options: FitOptions, parts: Split, cache: Path, epoch: int,
 
 
 def validation_batches(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> Batches:
-    """Return the validation part as it is served, in its own order."""
+    """Return the validation part, preprocessed as served, in the order of the split."""
     recipe = options.recipe
     return Batches(
         AugmentedPictures(cache_tensors(parts.validation, recipe.preprocessing, cache, "validation")),

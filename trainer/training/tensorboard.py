@@ -1,4 +1,4 @@
-"""TensorBoard: the figures of every epoch as event files, by TensorBoard's own writer, which needs no TensorFlow."""
+"""TensorBoard event files with the metrics of every epoch; TensorBoard's own writer needs no TensorFlow."""
 
 import time
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ NAME = "tensorboard"
 
 
 def check_tensorboard() -> None:
-    """Refuse, before a fit begins, what could not be written.
+    """Check, before a fit starts, that event files can be written.
 
     Raises:
         TrainerError: the extra ``tensorboard`` is not installed.
@@ -23,10 +23,10 @@ def check_tensorboard() -> None:
 
 
 class EventFiles(keras.callbacks.Callback):
-    """Write loss, AUC, accuracy, learning rate and seconds of every epoch, training and validation side by side.
+    """Write loss, AUC, accuracy, learning rate and seconds of every epoch, for training and validation.
 
     Args:
-        folder: with a folder ``training`` and one ``validation`` for each, so that TensorBoard draws both in one chart.
+        folder: parent of the folders ``training`` and ``validation``; TensorBoard draws both in the same chart.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,17 +36,17 @@ class EventFiles(keras.callbacks.Callback):
         self._began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Start the epoch's clock."""
+        """Start timing the epoch."""
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write one point of each figure."""
+        """Write one data point per metric."""
         figures = {key: float(value) for key, value in (logs or {}).items()}
         rate = self.model.optimizer.learning_rate
         figures |= {"learning_rate": float(rate), "seconds": time.perf_counter() - self._began}
         for key, value in figures.items():
-            part = "validation" if key.startswith("val_") else "training"
-            self._add(part, key.removeprefix("val_"), value, epoch + 1)
+            subfolder = "validation" if key.startswith("val_") else "training"
+            self._add(subfolder, key.removeprefix("val_"), value, epoch + 1)
         for writer in self._writers.values():
             writer.flush()
 
@@ -56,12 +56,12 @@ class EventFiles(keras.callbacks.Callback):
             writer.close()
         self._writers = {}
 
-    def _add(self, part: str, tag: str, value: float, step: int) -> None:
+    def _add(self, subfolder: str, tag: str, value: float, step: int) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        if part not in self._writers:
-            self._writers[part] = EventFileWriter(str(self._folder / part))
+        if subfolder not in self._writers:
+            self._writers[subfolder] = EventFileWriter(str(self._folder / subfolder))
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
-        self._writers[part].add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._writers[subfolder].add_event(Event(wall_time=time.time(), step=step, summary=summary))

@@ -1,7 +1,7 @@
-"""Workers: processes that augment pictures, so that many cores keep one GPU busy.
+"""Worker processes that augment pictures, so that many cores keep one GPU busy.
 
-A worker imports neither Keras nor a backend, so it is small. Each has a pipe of its own, so one that is killed, at
-whatever moment, is the end of its pipe and not a wait without end, as it can be in a pool whose processes share one.
+Workers import neither Keras nor a backend, so they use little memory. Each worker has its own pipe: if it is killed,
+the pipe closes. In a pool with one shared pipe, the parent could wait forever.
 """
 
 import os
@@ -21,16 +21,16 @@ from numpy.typing import NDArray
 from trainer.common.errors import WorkerLost
 from trainer.training.augmented_pictures import AugmentedPictures, Tensors
 
-# A fork of a process in which a backend's threads run may hang.
+# Forking a process with running backend threads can hang.
 _SPAWN = get_context("spawn")
 _BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 
 class Workers:
-    """Processes that make batches of :class:`AugmentedPictures`, and end with the process that started them."""
+    """Processes that make batches of :class:`AugmentedPictures` and end with the process that started them."""
 
     def __init__(self, pictures: AugmentedPictures, processes: int) -> None:
-        """Begin nothing yet: the processes start with the first batch."""
+        """Store the arguments; the processes start with the first batch."""
         self._pictures, self._count = pictures, processes
         self._idle: SimpleQueue[Connection] = SimpleQueue()
         self._processes: list[SpawnProcess] = []
@@ -39,15 +39,15 @@ class Workers:
         self.lost = False
 
     def batch(self, epoch: int, rows: NDArray[np.int64]) -> Tensors:
-        """Return what :meth:`AugmentedPictures.batch` returns; call it from as many threads as there are processes.
+        """Return the result of :meth:`AugmentedPictures.batch`; call it from at least one thread per process.
 
         Args:
-            epoch: decides the augmentation.
+            epoch: epoch, which determines the augmentation.
             rows: int64 ``[n]``.
 
         Raises:
             WorkerLost: a process was killed or did not start, or the workers are closed.
-            RuntimeError: something went wrong in the process; the message is its trace.
+            RuntimeError: the worker raised an exception; the message is its traceback.
         """
         self._start()
         connection = self._idle.get()
@@ -59,61 +59,62 @@ class Workers:
                 self.lost = True
             raise WorkerLost from error
         finally:
-            self._idle.put(connection)  # a dead one too, for every thread to learn of it
+            self._idle.put(connection)  # also if it is closed, so that every thread sees the error
         if isinstance(answer, str):
-            raise RuntimeError(f"in a process that augments pictures:\n{answer}")
+            raise RuntimeError(f"a process that augments pictures failed:\n{answer}")
         return answer
 
     def close(self) -> None:
-        """End the processes; a thread that waits for one of them gets ``WorkerLost``."""
+        """Kill the processes; threads that wait for a worker get ``WorkerLost``."""
         with self._starting:
             self._closed = True
             for process in self._processes:
-                process.kill()  # it has nothing to put in order
+                process.kill()  # workers have nothing to clean up
             for process in self._processes:
                 process.join()
 
     def _start(self) -> None:
-        """Start the processes side by side at the first batch, and then give each the pictures."""
+        """Start all processes at the first batch, then send the pictures to each."""
         with self._starting:
             if self.lost or self._closed:
                 raise WorkerLost
             if self._processes:
                 return
             try:
-                for connection in self._started():
+                for connection in self._spawn_workers():
                     connection.send(self._pictures)
                     self._idle.put(connection)
             except OSError as error:
                 self.lost = True
                 raise WorkerLost from error
             except BaseException:
-                self._closed = True  # so that no other thread waits for what never started
+                self._closed = True  # no other thread may wait for workers that never started
                 raise
 
-    def _started(self) -> list[Connection]:
+    def _spawn_workers(self) -> list[Connection]:
         connections = []
-        with _untouched_by_ctrl_c():
+        with _spawn_environment():
             for _ in range(self._count):
-                here, there = _SPAWN.Pipe()
-                process = _SPAWN.Process(target=_work, args=(there,), daemon=True)
+                parent_end, worker_end = _SPAWN.Pipe()
+                process = _SPAWN.Process(target=_work, args=(worker_end,), daemon=True)
                 process.start()
-                there.close()  # so that the pipe ends with the worker
+                worker_end.close()  # so that the pipe closes when the worker ends
                 self._processes.append(process)
-                connections.append(here)
+                connections.append(parent_end)
         return connections
 
 
 @contextmanager
-def _untouched_by_ctrl_c() -> Iterator[None]:
-    """Keep Ctrl-C, which is for the process that trains, from what starts here; it would show a trace before it could.
+def _spawn_environment() -> Iterator[None]:
+    """Block SIGINT in processes started inside the block, and limit each to one OpenBLAS thread.
 
-    Nor does it start a thread of OpenBLAS for every core: augmentation multiplies no large matrices.
+    Only the training process handles Ctrl-C; a starting worker would print a traceback before it could ignore it.
+    Augmentation multiplies no large matrices, so one OpenBLAS thread is enough.
     """
     from multiprocessing import resource_tracker
 
-    resource_tracker.ensure_running()  # it would lift the mask when the first worker starts it
-    before = os.environ.get(_BLAS_THREADS)
+    resource_tracker.ensure_running()  # otherwise the first worker starts it and it unblocks SIGINT
+    previous = os.environ.get(_BLAS_THREADS)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ[_BLAS_THREADS] = "1"
     try:
@@ -121,12 +122,12 @@ def _untouched_by_ctrl_c() -> Iterator[None]:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         del os.environ[_BLAS_THREADS]
-        if before is not None:
-            os.environ[_BLAS_THREADS] = before
+        if previous is not None:
+            os.environ[_BLAS_THREADS] = previous
 
 
 def _work(connection: Connection) -> None:
-    """Be a worker until the process that trains ends, which is the end of the pipe."""
+    """Serve batches until the training process ends, which closes the pipe."""
     with suppress(OSError, EOFError):
         pictures: AugmentedPictures = connection.recv()
         while True:

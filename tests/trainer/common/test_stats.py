@@ -7,9 +7,9 @@ from trainer.common.stats import (
     auc_interval,
     bootstrap,
     expected_calibration_error,
-    found_at,
     quantile_interval,
     reliability,
+    tpr_at_fpr,
     wilson,
 )
 
@@ -38,15 +38,15 @@ def test_reliability_counts_every_picture_once():
     assert rows == [(1, 0.0, 1.0), (2, 1.0, 0.5)]
 
 
-def test_found_at_never_flags_more_reals_than_allowed():
+def test_tpr_at_fpr_never_flags_more_reals_than_allowed():
     rng = np.random.default_rng(1)
     truth = np.arange(2000) % 2 == 1
     p = np.clip(rng.normal(0.4 + 0.2 * truth, 0.15), 0, 1)
     for rate in (0.005, 0.01, 0.1):
         threshold = np.sort(p[~truth])[::-1][int(rate * 1000)]
         assert (p[~truth] > threshold).mean() <= rate
-        assert found_at(truth, p, rate) == (p[truth] > threshold).mean()
-    assert found_at(truth, p, 1.0) == 1.0
+        assert tpr_at_fpr(truth, p, rate) == (p[truth] > threshold).mean()
+    assert tpr_at_fpr(truth, p, 1.0) == 1.0
 
 
 def test_a_quantile_interval_covers_as_often_as_it_says():

@@ -136,7 +136,7 @@ def test_a_split_keeps_groups_whole_and_shares_even(tmp_path):
 def test_fewer_groups_than_parts_are_refused(tmp_path):
     root = different(tmp_path)
     write_groups(root, *(f"real/{n}.jpg,same" for n in range(1, 24, 2)))
-    with pytest.raises(TrainerError, match="12 real images in 1 groups cannot fill the 4 parts"):
+    with pytest.raises(TrainerError, match="12 real images in 1 groups are too few for the 4 parts"):
         split(grouped(scan([root])), "stratified", 0)
 
 
@@ -145,7 +145,7 @@ def test_a_held_out_source_stands_in_no_part(tmp_path, write_faces):
     parts = split(dataset, "stratified", 0, ("b",))
     assert {s.source for part in PARTS for s in parts.part(part)} == {"a"}
     assert {s.source for s in parts.holdout} == {"b"}
-    with pytest.raises(TrainerError, match="source 'c' to hold out is not one of a, b"):
+    with pytest.raises(TrainerError, match="held-out source 'c' is not one of a, b"):
         split(dataset, "stratified", 0, ("c",))
 
 

@@ -109,4 +109,4 @@ def test_a_fit_shows_them_in_training_alone_and_goes_on_only_with_the_same(
     (drawings / "0.png").unlink()
     (run / "checkpoints").mkdir()
     assert trainer("fit", faces, *options, "--outliers", drawings, "--resume") != 0
-    assert "began with another outliers" in capsys.readouterr().err
+    assert "was started with other settings or data: outliers" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def test_every_part_of_a_small_set_holds_both_classes():
 
 
 def test_fewer_images_than_parts_are_refused():
-    with pytest.raises(TrainerError, match="3 fake images cannot fill the 4 parts"):
+    with pytest.raises(TrainerError, match="3 fake images are too few for the 4 parts"):
         split(dataset(a_real=50, a_fake=3), "stratified", 0)
 
 
@@ -77,7 +77,7 @@ def test_as_published_is_one_80_20_cut_that_is_validation_and_test():
 
 
 def test_as_published_needs_both_classes_on_both_sides():
-    with pytest.raises(TrainerError, match="too few for an 80/20 cut"):
+    with pytest.raises(TrainerError, match="too few for an 80/20 split"):
         split(dataset(a_real=3, a_fake=1), "as-published", 0)
 
 
@@ -109,7 +109,7 @@ def test_a_split_follows_its_files_and_says_which_is_gone():
     after = relocate(before, elsewhere)
     assert [s.sha256 for s in after.test] == [s.sha256 for s in before.test]
     assert all(s.path.is_relative_to("/elsewhere") for s in after.train)
-    with pytest.raises(TrainerError, match="a picture of the split is gone"):
+    with pytest.raises(TrainerError, match="a picture of the split is missing from the data"):
         relocate(before, Dataset(data.samples[1:]))
 
 

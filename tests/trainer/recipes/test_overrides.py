@@ -58,9 +58,12 @@ def test_a_run_from_before_a_setting_has_not_changed_it():
         ("epochs=0", "'epochs' cannot be 0"),
         ("learning_rate=0", "greater than 0"),
         ("learning_rate=Infinity", "'learning_rate' cannot be inf: it must be finite"),
-        ("reencoding.quality=[90, 30]", "'reencoding.quality' cannot be [90, 30]: two numbers over 0, the smaller"),
+        (
+            "reencoding.quality=[90, 30]",
+            "'reencoding.quality' cannot be [90, 30]: use two numbers above 0, the smaller",
+        ),
         ("reencoding.zoom=[0, 1]", "'reencoding.zoom' cannot be [0.0, 1.0]"),
-        ("preprocessing.input_height=96", "must be equal, as faces are cut out square, not 96 and 160"),
+        ("preprocessing.input_height=96", "must be equal, because faces are cropped square, not 96 and 160"),
         ("preprocessing.input_height=-3", "'preprocessing.input_height': -3 is not a whole number of pixels"),
         ("preprocessing.face_margin=99", "'preprocessing.face_margin': 99"),
         ('class_names=["a", "b"]', "'class_names' cannot be"),
@@ -74,11 +77,11 @@ def test_what_cannot_be_set_is_refused_by_name(assignment, said):
 @pytest.mark.parametrize(
     ("recipe", "assignments", "said"),
     [
-        ("efficientnet-lite", ["consistency=1", "batch_size=1"], "shows each picture twice, and batch_size is 1"),
-        ("flatten-cnn-300", ["preprocessing.input_height=200"], "must be equal, as faces are cut out square"),
+        ("efficientnet-lite", ["consistency=1", "batch_size=1"], "needs a batch_size of at least 2, not 1"),
+        ("flatten-cnn-300", ["preprocessing.input_height=200"], "must be equal, because faces are cropped square"),
         ("residual-cnn", ["preprocessing.face_margin=0.9"], "'preprocessing.face_margin=0.9' needs the framing 'face'"),
-        ("residual-cnn", ["initial_weights=imagenet"], "there are none for recipe 'residual-cnn'"),
-        ("flatten-cnn-300", ["initial_weights=imagenet"], "there are none for recipe 'flatten-cnn-300'"),
+        ("residual-cnn", ["initial_weights=imagenet"], "recipe 'residual-cnn' has no ImageNet weights"),
+        ("flatten-cnn-300", ["initial_weights=imagenet"], "recipe 'flatten-cnn-300' has no ImageNet weights"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(recipe, assignments, said):

@@ -63,7 +63,7 @@ def test_a_file_says_only_what_is_otherwise(tmp_path):
         ('recipe = "residual-cnn"\nepochs = 0', "setting 'epochs' cannot be 0"),
         ('recipe = "residual-cnn"\n[reencoding]\nshrink = 2.0', "setting 'reencoding.shrink' cannot be 2.0"),
         ('recipe = "residual-cnn"\n[augment]\nshrink = 0.1', "no settings 'augment.shrink'"),
-        ('recipe = "residual-cnn"\nreencoding = 3', "setting 'reencoding' is a group, with whole, native"),
+        ('recipe = "residual-cnn"\nreencoding = 3', "setting 'reencoding' is a group, with the settings whole, native"),
         ('recipe = "residual-cnn"\nlearning_rate = inf', "'learning_rate'"),
         ('recipe = "residual-cnn"\nepochs = 2026-11-27', "setting 'epochs' cannot be 2026-11-27"),
         ('recipe = "residual-cnn"\nepochs = 3\nepochs = 4', "is not TOML"),

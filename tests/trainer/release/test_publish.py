@@ -255,4 +255,4 @@ def test_another_runs_model_in_a_run_is_refused(trainer, run_with, make_model, m
     (run / "model.onnx").write_bytes(other)
     models = ("--models", tmp_path / "models", "--robustness", "4") if command == "publish" else ()
     assert trainer(command, run, *models) == 1
-    assert "is not this run's model: it says efficientnet-lite 1" in capsys.readouterr().err.replace("\n", " ")
+    assert "is not this run's model: it holds efficientnet-lite 1" in capsys.readouterr().err.replace("\n", " ")

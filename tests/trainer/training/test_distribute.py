@@ -91,7 +91,7 @@ def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, 
     second.communicate()
     _, error = first.communicate(timeout=300)
     assert first.returncode not in (0, None)
-    assert "have lost each other" in error.replace("\n", " ")
+    assert "lost its connection to another process" in error.replace("\n", " ")
     assert "the same command and --resume" in error.replace("\n", " ")
     assert len(history(two)) < 3
     finish(*(start(two, faces, 3, port, process, "--resume") for process in (0, 1)))
@@ -117,11 +117,15 @@ def test_processes_that_would_do_different_things_refuse(faces, tmp_path, port):
     [
         ({ADDRESSES: "127.0.0.1:1"}, "must be set too"),
         ({ADDRESSES: "127.0.0.1:1", PROCESSES: "2", PROCESS: "2"}, "it must be from 0 to 1"),
-        ({ADDRESSES: "127.0.0.1:1", PROCESSES: "two", PROCESS: "0"}, "are whole numbers"),
+        ({ADDRESSES: "127.0.0.1:1", PROCESSES: "two", PROCESS: "0"}, "must be whole numbers"),
     ],
 )
 def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message):
-    code = "from trainer.training import distribute; from trainer.common import errors\ntry: distribute.join(8)\nexcept errors.TrainerError as e: print(e)"
+    program = (
+        "from trainer.common import errors\n"
+        "from trainer.training import distribute\n"
+        "try: distribute.join(8)\nexcept errors.TrainerError as e: print(e)"
+    )
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(REPOSITORY), **settings}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert message in done.stdout
@@ -143,6 +147,6 @@ def test_fewer_validation_pictures_than_devices_is_one_clear_line(faces, tmp_pat
         timeout=300,
     )
     assert done.returncode == 1
-    assert "error: 5 validation pictures do not divide among 8 devices" in done.stderr
+    assert "error: 5 validation pictures are too few for 8 devices" in done.stderr
     assert not (tmp_path / "run").exists()
     assert "Traceback" not in done.stderr

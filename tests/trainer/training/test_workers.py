@@ -241,7 +241,7 @@ def test_ctrl_c_at_a_terminal_ends_the_fit_with_its_best_epoch_and_every_process
     os.killpg(fit.pid, signal.SIGINT)  # a terminal sends it to the whole group
     assert fit.wait(300) == 0
     said = (tmp_path / "stderr").read_text()
-    assert "going on with the best one so far" in said
+    assert "continuing with the best epoch so far" in said
     assert "Traceback" not in said
     assert not any(running(worker) for worker in workers)
     with (run / "history.csv").open(newline="") as stream:
