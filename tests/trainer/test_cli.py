@@ -126,7 +126,7 @@ def test_audit_prints_what_gives_a_class_away_and_writes_a_report(trainer, faces
     report = tmp_path / "audit"
     assert trainer("audit", faces, "--report", report, "--recipe", "dilated-cnn-128") == 0
     printed = capsys.readouterr().out
-    assert "cheat score" in printed
+    assert "shortcut score" in printed
     assert "after preprocessing: cheat score" in printed
     assert {path.name for path in report.iterdir()} == {"audit.html", "audit.json"}
     assert trainer("audit", faces, "--report", report) == 1
