@@ -1,4 +1,4 @@
-"""The command line, one file a command; heavy imports happen when a command runs.
+"""Command line, one module per command; slow imports are deferred until a command runs.
 
 In: arguments. Out: tables, JSON, exit status.
 May import: every package of the trainer.

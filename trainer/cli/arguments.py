@@ -1,4 +1,4 @@
-"""Options of the command line: arguments that several commands share, and choices whose own modules load slowly."""
+"""Arguments shared by several commands, and choices copied here because their own modules import slowly."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -23,33 +23,35 @@ class GroupChoice(StrEnum):
     FOLDERS = "folders"
 
 
-GROUPS_HELP = "What stays on one side: near duplicates and lines of groups.csv; 'folders': also pictures of one folder."
-Data = Annotated[
-    list[Path], typer.Argument(help="Data folders; each holds real/ and fake/, or one of them.", metavar="DATA")
-]
+GROUPS_HELP = (
+    "Pictures that stay in one part: near duplicates and lines of groups.csv; 'folders': also pictures in one folder."
+)
+Data = Annotated[list[Path], typer.Argument(help="Data folders, each with real/, fake/ or both.", metavar="DATA")]
 FramingOption = Annotated[
     Framing | None,
-    typer.Option(help="What the network sees: whole pictures, or a square around each face; default: the recipe's."),
+    typer.Option(help="Input of the network: whole pictures, or a square around the face. Default: from the recipe."),
 ]
 FaceMarginOption = Annotated[
     float | None,
     typer.Option(
-        min=0.5, max=8, help="Side of that square, of the face box's longer side; default: the recipe's, or .8."
+        min=0.5,
+        max=8,
+        help="Side of the square, relative to the longer side of the face box. Default: from the recipe, or 0.8.",
     ),
 ]
 Model = Annotated[Path, typer.Argument(help="Model file.", metavar="MODEL.onnx")]
-Report = Annotated[
-    Path | None, typer.Option(help="Folder to create, with report.html and metrics.json.", metavar="DIR")
-]
+Report = Annotated[Path | None, typer.Option(help="Folder to create for report.html and metrics.json.", metavar="DIR")]
 Robustness = Annotated[
-    int, typer.Option(min=0, help="Pictures of each source and class for robustness figures and drawings; 0 for none.")
+    int, typer.Option(min=0, help="Pictures per source and class for robustness metrics and drawings; 0 to skip them.")
 ]
 UnseenBy = Annotated[
     list[Path] | None,
-    typer.Option(help="Leave out what this run was fitted, chosen or calibrated on; may be repeated.", metavar="RUN"),
+    typer.Option(
+        help="Leave out pictures that this run was trained, validated or calibrated on. Repeatable.", metavar="RUN"
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Elsewhere = Annotated[
     list[Path] | None,
-    typer.Option(help="Data folder that no run has seen; may be repeated.", metavar="DATA"),
+    typer.Option(help="Data folder that no run has seen. Repeatable.", metavar="DATA"),
 ]

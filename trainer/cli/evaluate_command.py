@@ -24,15 +24,15 @@ def evaluate(
     unseen_by: UnseenBy = None,
     json_output: Json = False,
 ) -> None:
-    """Score labelled folders with a model file, through the service's own engine."""
+    """Evaluate a model file on labelled folders with the service's own engine."""
     from trainer.report.evaluation_page import evaluation_table
 
-    (found,) = _assess([model], data, report, robustness, unseen_by)
+    (assessment,) = _assess([model], data, report, robustness, unseen_by)
     if json_output:
-        print(json.dumps(found.result, indent=2))
+        print(json.dumps(assessment.result, indent=2))
         return
-    print_table(evaluation_table(found.result))
-    print_robustness(found.result)
+    print_table(evaluation_table(assessment.result))
+    print_robustness(assessment.result)
 
 
 def compare(
@@ -44,18 +44,20 @@ def compare(
     unseen_by: UnseenBy = None,
     json_output: Json = False,
 ) -> None:
-    """Score the same labelled folders with several model files, side by side."""
+    """Compare several model files on the same labelled folders."""
     from trainer.report.evaluation_page import comparison_table
 
     models = [path for path in paths if path.is_file() or (path.suffix == ".onnx" and not path.is_dir())]
     data = [path for path in paths if path not in models]
     if len(models) < 2 or not data:
-        raise TrainerError(f"{len(models)} model files and {len(data)} data folders: needs at least two and one")
-    found = _assess(models, data, report, robustness, unseen_by)
+        raise TrainerError(
+            f"{len(models)} model files and {len(data)} data folders given: at least 2 and 1 are required"
+        )
+    assessments = _assess(models, data, report, robustness, unseen_by)
     if json_output:
-        print(json.dumps({assessment.name: assessment.result for assessment in found}, indent=2))
+        print(json.dumps({assessment.name: assessment.result for assessment in assessments}, indent=2))
         return
-    print_table(comparison_table(found))
+    print_table(comparison_table(assessments))
 
 
 def _assess(
@@ -63,7 +65,7 @@ def _assess(
 ) -> "list[Assessment]":
     from trainer.common.files import new_folder
     from trainer.data.dataset import scan
-    from trainer.evaluation.assess import assess, load_models, without
+    from trainer.evaluation.assess import assess, exclude_seen, load_models
     from trainer.report.evaluation_page import write_report
 
     refuse_existing(report)
@@ -71,11 +73,11 @@ def _assess(
     dataset = scan(data, one_class=True, facts=bool(unseen_by))
     print_left_out(dataset)
     if unseen_by:
-        before, dataset = len(dataset.samples), without(dataset, unseen_by)
-        console.print(f"{before - len(dataset.samples)} pictures left out that the runs have seen")
-    found = [assess(name, path, engine, dataset, robust) for name, (path, engine) in engines.items()]
+        total, dataset = len(dataset.samples), exclude_seen(dataset, unseen_by)
+        console.print(f"{total - len(dataset.samples)} pictures that the runs have seen were left out")
+    assessments = [assess(name, path, engine, dataset, robust) for name, (path, engine) in engines.items()]
     if report:
         with new_folder(report) as folder:
-            write_report(found, folder)
+            write_report(assessments, folder)
         console.print(f"written: {report / 'report.html'}")
-    return found
+    return assessments

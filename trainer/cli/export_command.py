@@ -11,30 +11,33 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Run folder of a fit.", metavar="RUN")],
+    run: Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN")],
     images: Annotated[
-        list[Path] | None, typer.Option(help="Pictures for the parity check; default: the run's own test part.")
+        list[Path] | None, typer.Option(help="Pictures for the parity check. Default: the test part of the run.")
     ] = None,
-    int8: Annotated[bool, typer.Option("--int8", help="Write RUN/model.int8.onnx, for CPUs, from model.onnx.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Convert model.onnx to RUN/model.int8.onnx, for CPUs.")] = False,
     fp16: Annotated[
-        bool, typer.Option("--fp16", help="Write RUN/model.float16.onnx, for CUDA, from model.onnx.")
+        bool, typer.Option("--fp16", help="Convert model.onnx to RUN/model.float16.onnx, for CUDA.")
     ] = False,
 ) -> None:
-    """Write RUN/model.onnx from RUN/model.keras, once the service's engine agrees with Keras.
+    """Export RUN/model.keras to RUN/model.onnx, after a check that the service's engine agrees with Keras.
 
-    A run that was trained without TensorFlow, or broke off after training, is calibrated and tested first. With --int8
-    or --fp16, write a smaller model instead, with temperature and thresholds of its own; say what it costs and gains.
+    A run that was trained without TensorFlow, or interrupted after training, is calibrated and tested first. With
+    --int8 or --fp16, write a smaller model instead, with its own temperature and thresholds, and print its speed, size
+    and accuracy beside those of float32.
     """
     from trainer.common.run import Run
 
     if (int8 or fp16) and images:
-        raise typer.BadParameter("goes with the float32 model alone", param_hint="--images")
+        raise typer.BadParameter(
+            "applies only to the float32 model: omit it with --int8 and --fp16", param_hint="--images"
+        )
     if int8 or fp16:
         from trainer.export.reduce import reduce_run
 
         precisions: dict[Reduced, bool] = {"int8": int8, "float16": fp16}
-        for precision, chosen in precisions.items():
-            if chosen:
+        for precision, requested in precisions.items():
+            if requested:
                 _print_reduction(Run(run), precision, reduce_run(Run(run), precision))
         return
     from trainer.training.finish import export_run
@@ -51,7 +54,8 @@ def _print_reduction(run: "Run", precision: "Reduced", reduction: "Reduction") -
 
     print(
         f"{run.model_at(precision)}: {reduction.speedup:.2f} times as fast as float32 on one core here, "
-        f"{reduction.milliseconds:.2f} ms a face, {reduction.megabytes:.2f} MB of {reduction.float32_megabytes:.2f}; "
-        f"test AUC {auc(reduction.auc)} of {auc(reduction.float32_auc)}, "
+        f"{reduction.milliseconds:.2f} ms per face; "
+        f"{reduction.megabytes:.2f} MB instead of {reduction.float32_megabytes:.2f}, "
+        f"test AUC {auc(reduction.auc)} instead of {auc(reduction.float32_auc)}, "
         f"{reduction.verdicts_changed:.1%} of the verdicts differ"
     )

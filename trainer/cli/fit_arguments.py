@@ -1,4 +1,4 @@
-"""The arguments of ``trainer fit`` that no other command has."""
+"""Arguments of ``trainer fit`` that no other command uses."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,54 +10,69 @@ from trainer.cli.arguments import GROUPS_HELP, GroupChoice, SplitChoice
 from trainer.recipes.recipe import RECIPES, Augmentation
 
 RecipeName = Annotated[
-    str, typer.Option(help=f"One of {', '.join(RECIPES)}, or a file NAME.toml as 'trainer new' writes it.")
+    str, typer.Option(help=f"One of {', '.join(RECIPES)}, or a recipe file NAME.toml as written by 'trainer new'.")
 ]
-Out = Annotated[Path, typer.Option(help="Run folder to create, or to go on with.", metavar="RUN")]
+Out = Annotated[Path, typer.Option(help="Run folder to create, or to resume with --resume.", metavar="RUN")]
 SplitOption = Annotated[
-    SplitChoice, typer.Option(help="70/10/10/10 by source and class, or the published single 80/20 cut.")
+    SplitChoice,
+    typer.Option(help="stratified: 70/10/10/10 within each source and class; as-published: a single 80/20 split."),
 ]
 Groups = Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)]
 OneClassGroups = Annotated[
-    bool, typer.Option("--one-class-groups", help="Refuse a group that holds real and fake pictures.")
+    bool, typer.Option("--one-class-groups", help="Fail if a group holds both real and fake pictures.")
 ]
 HoldoutSource = Annotated[
     list[str] | None,
-    typer.Option(help="Source to leave out and score at the end; may be repeated.", metavar="NAME"),
+    typer.Option(help="Source to hold out and score at the end. Repeatable.", metavar="NAME"),
 ]
 Outliers = Annotated[
     list[Path] | None,
     typer.Option(
-        help="Folder of drawings and the like, neither real nor fake: trained on as either; may be repeated.",
+        help="Folder of outliers, such as drawings: neither real nor fake, trained with target 0.5. Repeatable.",
         metavar="FOLDER",
     ),
 ]
-Augment = Annotated[Augmentation | None, typer.Option(help="Default: the recipe's own.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")]
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Default: the recipe's own.")]
-LearningRate = Annotated[float | None, typer.Option(min=1e-9, max=1.0, help="Default: the recipe's own.")]
+Augment = Annotated[Augmentation | None, typer.Option(help="Augmentation. Default: from the recipe.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Number of epochs. Default: from the recipe.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Pictures per batch. Default: from the recipe.")]
+LearningRate = Annotated[float | None, typer.Option(min=1e-9, max=1.0, help="Learning rate. Default: from the recipe.")]
 ResizeFilterOption = Annotated[
-    ResizeFilter | None, typer.Option(help="Of the way to the input size, also when served; default: the recipe's.")
+    ResizeFilter | None,
+    typer.Option(
+        help="Filter of the resize to the input size, in training and in the service. Default: from the recipe."
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="Any other setting of the recipe, as reencoding.shrink=0.3; may be repeated.", metavar="N=V"
+        "--set", help="Any other setting of the recipe, for example reencoding.shrink=0.3. Repeatable.", metavar="N=V"
     ),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="Default: 42, or the recipe's published seed with as-published.")]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Random seed. Default: 42, or with --split as-published the published seed of the recipe."
+    ),
+]
 SplitSeed = Annotated[
     int | None,
-    typer.Option(min=0, help="Of the split alone; default: --seed. Runs of several seeds can share a split so."),
+    typer.Option(
+        min=0, help="Seed of the split only, so that runs with different seeds can share a split. Default: --seed."
+    ),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on after RUN's last finished epoch.")]
-Cache = Annotated[Path | None, typer.Option(help="Keep decoded tensors here; default: in RUN, removed at the end.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume after the last finished epoch of RUN.")]
+Cache = Annotated[
+    Path | None, typer.Option(help="Folder to keep decoded tensors in. Default: in RUN, removed at the end.")
+]
 Workers = Annotated[
     int,
     typer.Option(
-        min=0, max=256, help="Processes that augment pictures for a GPU, where the recipe augments; 0: two threads."
+        min=0,
+        max=256,
+        help="Processes that augment pictures, to keep a GPU busy; 0: two threads. Unused without augmentation.",
     ),
 ]
 TensorBoard = Annotated[
-    bool, typer.Option("--tensorboard", help="Write event files into RUN/tensorboard (extra 'tensorboard').")
+    bool, typer.Option("--tensorboard", help="Write event files to RUN/tensorboard (requires the extra 'tensorboard').")
 ]
-ModelVersion = Annotated[str | None, typer.Option(help="Version of the model; default: today's date.")]
+ModelVersion = Annotated[str | None, typer.Option(help="Version of the model. Default: today's date.")]

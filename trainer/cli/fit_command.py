@@ -40,8 +40,8 @@ def fit(
     tensorboard: arguments.TensorBoard = False,
     model_version: arguments.ModelVersion = None,
 ) -> None:
-    """Fit a recipe on folders of faces; write RUN with the model, its figures and plots."""
-    chosen = changed_recipe(
+    """Train a recipe on folders of faces; write the model, its metrics and plots to RUN."""
+    selected_recipe = changed_recipe(
         named_recipe(recipe),
         augmentation=augment,
         epochs=epochs,
@@ -51,15 +51,15 @@ def fit(
         framing=framing,
         face_margin=face_margin,
     )
-    chosen = overridden(chosen, settings or ())
+    selected_recipe = overridden(selected_recipe, settings or ())
     from trainer.common.run import Run
     from trainer.training.fit_options import FitOptions
 
     options = FitOptions(
         roots=data,
-        recipe=chosen,
+        recipe=selected_recipe,
         run=Run(out),
-        seed=_default_seed(chosen, split) if seed is None else seed,
+        seed=_default_seed(selected_recipe, split) if seed is None else seed,
         split_rule=split.value,
         groups=groups.value,
         one_class_groups=one_class_groups,
@@ -81,7 +81,7 @@ def _default_seed(recipe: Recipe, split: SplitChoice) -> int:
 
 
 def _run(options: "FitOptions") -> None:
-    """Run the fit, and print its test figures."""
+    """Run the fit and print its test metrics."""
     from trainer.report.evaluation_page import evaluation_table
     from trainer.training.fit import fit as run_fit
     from trainer.training.tensorboard import check_tensorboard
@@ -92,7 +92,7 @@ def _run(options: "FitOptions") -> None:
         metrics = run_fit(options)
     except (OSError, PeerLost, WorkerLost, KeyboardInterrupt):
         if (options.run.checkpoints / "state.json").exists():
-            console.print("the run can go on after its last finished epoch: the same command and --resume")
+            console.print("to resume after the last finished epoch, run the same command with --resume")
         raise
     if metrics:
         print_table(evaluation_table(metrics["test"]))

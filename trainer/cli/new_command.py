@@ -11,43 +11,43 @@ from trainer.common.errors import TrainerError
 if TYPE_CHECKING:
     from trainer.recipes.questions import Answer, Question
 
-_FEW = 500
+_MIN_CLASS_PICTURES = 500
 
 
 def new(
     path: Annotated[Path, typer.Argument(help="Recipe file to write, NAME.toml.", metavar="RECIPE.toml")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Data folder; may be repeated. Default: it is asked for.", metavar="DATA"),
+        typer.Option(help="Data folder. Repeatable. Default: ask for it.", metavar="DATA"),
     ] = None,
-    defaults: Annotated[bool, typer.Option("--defaults", help="Ask nothing, and take the first answers.")] = False,
+    defaults: Annotated[bool, typer.Option("--defaults", help="Use the default answers without asking.")] = False,
 ) -> None:
-    """Ask a few questions, write a recipe file, and say how to go on."""
+    """Ask a few questions, write a recipe file, and print the next commands."""
     from trainer.common.files import atomic_path, refuse_existing
     from trainer.recipes.questions import NETWORKS, questions, recipe_file
     from trainer.recipes.recipe_files import SUFFIX
 
     if path.suffix.lower() != SUFFIX:
-        raise TrainerError(f"'{path}' does not end with {SUFFIX}")
+        raise TrainerError(f"recipe file '{path}' does not end with {SUFFIX}")
     refuse_existing(path)
     folders = list(data or ())
     if not folders and not defaults:
-        text = "Folders of your pictures, each with real/ and fake/, or one of them"
-        said = typer.prompt(text, default="", show_default=False)
-        folders = [Path(name) for name in shlex.split(said)]
-    counted = [_count(folder) for folder in folders]
+        text = "Data folders, each with real/, fake/ or both"
+        answer = typer.prompt(text, default="", show_default=False)
+        folders = [Path(name) for name in shlex.split(answer)]
+    counts = [_count(folder) for folder in folders]
     network = str(_ask(NETWORKS, defaults).settings["recipe"][0])
-    chosen = [_ask(question, defaults) for question in questions(network)]
-    text = recipe_file(network, chosen)
+    answers = [_ask(question, defaults) for question in questions(network)]
+    text = recipe_file(network, answers)
     with atomic_path(path) as temporary:
         temporary.write_text(text, "utf-8")
-    where = shlex.join(map(str, folders)) or "DATA"
+    data_arguments = shlex.join(map(str, folders)) or "DATA"
     print(f"written: {path}\n")
-    for line in _advice(counted):
+    for line in _advice(counts):
         print(line)
-    print("Now see what gives the classes away besides the faces, then fit:")
-    print(f"  trainer audit {where} --report audit")
-    print(f"  trainer fit {where} --recipe {shlex.quote(str(path))} --out {shlex.quote(f'runs/{path.stem}')}")
+    print("Next, check what reveals the classes besides the faces, then fit:")
+    print(f"  trainer audit {data_arguments} --report audit")
+    print(f"  trainer fit {data_arguments} --recipe {shlex.quote(str(path))} --out {shlex.quote(f'runs/{path.stem}')}")
 
 
 def _ask(question: "Question", defaults: bool) -> "Answer":
@@ -61,40 +61,38 @@ def _ask(question: "Question", defaults: bool) -> "Answer":
         number: int = typer.prompt("Number", type=int, default=question.default + 1)
         if 1 <= number <= count:
             return question.answers[number - 1]
-        typer.echo(f"{number} is not one of 1 to {count}.")
+        typer.echo(f"{number} is not a number from 1 to {count}.")
 
 
 def _count(folder: Path) -> tuple[int, int]:
-    """Return how many files there are of each class.
+    """Count the files of each class, real and fake.
 
     Raises:
-        TrainerError: there is no such folder, or it has neither class.
+        TrainerError: the folder does not exist or has no files of either class.
     """
     if not folder.is_dir():
         raise TrainerError(f"data folder '{folder}' does not exist")
-    found = [sum(path.is_file() for path in (folder / label).rglob("*")) for label in ("real", "fake")]
-    if not any(found):
+    counts = [sum(path.is_file() for path in (folder / label).rglob("*")) for label in ("real", "fake")]
+    if not any(counts):
         raise TrainerError(f"data folder '{folder}' holds no file in real/ or fake/")
-    print(f"{folder}: {found[0]} files in real/, {found[1]} in fake/")
-    return found[0], found[1]
+    print(f"{folder}: {counts[0]} files in real/, {counts[1]} in fake/")
+    return counts[0], counts[1]
 
 
-def _advice(counted: list[tuple[int, int]]) -> list[str]:
-    """Return what is to be known of this much data."""
-    if not counted:
+def _advice(counts: list[tuple[int, int]]) -> list[str]:
+    """Return warnings about missing or small classes."""
+    if not counts:
         return []
-    real, fake = (sum(pair[place] for pair in counted) for place in (0, 1))
-    said = []
+    real, fake = (sum(pair[index] for pair in counts) for index in (0, 1))
+    warnings = []
     if not real or not fake:
-        said.append(
-            f"There are {real} real and {fake} fake pictures, and a detector needs both: name another folder, too."
+        warnings.append(
+            f"There are {real} real and {fake} fake pictures. A detector needs both: add another data folder."
         )
-    elif min(real, fake) < _FEW:
-        said.append(
-            f"{min(real, fake)} pictures of the rarer class are few: expect wide intervals, and look at the mistakes."
+    elif min(real, fake) < _MIN_CLASS_PICTURES:
+        warnings.append(
+            f"The smaller class has only {min(real, fake)} pictures: expect wide intervals, and check the mistakes."
         )
-    if any(not one or not other for one, other in counted) and real and fake:
-        said.append(
-            "A folder of one class alone gives that class away by size, format or source; the audit says how much."
-        )
-    return said
+    if any(not real_count or not fake_count for real_count, fake_count in counts) and real and fake:
+        warnings.append("A folder with only one class reveals it by size, format or source; the audit shows how much.")
+    return warnings

@@ -12,14 +12,14 @@ from trainer.cli.arguments import Model
 
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Pictures.", metavar="IMAGE")],
-    faces: Annotated[FaceMode, typer.Option(help="As SERVICE_FACES.")] = "report",
-    min_face: Annotated[int, typer.Option(min=1, help="As SERVICE_MIN_FACE.")] = MIN_FACE,
+    images: Annotated[list[Path], typer.Argument(help="Picture files.", metavar="IMAGE")],
+    faces: Annotated[FaceMode, typer.Option(help="Face mode, as SERVICE_FACES.")] = "report",
+    min_face: Annotated[int, typer.Option(min=1, help="Minimum face size in pixels, as SERVICE_MIN_FACE.")] = MIN_FACE,
     check_recompression: Annotated[
-        bool, typer.Option("--check-recompression", help="As SERVICE_CHECK_RECOMPRESSION.")
+        bool, typer.Option("--check-recompression", help="Check recompression, as SERVICE_CHECK_RECOMPRESSION.")
     ] = False,
 ) -> None:
-    """Print one JSON line a picture: the verdict that the service would give."""
+    """Print the service's answer for each picture, one JSON object per line."""
     from service.contract.faces.framing import FacePolicy
     from service.inference.engine import Engine
     from service.inference.engine_options import EngineOptions
@@ -27,10 +27,10 @@ def predict(
 
     engine = Engine.load(model, EngineOptions("cpu"))
     policy = FacePolicy(faces, min_face=min_face, check_recompression=check_recompression)
-    refused = False
+    has_errors = False
     for path in images:
         answer = predict_file(engine, path, policy)
-        refused |= "error" in answer
+        has_errors |= "error" in answer
         print(json.dumps(answer), flush=True)
-    if refused:
+    if has_errors:
         raise typer.Exit(1)

@@ -16,9 +16,10 @@ def rank(
     elsewhere: Elsewhere = None,
     json_output: Json = False,
 ) -> None:
-    """Rank runs by their validation parts, clean, at JPEG 50, half and double size; no test part is looked at.
+    """Rank runs by mean AUC on their validation parts: clean, at JPEG 50, half and double size.
 
-    Runs of one split are ranked on the same pictures; runs of several show how much the choice of pictures matters.
+    The test parts are not used. Runs with the same split are ranked on the same pictures; runs with different splits
+    show how much the choice of pictures matters.
     """
     from rich.table import Table
 
@@ -29,11 +30,11 @@ def rank(
     dataset = scan(elsewhere, one_class=True, facts=False) if elsewhere else None
     if dataset:
         print_left_out(dataset)
-    found = ranked(runs, dataset)
+    results = ranked(runs, dataset)
     if json_output:
-        print(json.dumps([{**asdict(row), "mean_area": row.mean_area} for row in found], indent=2))
+        print(json.dumps([{**asdict(row), "mean_area": row.mean_area} for row in results], indent=2))
         return
-    rows = [cells(row) for row in found]
+    rows = [cells(row) for row in results]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(*columns)
     for row in rows:

@@ -9,23 +9,27 @@ from trainer.cli.arguments import Data
 from trainer.common.progress import console
 from trainer.report.printing import print_left_out
 
-Label = Annotated[Literal["real", "fake"], typer.Option(help="Which pictures of DATA, and so what the twins are.")]
+Label = Annotated[Literal["real", "fake"], typer.Option(help="Class of the pictures to process.")]
 
 
 def twins(
     data: Data,
     like: Annotated[
-        list[Path], typer.Option(help="Data folder whose history they get; may be repeated.", metavar="DATA")
+        list[Path],
+        typer.Option(help="Data folder whose compression and sizes are imitated. Repeatable.", metavar="DATA"),
     ],
     out: Annotated[Path, typer.Option(help="Data folder to create.", metavar="DIR")],
     label: Label = "fake",
-    most: Annotated[int | None, typer.Option(min=1, help="At most so many, drawn at random; default: all.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 42,
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Maximum number of pictures, drawn at random. Default: all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 42,
 ) -> None:
-    """Put fakes through the byte history of photos, so that size and compression no longer tell them apart.
+    """Give pictures the sizes and compression of the other class, so that these no longer reveal the class.
 
-    Each is shrunk to the size of a picture of the other class drawn from --like, and saved with its quantisation tables
-    and chroma subsampling. Nothing is enlarged or cut to another shape: what does not fit is left out, and counted.
+    Each picture is shrunk to the size of a random picture of the other class from --like, and saved with its
+    quantisation tables and chroma subsampling. Pictures are never enlarged or cropped; those that do not fit are left
+    out and counted.
     """
     from trainer.common.files import refuse_existing
     from trainer.data.dataset import scan
@@ -37,5 +41,5 @@ def twins(
         print_left_out(dataset)
     left_out = write_twins(out, originals, models, label, most, seed)
     if left_out:
-        console.print(f"{left_out} pictures left out: smaller or of another shape than what they should resemble")
+        console.print(f"{left_out} pictures left out: smaller than the pictures of --like or of another shape")
     console.print(f"written: {out}")

@@ -1,5 +1,5 @@
-"""What a model file is worth: figures on labelled pictures, robustness, calibration, cost.
+"""Evaluation of a model file: metrics on labelled pictures, robustness, calibration, cost.
 
-In: an exported model, run by the service's own engine, and a dataset. Out: figures with intervals.
+In: an exported model, run by the service's own engine, and a dataset. Out: metrics with confidence intervals.
 May import: ``trainer.export``, ``trainer.augment``, ``trainer.networks``, ``trainer.audit`` and ``trainer.data``.
 """

@@ -1,4 +1,4 @@
-"""Assess: one model file against labelled pictures, with everything that a report shows."""
+"""Assessment of one model file on labelled pictures, with everything that a report shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ from trainer.data.splits import PARTS, read_split
 from trainer.evaluation.conditions import CONDITIONS, Condition
 from trainer.evaluation.evaluate import calibrated, check_classes, engine_logits, evaluation, uncalibrated
 from trainer.evaluation.on_drawings import on_drawings
-from trainer.evaluation.robustness import robustness, some
+from trainer.evaluation.robustness import robustness, stratified_subset
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A model and how it did.
+    """A model and its results on a dataset.
 
     Attributes:
-        name: name and version of the model, made unique among those compared.
-        engine: the model, loaded.
-        samples: what was scored.
-        p_fake: float64 ``[N]``, by the model's own calibration.
-        before: the same before any temperature.
-        result: what ``metrics.json`` holds.
-        history: rows of the fit, where they lie beside the model file.
+        name: name and version of the model, unique among the compared models.
+        engine: the loaded model.
+        samples: the scored samples.
+        p_fake: float64 ``[N]``, P(fake) with the model's own calibration.
+        before: float64 ``[N]``, P(fake) before temperature scaling.
+        result: content of ``metrics.json``.
+        history: one row per epoch of the fit, if stored beside the model file; otherwise empty.
     """
 
     name: str
@@ -53,23 +53,23 @@ class Assessment:
 
 
 def load_models(paths: Sequence[Path]) -> dict[str, tuple[Path, Engine]]:
-    """Load model files for an assessment, under names that tell them apart.
+    """Load model files for an assessment under unique names.
 
     Raises:
-        ModelFileError: a file is refused.
-        TrainerError: a model's classes are not the data's, or one is given twice.
+        ModelFileError: a file is not a valid model.
+        TrainerError: the classes of a model differ from those of the data, or a model is given twice.
     """
-    found: dict[str, tuple[Path, Engine]] = {}
+    models: dict[str, tuple[Path, Engine]] = {}
     for path in paths:
         engine = Engine.load(path, EngineOptions("cpu"))
         check_classes(engine.spec)
         name = f"{engine.spec.name} {engine.spec.version}"
-        if name in found:
+        if name in models:
             name = f"{name} {engine.sha256[:6]}"
-        if engine.sha256 in {other.sha256 for _, other in found.values()}:
+        if engine.sha256 in {loaded.sha256 for _, loaded in models.values()}:
             raise TrainerError(f"model '{path}' is given twice")
-        found[name] = (path, engine)
-    return found
+        models[name] = (path, engine)
+    return models
 
 
 def assess(
@@ -83,18 +83,18 @@ def assess(
     """Score a dataset with one model.
 
     Args:
-        name: for the report.
-        path: of the model file; its history is looked for beside it.
-        engine: the same, loaded.
-        dataset: scanned pictures, of one class or both.
-        robust: pictures of each source and class for the robustness figures and for drawings; 0 for none.
-        conditions: of those figures.
+        name: name of the model in the report.
+        path: path of the model file; the history is read from its folder.
+        engine: the loaded model.
+        dataset: scanned pictures of one class or both.
+        robust: number of pictures per source and class for the robustness metrics and for drawings; 0 to skip both.
+        conditions: conditions of the robustness metrics.
     """
     samples = dataset.samples
     logits = engine_logits(engine, samples, f"score with {name}")
     p_fake, before = calibrated(logits, engine.spec), uncalibrated(logits, engine.spec)
     truth = is_fake(samples)
-    both = truth.any() and not truth.all()
+    has_both_classes = truth.any() and not truth.all()
     result = {
         "model": {"name": engine.spec.name, "version": engine.spec.version, "sha256": engine.sha256},
         "thresholds": {"real": engine.spec.threshold_real, "fake": engine.spec.threshold_fake},
@@ -102,72 +102,77 @@ def assess(
             "fingerprint": dataset.fingerprint(),
             "counts": dataset.counts(),
             "left_out": len(dataset.rejected),
-            # The model may have learned from some of these very pictures; this says when it surely did.
+            # A different fingerprint does not rule out that the model was trained on some of these pictures.
             "same_as_training": dataset.fingerprint() == engine.spec.dataset_fingerprint,
         },
         **evaluation(samples, p_fake, engine.spec),
-        "ece_before_calibration": expected_calibration_error(truth, before) if both else None,
-        "robustness": robustness(engine, some(samples, robust), conditions) if robust else None,
-        "drawings": on_drawings(engine, some(samples, robust)) if robust else None,
+        "ece_before_calibration": expected_calibration_error(truth, before) if has_both_classes else None,
+        "robustness": robustness(engine, stratified_subset(samples, robust), conditions) if robust else None,
+        "drawings": on_drawings(engine, stratified_subset(samples, robust)) if robust else None,
     }
     return Assessment(name, engine, samples, p_fake, before, result, _history(path))
 
 
-def without(dataset: Dataset, runs: Sequence[Path]) -> Dataset:
-    """Leave out every picture that one of these runs was fitted, chosen or calibrated on, and every near duplicate.
+def exclude_seen(dataset: Dataset, runs: Sequence[Path]) -> Dataset:
+    """Remove the pictures that the runs were trained, validated or calibrated on, and their near duplicates.
 
-    What a run was fitted on as neither real nor fake is such a picture too.
-    The runs' own pictures are read again for that; one that is gone is known by its bytes alone.
+    Outliers that a run was trained on (neither real nor fake) are removed as well. The pictures of the runs are read
+    again to find near duplicates; for a picture that no longer exists only exact duplicates are removed.
 
     Raises:
-        TrainerError: a run has no ``split.csv``, or nothing is left.
+        TrainerError: a run has no ``split.csv``, or no picture is left.
     """
     seen = [sample for run in runs for sample in _seen(run / "split.csv" if run.is_dir() else run)]
     known = {sample.sha256 for sample in seen}
-    there = [
+    readable = [
         s
         for s in track(read_samples(seen), "pictures that the runs have seen", total=len(seen))
         if isinstance(s, Sample)
     ]
-    mine = len(dataset.samples)
-    together = clusters(near_duplicates([*dataset.samples, *there]), mine + len(there))
-    resembling = set(together[mine:].tolist())
+    size = len(dataset.samples)
+    cluster_ids = clusters(near_duplicates([*dataset.samples, *readable]), size + len(readable))
+    seen_clusters = set(cluster_ids[size:].tolist())
     kept = tuple(
         sample
-        for sample, cluster in zip(dataset.samples, together[:mine].tolist(), strict=True)
-        if sample.sha256 not in known and cluster not in resembling
+        for sample, cluster in zip(dataset.samples, cluster_ids[:size].tolist(), strict=True)
+        if sample.sha256 not in known and cluster not in seen_clusters
     )
     if not kept:
-        raise TrainerError(f"all {mine} pictures stand in the runs {', '.join(map(str, runs))}")
+        raise TrainerError(f"all {size} pictures were used by the runs {', '.join(map(str, runs))}: none is left")
     return Dataset(kept, dataset.rejected, dataset.roots)
 
 
 def check_unseen(run: Path, dataset: Dataset) -> None:
-    """Refuse data that a run has learned from, byte for byte; :func:`without` also knows near duplicates.
+    """Check that a run has not used any picture of a dataset.
+
+    Compares bytes; :func:`exclude_seen` also recognises near duplicates.
 
     Args:
-        run: its folder, or its ``split.csv``.
-        dataset: said to be new to it.
+        run: folder of the run, or its ``split.csv``.
+        dataset: pictures that should be new to the run.
 
     Raises:
-        TrainerError: pictures of it stand in the run's training, validation or calibration part.
+        TrainerError: the run's training, validation or calibration part or its outliers hold a picture of the data.
     """
     known = {sample.sha256 for sample in _seen(run / "split.csv" if run.is_dir() else run)}
-    old = sorted({sample.source for sample in dataset.samples if sample.sha256 in known})
-    if old:
-        raise TrainerError(f"'{run}' has learned from pictures of {', '.join(old)}: they are not from elsewhere")
+    seen_sources = sorted({sample.source for sample in dataset.samples if sample.sha256 in known})
+    if seen_sources:
+        raise TrainerError(
+            f"run '{run}' was trained or calibrated on pictures of {', '.join(seen_sources)}: "
+            "name data that it has not seen"
+        )
 
 
 def _seen(path: Path) -> list[Sample]:
-    parts = read_split(path)
-    chosen = [sample for part in PARTS[:3] for sample in parts.part(part)] + list(parts.outliers)
-    if not chosen:
-        raise TrainerError(f"'{path}' names no pictures that a run has learned from")
-    return chosen
+    split = read_split(path)
+    samples = [sample for name in PARTS[:3] for sample in split.part(name)] + list(split.outliers)
+    if not samples:
+        raise TrainerError(f"'{path}' lists no pictures for training, validation or calibration, and no outliers")
+    return samples
 
 
 def _history(path: Path) -> list[dict[str, Any]]:
-    """A run keeps its history as CSV, a published model inside its metrics; what is not one is none."""
+    """Read the history from the run's CSV file or the published model's metrics; empty if missing or invalid."""
     try:
         rows = read_history(path.parent / HISTORY)
     except TrainerError:
@@ -178,5 +183,9 @@ def _history(path: Path) -> list[dict[str, Any]]:
             rows = read_json(metrics, "").get("history", [])
         except TrainerError:
             return []
-    wanted = {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
-    return rows if isinstance(rows, list) and all(isinstance(row, dict) and wanted <= set(row) for row in rows) else []
+    required_keys = {"epoch", "accuracy", "loss", "val_accuracy", "val_loss"}
+    return (
+        rows
+        if isinstance(rows, list) and all(isinstance(row, dict) and required_keys <= set(row) for row in rows)
+        else []
+    )

@@ -1,8 +1,8 @@
-"""Conditions: what happens to a picture on its way to the service.
+"""Conditions under which a picture may reach the service.
 
-Three tiers (clean; ``web``: longest side at most 768 px, then JPEG 60; ``hard``: at most 512 px,
-then JPEG 40), one curve each for JPEG, scale, blur and noise, and the grid of JPEG by scale over
-which verdicts must not flip.
+Three tiers (``clean``: unchanged; ``web``: longest side at most 768 px, then JPEG 60; ``hard``: at most 512 px, then
+JPEG 40), one curve each for JPEG quality, scale, blur and noise, and a grid of JPEG quality by scale for the verdict
+flip rate.
 """
 
 import io
@@ -18,23 +18,23 @@ from service.contract.image.image_errors import Limits
 from trainer.data.dataset import SCAN_LIMITS
 
 Kind = Literal["tier", "JPEG quality", "scale", "blur, pixels", "noise, of 255", "grid"]
-_LONGEST: Final = 65_000
-_PIXELS: Final = 50_000_000
-_LIMITS: Final = Limits(max_bytes=2**31, max_pixels=2**31)
+_MAX_SIDE: Final = 65_000
+_MAX_PIXELS: Final = 50_000_000
+_DECODE_LIMITS: Final = Limits(max_bytes=2**31, max_pixels=2**31)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One way that a picture may have come; steps that do nothing by default, in this order.
+    """Degradation of a picture: steps applied in this order, each off by default.
 
     Attributes:
-        kind: which figure it belongs to.
-        name: what stands there.
-        max_side: the longest side is brought to at most this, pixels (Lanczos).
-        scale: both sides are multiplied by it (bicubic, antialiased).
-        blur: standard deviation of a Gaussian, pixels.
-        noise: standard deviation of Gaussian noise, of 255.
-        quality: saved as JPEG 4:2:0 at this quality.
+        kind: group of conditions that a report shows together.
+        name: label within the group.
+        max_side: limit of the longest side, pixels (Lanczos).
+        scale: factor of both sides (bicubic, antialiased).
+        blur: standard deviation of a Gaussian blur, pixels.
+        noise: standard deviation of Gaussian noise, on a scale of 0 to 255.
+        quality: quality of a JPEG 4:2:0 compression.
     """
 
     kind: Kind
@@ -62,17 +62,17 @@ CONDITIONS: Final[tuple[Condition, ...]] = (
         for scale in SCALES
     ),
 )
-# What a release is held to: the tiers, and the grid for the flips.
+# The release gates use the tiers, and the grid for the flip rate.
 RELEASE: Final = tuple(condition for condition in CONDITIONS if condition.kind in ("tier", "grid"))
 
 
 def degrade(rgb: Image.Image, condition: Condition, seed: int = 0) -> Image.Image:
-    """Return the picture as it arrives under a condition.
+    """Apply a condition to a picture.
 
     Args:
-        rgb: mode RGB.
-        condition: what happens.
-        seed: of the noise.
+        rgb: picture in mode RGB.
+        condition: steps to apply.
+        seed: seed of the noise.
     """
     if condition.max_side and max(rgb.size) > condition.max_side:
         rgb = _scaled(rgb, condition.max_side / max(rgb.size), Image.Resampling.LANCZOS)
@@ -87,12 +87,14 @@ def degrade(rgb: Image.Image, condition: Condition, seed: int = 0) -> Image.Imag
     if condition.quality:
         buffer = io.BytesIO()
         rgb.save(buffer, "JPEG", quality=condition.quality, subsampling=2)
-        rgb = decode(buffer.getvalue(), _LIMITS, "ignore").rgb
+        rgb = decode(buffer.getvalue(), _DECODE_LIMITS, "ignore").rgb
     return rgb
 
 
 def _scaled(rgb: Image.Image, factor: float, resample: Image.Resampling) -> Image.Image:
-    # No shorter than the service accepts, no longer than a JPEG can be, no larger than memory bears.
+    # Keeps the result within the service's minimum side, the maximum JPEG side and a memory limit.
     factor = max(factor, SCAN_LIMITS.min_side / min(rgb.size))
-    factor = min(factor, max(1.0, _LONGEST / max(rgb.size)), max(1.0, math.sqrt(_PIXELS / (rgb.width * rgb.height))))
+    factor = min(
+        factor, max(1.0, _MAX_SIDE / max(rgb.size)), max(1.0, math.sqrt(_MAX_PIXELS / (rgb.width * rgb.height)))
+    )
     return rgb.resize((round(rgb.width * factor), round(rgb.height * factor)), resample)

@@ -1,4 +1,4 @@
-"""Evaluation: a served model against labelled pictures, through the service's own engine."""
+"""Metrics of a model on labelled pictures, computed with the service's own engine."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,10 +24,10 @@ from trainer.data.tensors import tensor_batches
 
 
 def check_classes(spec: ModelSpec) -> None:
-    """Refuse a model that answers another question than the data asks.
+    """Check that a model has the classes of the data.
 
     Raises:
-        TrainerError: its classes are not ``real`` and ``fake``.
+        TrainerError: the classes are not ``real`` and ``fake``.
     """
     if set(spec.class_names) != set(LABELS) or spec.fake_class != "fake":
         raise TrainerError(
@@ -37,76 +37,82 @@ def check_classes(spec: ModelSpec) -> None:
 
 
 def engine_logits(engine: Engine, samples: Sequence[Sample], description: str) -> NDArray[np.float32]:
-    """Return float32 ``[N, 2]`` logits of the samples, in order, through the service's engine."""
+    """Compute the logits of the samples with the service's engine: float32 ``[N, 2]``, in order."""
     batches = tensor_batches(samples, engine.spec.preprocessing, batch=32)
     total = -(-len(samples) // 32)
     return np.concatenate([engine.logits(batch) for batch in track(batches, description, total=total)])
 
 
 def calibrated(logits: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float64]:
-    """Return P(fake) by the model's own calibration: float64 ``[N]`` in [0, 1]."""
+    """Return P(fake) with the model's own calibration: float64 ``[N]`` in [0, 1]."""
     return fake_probability(logits, spec.output_kind, spec.fake_index, spec.temperature)
 
 
 def uncalibrated(logits: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float64]:
-    """Return P(fake) as the network gives it, before any temperature: float64 ``[N]`` in [0, 1]."""
+    """Return P(fake) without temperature scaling: float64 ``[N]`` in [0, 1]."""
     return fake_probability(logits, spec.output_kind, spec.fake_index)
 
 
 def figures(
     truth: NDArray[np.bool_], p_fake: NDArray[np.float64], threshold_real: float, threshold_fake: float
 ) -> dict[str, Any]:
-    """Return the figures of one set of scores; ``fake`` is the positive class.
+    """Compute the metrics of one set of scores; ``fake`` is the positive class.
 
-    ``accuracy``, ``precision``, ``recall``, ``f1`` and ``confusion_matrix`` (rows: truth real,
-    fake; columns: called real, fake) cut at P(fake) = .5, as published systems do. At the stored
-    thresholds: ``verdicts`` (rows: truth real, fake; columns: called real, uncertain, fake), the
-    shares ``real_called_fake``, ``fake_called_real`` and ``uncertain``, and ``balanced_accuracy``,
-    the mean over both classes of the share that is called by its name, so that ``uncertain`` is not
-    right. ``tpr_at_fpr_01`` and ``tpr_at_fpr_005`` are the fakes found where at most 1 and .5 % of
-    the reals are flagged. ``intervals`` holds 95 % intervals: Wilson's for shares, the bootstrap's
-    for the rest. What a set with one class cannot tell is None.
+    ``accuracy``, ``precision``, ``recall``, ``f1`` and ``confusion_matrix`` (rows: true real, fake;
+    columns: predicted real, fake) threshold P(fake) at 0.5, as published systems do. At the stored
+    thresholds: ``verdicts`` (rows: true real, fake; columns: verdict real, uncertain, fake), the
+    shares ``real_called_fake`` (false positive rate), ``fake_called_real`` and ``uncertain``, and
+    ``balanced_accuracy``, the mean recall of both classes, where ``uncertain`` counts as wrong.
+    ``tpr_at_fpr_01`` and ``tpr_at_fpr_005`` are the true positive rates at false positive rates of
+    at most 1 % and 0.5 %. ``intervals`` holds 95 % intervals: Wilson intervals for shares, bootstrap
+    intervals for the rest. A metric that needs both classes is None if one class is missing.
     """
-    called = p_fake >= 0.5
-    both = bool(truth.any() and not truth.all())
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, called, average="binary", zero_division=0.0)
-    flagged, passed = p_fake >= threshold_fake, p_fake <= threshold_real
+    predicted_fake = p_fake >= 0.5
+    has_both_classes = bool(truth.any() and not truth.all())
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, predicted_fake, average="binary", zero_division=0.0
+    )
+    called_fake, called_real = p_fake >= threshold_fake, p_fake <= threshold_real
     verdicts = [
-        [int((row & column).sum()) for column in (passed & ~flagged, ~flagged & ~passed, flagged)]
+        [int((row & column).sum()) for column in (called_real & ~called_fake, ~called_fake & ~called_real, called_fake)]
         for row in (~truth, truth)
     ]
-    found: dict[str, Any] = {
+    basic_metrics: dict[str, Any] = {
         "real": int((~truth).sum()),
         "fake": int(truth.sum()),
-        "accuracy": float(accuracy_score(truth, called)),
-        "precision": float(precision) if both else None,
+        "accuracy": float(accuracy_score(truth, predicted_fake)),
+        "precision": float(precision) if has_both_classes else None,
         "recall": float(recall) if truth.any() else None,
-        "f1": float(f1) if both else None,
-        "confusion_matrix": confusion_matrix(truth, called, labels=[False, True]).tolist(),
+        "f1": float(f1) if has_both_classes else None,
+        "confusion_matrix": confusion_matrix(truth, predicted_fake, labels=[False, True]).tolist(),
         "verdicts": verdicts,
-        "real_called_fake": float(flagged[~truth].mean()) if not truth.all() else None,
-        "fake_called_real": float(passed[truth].mean()) if truth.any() else None,
-        "uncertain": float((~flagged & ~passed).mean()),
+        "real_called_fake": float(called_fake[~truth].mean()) if not truth.all() else None,
+        "fake_called_real": float(called_real[truth].mean()) if truth.any() else None,
+        "uncertain": float((~called_fake & ~called_real).mean()),
     }
-    ranked = (
-        dict.fromkeys(_RANKED)
-        if not both
-        else dict(zip(_RANKED, _ranked(truth, p_fake, threshold_real, threshold_fake), strict=True))
+    two_class = (
+        dict.fromkeys(_TWO_CLASS_METRICS)
+        if not has_both_classes
+        else dict(
+            zip(_TWO_CLASS_METRICS, _two_class_metrics(truth, p_fake, threshold_real, threshold_fake), strict=True)
+        )
     )
-    return found | ranked | {"intervals": _intervals(truth, p_fake, threshold_real, threshold_fake, verdicts)}
+    return (
+        basic_metrics | two_class | {"intervals": _intervals(truth, p_fake, threshold_real, threshold_fake, verdicts)}
+    )
 
 
-_RANKED = ("roc_auc", "average_precision", "balanced_accuracy", "tpr_at_fpr_01", "tpr_at_fpr_005", "ece")
+_TWO_CLASS_METRICS = ("roc_auc", "average_precision", "balanced_accuracy", "tpr_at_fpr_01", "tpr_at_fpr_005", "ece")
 
 
-def _ranked(
+def _two_class_metrics(
     truth: NDArray[np.bool_], p_fake: NDArray[np.float64], threshold_real: float, threshold_fake: float
 ) -> tuple[float, ...]:
-    named = ((p_fake[~truth] <= threshold_real).mean() + (p_fake[truth] >= threshold_fake).mean()) / 2
+    balanced_accuracy = ((p_fake[~truth] <= threshold_real).mean() + (p_fake[truth] >= threshold_fake).mean()) / 2
     return (
         float(roc_auc_score(truth, p_fake)),
         float(average_precision_score(truth, p_fake)),
-        float(named),
+        float(balanced_accuracy),
         tpr_at_fpr(truth, p_fake, 0.01),
         tpr_at_fpr(truth, p_fake, 0.005),
         expected_calibration_error(truth, p_fake),
@@ -121,39 +127,41 @@ def _intervals(
     verdicts: list[list[int]],
 ) -> dict[str, list[float]]:
     real, fake = map(sum, verdicts)
-    right = int(((p_fake >= 0.5) == truth).sum())
-    found: dict[str, Interval] = {
-        "accuracy": wilson(right, len(truth)),
+    correct = int(((p_fake >= 0.5) == truth).sum())
+    intervals: dict[str, Interval] = {
+        "accuracy": wilson(correct, len(truth)),
         "uncertain": wilson(verdicts[0][1] + verdicts[1][1], len(truth)),
     }
     if real:
-        found["real_called_fake"] = wilson(verdicts[0][2], real)
+        intervals["real_called_fake"] = wilson(verdicts[0][2], real)
     if fake:
-        found["fake_called_real"] = wilson(verdicts[1][0], fake)
+        intervals["fake_called_real"] = wilson(verdicts[1][0], fake)
     if real and fake:
-        resampled = bootstrap(lambda t, p: _ranked(t, p, threshold_real, threshold_fake), truth, p_fake)
-        found |= dict(zip(_RANKED, resampled, strict=True))
-        values = dict(zip(_RANKED, _ranked(truth, p_fake, threshold_real, threshold_fake), strict=True))
+        resampled = bootstrap(lambda t, p: _two_class_metrics(t, p, threshold_real, threshold_fake), truth, p_fake)
+        intervals |= dict(zip(_TWO_CLASS_METRICS, resampled, strict=True))
+        values = dict(
+            zip(_TWO_CLASS_METRICS, _two_class_metrics(truth, p_fake, threshold_real, threshold_fake), strict=True)
+        )
         for key in ("tpr_at_fpr_01", "tpr_at_fpr_005"):
-            found[key] = wilson(round(values[key] * fake), fake)
-        # Resampling cannot tell how much a faultless set leaves open, and always raises the ECE.
+            intervals[key] = wilson(round(values[key] * fake), fake)
+        # The bootstrap interval of a perfect score has no width, and resampling biases the ECE upwards.
         perfect = wilson(min(real, fake), min(real, fake))[0]
         for key in ("roc_auc", "average_precision", "balanced_accuracy"):
-            found[key] = (min(found[key][0], perfect), 1.0) if values[key] >= 1 else found[key]
-        low, high = found["ece"]
-        found["ece"] = (max(0.0, 2 * values["ece"] - high), max(values["ece"], 2 * values["ece"] - low))
-    return {key: list(interval) for key, interval in found.items()}
+            intervals[key] = (min(intervals[key][0], perfect), 1.0) if values[key] >= 1 else intervals[key]
+        low, high = intervals["ece"]
+        intervals["ece"] = (max(0.0, 2 * values["ece"] - high), max(values["ece"], 2 * values["ece"] - low))
+    return {key: list(interval) for key, interval in intervals.items()}
 
 
 def evaluation(samples: Sequence[Sample], p_fake: NDArray[np.float64], spec: ModelSpec) -> dict[str, Any]:
-    """Return :func:`figures` for all samples together (``pooled``) and for each of the ``sources``."""
+    """Compute :func:`figures` for all samples together (``pooled``) and for each of the ``sources``."""
     truth = is_fake(samples)
     sources = np.array([sample.source for sample in samples])
-    cut = (spec.threshold_real, spec.threshold_fake)
+    thresholds = (spec.threshold_real, spec.threshold_fake)
     return {
-        "pooled": figures(truth, p_fake, *cut),
+        "pooled": figures(truth, p_fake, *thresholds),
         "sources": {
-            str(source): figures(truth[sources == source], p_fake[sources == source], *cut)
+            str(source): figures(truth[sources == source], p_fake[sources == source], *thresholds)
             for source in sorted(set(sources))
         },
     }

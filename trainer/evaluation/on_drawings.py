@@ -1,4 +1,4 @@
-"""On drawings: how often a model is sure of a picture that is neither photo nor generated."""
+"""Evaluation on drawings: how often a model calls a picture that is neither photo nor generated real or fake."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,48 +18,50 @@ from trainer.data.tensors import load_sample
 
 _THREADS: Final = 2
 _CHUNK: Final = 8
-_EACH: Final[tuple[Technique, ...]] = (*dict.fromkeys(TECHNIQUES), *KEPT_BACK)
+_TECHNIQUES: Final[tuple[Technique, ...]] = (*dict.fromkeys(TECHNIQUES), *KEPT_BACK)
 
 
 def on_drawings(engine: Engine, samples: Sequence[Sample]) -> dict[str, Any]:
-    """Draw what the model is shown of every picture, by each technique of :mod:`trainer.augment.drawings`.
+    """Score drawings made of every picture by each technique of :mod:`trainer.augment.drawings`.
 
-    A recipe that draws has trained on all of them but ``KEPT_BACK``.
+    Recipes with drawings train on all techniques except ``KEPT_BACK``.
 
     Returns:
-        ``pictures``; ``techniques``, of each the share called ``real`` and ``fake``, and whether recipes train on it;
-        and ``sure``, the share of all that is called either.
+        ``pictures``, their number; ``techniques``, for each the shares called ``real`` and ``fake``, and whether
+        recipes train on it; and ``sure``, the share of all drawings called real or fake.
     """
-    called: list[list[str]] = []
+    rows: list[list[str]] = []
     chunks = [samples[start : start + _CHUNK] for start in range(0, len(samples), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         for chunk in track(chunks, f"drawings for {engine.spec.name}", total=len(chunks)):
-            called += pool.map(lambda sample: _called(engine, sample), chunk)
-    names = np.array(called)
+            rows += pool.map(lambda sample: _verdict_names(engine, sample), chunk)
+    names = np.array(rows)
     return {
         "pictures": len(samples),
         "techniques": {
             technique.__name__: {
-                **{label: float((names[:, row] == label).mean()) for label in ("real", "fake")},
+                **{label: float((names[:, column] == label).mean()) for label in ("real", "fake")},
                 "trained_on": technique not in KEPT_BACK,
             }
-            for row, technique in enumerate(_EACH)
+            for column, technique in enumerate(_TECHNIQUES)
         },
         "sure": float((names != "uncertain").mean()),
     }
 
 
-def measured_alike(found: Mapping[str, Any] | None) -> bool:
-    """Whether recorded figures are of the techniques that there are now."""
-    return bool(found) and set(found["techniques"]) == {technique.__name__ for technique in _EACH}  # type: ignore[index]
+def covers_all_techniques(recorded: Mapping[str, Any] | None) -> bool:
+    """Whether recorded results cover exactly the present techniques."""
+    return bool(recorded) and set(recorded["techniques"]) == {technique.__name__ for technique in _TECHNIQUES}  # type: ignore[index]
 
 
-def _called(engine: Engine, sample: Sample) -> list[str]:
-    return [verdict.verdict for verdict in verdicts(engine.logits(_drawn(engine, sample)), engine.spec)]
+def _verdict_names(engine: Engine, sample: Sample) -> list[str]:
+    return [verdict.verdict for verdict in verdicts(engine.logits(_drawings(engine, sample)), engine.spec)]
 
 
-def _drawn(engine: Engine, sample: Sample) -> NDArray[np.uint8]:
-    """Return uint8 ``[techniques, H, W, 3]``; each draws a picture alike whatever others there are."""
-    shown, seed = Image.fromarray(load_sample(sample, engine.spec.preprocessing)), int(sample.sha256[:8], 16)
-    generators = (np.random.default_rng((seed, zlib.crc32(technique.__name__.encode()))) for technique in _EACH)
-    return np.stack([np.asarray(draw(shown, rng), dtype=np.uint8) for draw, rng in zip(_EACH, generators, strict=True)])
+def _drawings(engine: Engine, sample: Sample) -> NDArray[np.uint8]:
+    """Return uint8 ``[techniques, H, W, 3]``; each technique has a random generator independent of the others."""
+    rgb, seed = Image.fromarray(load_sample(sample, engine.spec.preprocessing)), int(sample.sha256[:8], 16)
+    generators = (np.random.default_rng((seed, zlib.crc32(technique.__name__.encode()))) for technique in _TECHNIQUES)
+    return np.stack(
+        [np.asarray(draw(rgb, rng), dtype=np.uint8) for draw, rng in zip(_TECHNIQUES, generators, strict=True)]
+    )

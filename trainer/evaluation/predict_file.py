@@ -1,4 +1,4 @@
-"""Predict: one picture at a time, with exactly what the service would do to it."""
+"""Prediction for one file, with the same processing as in the service."""
 
 from pathlib import Path
 from typing import Any
@@ -15,21 +15,23 @@ from trainer.common.errors import TrainerError
 
 
 def predict_file(engine: Engine, path: Path, policy: FacePolicy | None = None) -> dict[str, Any]:
-    """Return the answer on one file, or ``error`` where it is refused; never raises for the file.
+    """Return the service's answer for one file, or ``error`` if the file is rejected; an invalid file never raises.
 
     Args:
-        engine: with the model.
-        path: of the picture.
-        policy: what is done about faces; default: the service's.
+        engine: the loaded model.
+        path: path of the picture.
+        policy: how faces are handled; default: the service's policy.
 
     Raises:
-        TrainerError: recompression is to be checked, and faces are ``off``.
-        SpecError: the model cannot be served by this policy.
-        FinderError: faces are to be found, and the finder does not load.
+        TrainerError: the recompression check is on and the face mode is ``off``.
+        SpecError: the model cannot be served with this policy.
+        FinderError: the face finder is needed and cannot be loaded.
     """
     limits, policy = Limits(), policy or FacePolicy()
     if policy.check_recompression and policy.mode == "off":
-        raise TrainerError("--check-recompression needs --faces report or crop, whose answers hold reasons")
+        raise TrainerError(
+            "--check-recompression reports its result as a reason: set --faces to report or crop, not off"
+        )
     check_mode(engine.spec, policy.mode)
     try:
         image = decode(read_bounded(path, limits.max_bytes), limits, engine.spec.exif_policy)

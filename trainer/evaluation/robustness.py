@@ -1,6 +1,6 @@
-"""Protocol: what the conditions under which a picture arrives do to its score and its verdict.
+"""Robustness of scores and verdicts under degradations such as JPEG compression and resizing.
 
-Pictures go through the contract's own decode and resize.
+Pictures go through the decode and resize of the contract.
 """
 
 from collections.abc import Sequence
@@ -30,54 +30,54 @@ _CHUNK: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a model says under conditions, and where the face is large enough to be judged.
+class Observations:
+    """Scores of a model under conditions, and whether each face is large enough for a verdict.
 
     Attributes:
         p_fake: float64 ``[conditions, N]``, P(fake).
-        judged: bool ``[conditions, N]``, False where the largest face has fewer pixels than the service judges; what
-            else it would not judge (no face, turned, cut) is not looked at.
+        judged: bool ``[conditions, N]``, False if the largest face is smaller than the service's minimum; the
+            service's other grounds for giving no verdict (no face, turned, cut) are not checked.
     """
 
     p_fake: NDArray[np.float64]
     judged: NDArray[np.bool_]
 
 
-def some(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """Return at most ``most`` samples of every source and class, the same ones each time."""
+def stratified_subset(samples: Sequence[Sample], limit: int) -> list[Sample]:
+    """Select at most ``limit`` samples per source and class, deterministically."""
     strata: dict[tuple[str, str], list[Sample]] = {}
     for sample in sorted(samples, key=lambda sample: sample.sha256):
         strata.setdefault((sample.source, sample.label), []).append(sample)
-    return [sample for _, stratum in sorted(strata.items()) for sample in stratum[:most]]
+    return [sample for _, stratum in sorted(strata.items()) for sample in stratum[:limit]]
 
 
 def robustness(
     engine: Engine, samples: Sequence[Sample], conditions: Sequence[Condition] = CONDITIONS
 ) -> dict[str, Any]:
-    """Score every sample under every condition.
+    """Compute metrics and verdict flip rates of the samples under every condition.
 
     Args:
-        engine: the model.
+        engine: the loaded model.
         samples: pictures.
-        conditions: the first does nothing; those of the grid are among them.
+        conditions: the first leaves pictures unchanged; the conditions of the grid must be included.
 
     Returns:
-        ``images``; ``conditions``, each with its figures pooled and the AUC of every source; and
-        ``flips``: the share of verdicts that differ from the untouched picture's, by quality and
-        scale, and over the whole grid with its interval. Where either has a face too small to be
-        judged there is no verdict to compare: such pairs are left out of ``rate`` and ``grid``,
-        ``unjudged`` is their share, and ``rate_with_unjudged`` what they would make of the rate.
+        ``images``, their number; ``conditions``, each with pooled metrics and the AUC of every
+        source; and ``flips``: the share of verdicts that differ from the unchanged picture's, by
+        quality and scale, and over the whole grid with its interval. If the face of either picture
+        is too small for a verdict, the pair is excluded from ``rate`` and ``grid``; ``unjudged`` is
+        the share of such pairs, and ``rate_with_unjudged`` the rate that includes them.
     """
-    seen = observe(engine, samples, conditions)
-    truth, spec, p_fake = is_fake(samples), engine.spec, seen.p_fake
+    observations = observe(engine, samples, conditions)
+    truth, spec, p_fake = is_fake(samples), engine.spec, observations.p_fake
     verdict = _verdicts(p_fake, spec)
-    changed, compared = verdict != verdict[0], seen.judged & seen.judged[0]
+    changed, compared = verdict != verdict[0], observations.judged & observations.judged[0]
     sources = np.array([sample.source for sample in samples])
     rows = [
         {
             "kind": condition.kind,
             "name": condition.name,
-            **_figures(truth, p_fake[column], verdict[column]),
+            **_condition_metrics(truth, p_fake[column], verdict[column]),
             "flipped": _share(changed[column], compared[column]),
             "sources": {str(s): _auc(truth[sources == s], p_fake[column][sources == s]) for s in sorted(set(sources))},
         }
@@ -92,14 +92,14 @@ def _flips(
 ) -> dict[str, Any]:
     rate = _share(changed[grid], compared[grid])
     pictures = int(compared[grid].any(axis=0).sum())
-    turned = (verdict[grid] + verdict[0] == 0) & (verdict[0] != 0)
+    reversed_verdicts = (verdict[grid] + verdict[0] == 0) & (verdict[0] != 0)
     return {
         "rate": rate,
-        # The nine variants of one picture are not independent: the interval counts pictures.
+        # The nine variants of one picture are not independent, so the interval counts pictures.
         "interval": list(wilson(round(rate * pictures), pictures)) if rate is not None else [0.0, 1.0],
         "rate_with_unjudged": float(changed[grid].mean()),
         "unjudged": float(1 - compared[grid].mean()),
-        "between_real_and_fake": _share(turned, compared[grid]),
+        "between_real_and_fake": _share(reversed_verdicts, compared[grid]),
         "qualities": list(QUALITIES),
         "scales": list(SCALES),
         "grid": [
@@ -110,13 +110,13 @@ def _flips(
 
 
 def _share(changed: NDArray[np.bool_], compared: NDArray[np.bool_]) -> float | None:
-    """Return the share of the compared verdicts that changed; None where there is none to compare."""
+    """Return the share of the compared verdicts that changed; None if no pair was compared."""
     return float(changed[compared].mean()) if compared.any() else None
 
 
-def observe(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Condition]) -> Seen:
-    """Score every sample under every condition, and look how large its face is there."""
-    how = engine.spec.preprocessing
+def observe(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Condition]) -> Observations:
+    """Score every sample under every condition, and check the size of its face."""
+    preprocessing = engine.spec.preprocessing
 
     def variants(sample: Sample) -> tuple[NDArray[np.uint8], list[bool]]:
         rgb = decode(sample_bytes(sample), SCAN_LIMITS, engine.spec.exif_policy).rgb
@@ -126,7 +126,7 @@ def observe(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Cond
             picture = degrade(rgb, condition, seed)
             faces = face_finder().find(picture, 1)
             decoded = DecodedImage("RAW", picture.width, picture.height, picture)
-            tensors.append(to_tensor(decoded, how, frame(picture, how, faces)))
+            tensors.append(to_tensor(decoded, preprocessing, frame(picture, preprocessing, faces)))
             judged.append(not faces or faces[0].side >= MIN_FACE)
         return np.stack(tensors), judged
 
@@ -134,21 +134,23 @@ def observe(engine: Engine, samples: Sequence[Sample], conditions: Sequence[Cond
     chunks = [samples[start : start + _CHUNK] for start in range(0, len(samples), _CHUNK)]
     with ThreadPoolExecutor(_THREADS) as pool:
         for chunk in track(chunks, f"robustness of {engine.spec.name}", total=len(chunks)):
-            for tensors, large in pool.map(variants, chunk):
+            for tensors, flags in pool.map(variants, chunk):
                 p_fake.append(calibrated(engine.logits(tensors), engine.spec))
-                judged.append(large)
-    return Seen(np.stack(p_fake, axis=1), np.array(judged).T)
+                judged.append(flags)
+    return Observations(np.stack(p_fake, axis=1), np.array(judged).T)
 
 
 def _verdicts(p_fake: NDArray[np.float64], spec: ModelSpec) -> NDArray[np.int8]:
     """Return -1 for real, 0 for uncertain, 1 for fake."""
-    called: NDArray[np.int8] = np.where(
+    verdict: NDArray[np.int8] = np.where(
         p_fake >= spec.threshold_fake, 1, np.where(p_fake <= spec.threshold_real, -1, 0)
     )
-    return called.astype(np.int8)
+    return verdict.astype(np.int8)
 
 
-def _figures(truth: NDArray[np.bool_], p_fake: NDArray[np.float64], verdict: NDArray[np.int8]) -> dict[str, Any]:
+def _condition_metrics(
+    truth: NDArray[np.bool_], p_fake: NDArray[np.float64], verdict: NDArray[np.int8]
+) -> dict[str, Any]:
     return {
         "roc_auc": _auc(truth, p_fake),
         "real_called_fake": float((verdict[~truth] == 1).mean()) if not truth.all() else None,

@@ -1,4 +1,4 @@
-"""Score: a graph's calibration and test figures, through the service's own engine, once."""
+"""Calibration and test metrics of a graph, computed once with the service's own engine."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,22 +18,22 @@ from trainer.evaluation.evaluate import calibrated, engine_logits, evaluation, u
 from trainer.export.export import build_spec, with_metadata
 from trainer.recipes.run_config import RunConfig
 
-_SUMMARY = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain", "ece")
+_SUMMARY_KEYS = ("accuracy", "roc_auc", "real_called_fake", "fake_called_real", "uncertain", "ece")
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A graph with its calibration.
+    """Calibration and metrics of a graph.
 
     Attributes:
-        calibration: of the calibration part, and of the validation part where no epoch was chosen on it; none where
-            nothing was kept for it.
-        spec: what the model file will say.
-        test: figures of the test part.
-        holdout: of the sources held out, or None.
+        calibration: fitted on the calibration part, and on the validation part if no epoch was chosen on it;
+            ``UNCALIBRATED`` if the split has no calibration part.
+        spec: specification for the model file.
+        test: metrics on the test part.
+        holdout: metrics on the held-out sources, or None.
         truth: bool ``[N]`` of the test part, True for fake.
-        p_fake: float64 ``[N]``, calibrated.
-        before: float64 ``[N]``, as the network gives it.
+        p_fake: float64 ``[N]``, calibrated P(fake) on the test part.
+        before: float64 ``[N]``, P(fake) on the test part before temperature scaling.
     """
 
     calibration: Calibration
@@ -46,23 +46,23 @@ class Scored:
 
 
 def score(graph: onnx.ModelProto, config: RunConfig, parts: Split, precision: Precision = "float32") -> Scored:
-    """Calibrate a graph, and score the test part and the sources held out.
+    """Calibrate a graph, then score the test part and the held-out sources.
 
     Args:
-        graph: uint8 images to logits.
-        config: of the run.
-        parts: the run's split.
-        precision: of the graph.
+        graph: ONNX graph from uint8 images to logits.
+        config: configuration of the run.
+        parts: split of the run.
+        precision: precision of the graph.
     """
     engine = Engine.from_bytes(
         with_metadata(graph, build_spec(config, UNCALIBRATED, {}, precision)), EngineOptions("cpu")
     )
-    calibration = _calibration(engine, _kept(config, parts))
+    calibration = _calibration(engine, _calibration_samples(config, parts))
     spec = build_spec(config, calibration, {}, precision)
     logits = engine_logits(engine, parts.test, "test")
     p_fake, before = calibrated(logits, spec), uncalibrated(logits, spec)
     test, truth = evaluation(parts.test, p_fake, spec), is_fake(parts.test)
-    summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY} | {
+    summary = {f"test_{key}": test["pooled"][key] for key in _SUMMARY_KEYS} | {
         "test_ece_before_calibration": expected_calibration_error(truth, before),
         "epochs": config.epochs,
         "kept_epoch": config.kept_epoch,
@@ -80,8 +80,8 @@ def _holdout(engine: Engine, parts: Split, spec: ModelSpec) -> dict[str, Any] | 
     return evaluation(parts.holdout, calibrated(engine_logits(engine, parts.holdout, "held out"), spec), spec)
 
 
-def _kept(config: RunConfig, parts: Split) -> tuple[Sample, ...]:
-    """Return the pictures that no epoch was chosen on: the validation part too, where the last one is kept anyway."""
+def _calibration_samples(config: RunConfig, parts: Split) -> tuple[Sample, ...]:
+    """Return the calibration part, and the validation part too if no epoch was chosen on it (``select="last"``)."""
     if not parts.calibration or config.recipe.select != "last":
         return parts.calibration
     return (*parts.validation, *parts.calibration)

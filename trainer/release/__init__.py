@@ -1,5 +1,5 @@
-"""From finished runs to the published model: ranking, release gates, publication.
+"""Release of models: ranking of finished runs, release gates, publication.
 
-In: run folders and the models published so far. Out: ``models/NAME/VERSION`` and ``models/DEFAULT``.
-May import: every package of the trainer but ``trainer.cli``.
+In: run folders and the published models. Out: ``models/NAME/VERSION`` and ``models/DEFAULT``.
+May import: every package of the trainer except ``trainer.cli``.
 """

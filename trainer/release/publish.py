@@ -1,4 +1,4 @@
-"""Publish: a run's model into ``models/``, through the release gates, whole or not at all."""
+"""Publication of a run's model in ``models/``: atomic, and only if all release gates pass."""
 
 import shutil
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from trainer.data.splits import run_split
 from trainer.evaluation.assess import assess, check_unseen
 from trainer.evaluation.conditions import RELEASE
 from trainer.evaluation.cost import costs
-from trainer.evaluation.on_drawings import measured_alike, on_drawings
-from trainer.evaluation.robustness import robustness, some
+from trainer.evaluation.on_drawings import covers_all_techniques, on_drawings
+from trainer.evaluation.robustness import robustness, stratified_subset
 from trainer.export.parity import check_origin
 from trainer.recipes.run_config import RunConfig, read_run_config
-from trainer.release.gates import Gate, Measured, gates, refused
+from trainer.release.gates import Gate, Measured, failed_gates, gates
 from trainer.report.card import write_card
 
 DEFAULT = "DEFAULT"
@@ -32,20 +32,20 @@ CARD = "MODEL_CARD.md"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A run's model beside the published one, measured.
+    """A run's model with its measurements and gates.
 
     Attributes:
         run: the run.
-        engine: its model, loaded.
-        content: the model file.
-        gates: every gate, open or shut.
-        measured: the candidate's figures beside those of the published one.
-        metrics: the run's own figures.
-        test_part: fingerprint of the pictures that the figures of the test part rest on.
+        engine: the loaded model.
+        content: content of the model file.
+        gates: all gates, passed and failed.
+        measured: measurements of the candidate.
+        metrics: metrics that the run recorded.
+        test_part: fingerprint of the pictures of the run's test part.
         first: whether nothing is published yet.
-        same_test_part: whether the published model was measured on them too; if not, it may have learned from them, and
-            what it was measured to do on its own test part stands in, but for tiers, flips and drawings that were not
-            measured then.
+        same_test_part: whether the published model has the same test part. If not, it may have been trained on these
+            pictures, so the results recorded for its own test part are used; only tiers, flips and drawings that
+            were not recorded are measured on the run's test part.
     """
 
     run: Run
@@ -60,10 +60,10 @@ class Candidate:
 
 
 def published_model(models: Path) -> Path | None:
-    """Return the default model's file; None where nothing has been published.
+    """Return the file of the default model; None if nothing is published.
 
     Raises:
-        TrainerError: ``DEFAULT`` names a model that is not there.
+        TrainerError: ``DEFAULT`` names a model that does not exist.
     """
     default = models / DEFAULT
     if not default.is_file():
@@ -77,94 +77,120 @@ def published_model(models: Path) -> Path | None:
 def examine(
     run: Run, models: Path, elsewhere: Dataset | None, robust: int, precision: Precision = "float32"
 ) -> Candidate:
-    """Measure a run's model and the published one on pictures that neither has seen, and hold them against the gates.
+    """Measure a run's model and the published one on pictures that neither has seen, and evaluate the gates.
 
     Args:
         run: a finished run.
         models: folder of published models.
         elsewhere: pictures that neither model has seen.
-        robust: pictures of each source and class of the test part for tiers, flips and drawings.
-        precision: which of the run's models.
+        robust: number of pictures per source and class of the test part for tiers, flips and drawings.
+        precision: which of the run's models to measure.
 
     Raises:
-        TrainerError: the run has not finished or exported that precision, has no test part, has learned from pictures
-            of ``elsewhere``, or its version is published already.
+        TrainerError: the run is not finished, has no model of that precision, has no test part or has used pictures of
+            ``elsewhere``; or its version is already published.
     """
-    config, path, figures = read_run_config(run), run.model_at(precision), run.metrics_at(precision)
-    if not figures.exists() or not path.exists():
-        raise TrainerError(f"'{run.folder}' is not ready: publish needs its {path.name} and {figures.name}")
-    metrics = read_json(figures, f"'{run.folder}' is damaged")
-    before = published_model(models)
+    config, path, metrics_path = read_run_config(run), run.model_at(precision), run.metrics_at(precision)
+    if not metrics_path.exists() or not path.exists():
+        raise TrainerError(f"'{run.folder}' is not ready: publish needs its {path.name} and {metrics_path.name}")
+    metrics = read_json(metrics_path, f"'{run.folder}' is damaged")
+    published_path = published_model(models)
     content = path.read_bytes()
     engine = Engine.from_bytes(content, EngineOptions("cpu"))
     check_origin(engine, config, path)
     if folder_of(engine, models).exists():
-        raise TrainerError(f"'{folder_of(engine, models)}' is published already: fit with another --model-version")
-    parts = run_split(run)
-    if not parts.calibration:
-        raise TrainerError(f"'{run.folder}' kept nothing for calibration or test (split '{config.split}')")
+        raise TrainerError(
+            f"'{folder_of(engine, models)}' is already published: fit again with another --model-version"
+        )
+    split = run_split(run)
+    if not split.calibration:
+        raise TrainerError(
+            f"'{run.folder}' has no separate calibration and test parts (split '{config.split}'): "
+            "fit with --split stratified"
+        )
     if elsewhere:
         check_unseen(run.folder, elsewhere)
-    own = Dataset(parts.test, (), {})
-    old = Engine.from_bytes(before.read_bytes(), EngineOptions("cpu")) if before else None
-    recorded = _recorded(before) if before else {}
-    same = recorded.get("test_part") == own.fingerprint()
-    cost = costs([content, *([before.read_bytes()] if before else [])])
-    mine = Measured(_assess(engine, path, own, robust), _assess(engine, path, elsewhere), cost[0], precision)
-    theirs = None
-    if old and before:
-        there = _assess(old, before, own, robust) if same else _own(recorded, old, own, robust)
-        theirs = Measured(there, _elsewhere(recorded, _assess(old, before, elsewhere), config), cost[1])
-    held = {gate["name"]: gate["limit"] for gate in recorded.get("gates", ())}
-    found = gates(mine, theirs, metrics.get("against_float32"), held)
-    return Candidate(run, engine, content, found, mine, metrics, own.fingerprint(), not old, same or not old)
+    test_part = Dataset(split.test, (), {})
+    published_engine = Engine.from_bytes(published_path.read_bytes(), EngineOptions("cpu")) if published_path else None
+    recorded = _recorded_release(published_path) if published_path else {}
+    same_test_part = recorded.get("test_part") == test_part.fingerprint()
+    cost = costs([content, *([published_path.read_bytes()] if published_path else [])])
+    measured = Measured(_assess(engine, path, test_part, robust), _assess(engine, path, elsewhere), cost[0], precision)
+    published = None
+    if published_engine and published_path:
+        own = (
+            _assess(published_engine, published_path, test_part, robust)
+            if same_test_part
+            else _recorded_own(recorded, published_engine, test_part, robust)
+        )
+        published = Measured(
+            own, _merged_elsewhere(recorded, _assess(published_engine, published_path, elsewhere), config), cost[1]
+        )
+    previous_limits = {gate["name"]: gate["limit"] for gate in recorded.get("gates", ())}
+    results = gates(measured, published, metrics.get("against_float32"), previous_limits)
+    return Candidate(
+        run,
+        engine,
+        content,
+        results,
+        measured,
+        metrics,
+        test_part.fingerprint(),
+        not published_engine,
+        same_test_part or not published_engine,
+    )
 
 
 def _assess(engine: Engine, path: Path, dataset: Dataset | None, robust: int = 0) -> dict[str, Any]:
     return assess(engine.spec.name, path, engine, dataset, robust, RELEASE).result if dataset else {}
 
 
-def _own(recorded: Mapping[str, Any], engine: Engine, own: Dataset, robust: int) -> dict[str, Any]:
-    """Return what the published model did on its own test part.
+def _recorded_own(recorded: Mapping[str, Any], engine: Engine, test_part: Dataset, robust: int) -> dict[str, Any]:
+    """Return the results that the published model recorded for its own test part.
 
-    What was not measured when it was published (tiers and flips, drawings) is, on the run's test part. It may have
-    learned from some of these pictures, and others are of sources that it never had; for both models they are the same.
+    Results that were not recorded (tiers and flips, drawings) are measured on the run's test part. The published model
+    may have been trained on some of these pictures, and others come from sources that it never had; both models are
+    measured on the same pictures.
     """
-    found = dict(recorded["own_test_part"])
-    if found["robustness"] is None:
-        found["robustness"] = robustness(engine, some(own.samples, robust), RELEASE)
-    if not measured_alike(found.get("drawings")):
-        found["drawings"] = on_drawings(engine, some(own.samples, robust))
-    return found
+    result = dict(recorded["own_test_part"])
+    if result["robustness"] is None:
+        result["robustness"] = robustness(engine, stratified_subset(test_part.samples, robust), RELEASE)
+    if not covers_all_techniques(result.get("drawings")):
+        result["drawings"] = on_drawings(engine, stratified_subset(test_part.samples, robust))
+    return result
 
 
-def _elsewhere(recorded: Mapping[str, Any], measured: Mapping[str, Any], config: RunConfig) -> dict[str, Any] | None:
-    """Add what the published model was measured on elsewhere before, but for sources that the run was trained on."""
-    trained = config.dataset.sources
-    before = (recorded.get("elsewhere") or {"sources": {}})["sources"]
-    left = {source: row for source, row in before.items() if source not in trained}
-    rows = {**left, **(measured["sources"] if measured else {})}
+def _merged_elsewhere(
+    recorded: Mapping[str, Any], measured: Mapping[str, Any], config: RunConfig
+) -> dict[str, Any] | None:
+    """Add the recorded results of the published model on other data, except for sources that the run was trained on."""
+    trained_on = config.dataset.sources
+    recorded_sources = (recorded.get("elsewhere") or {"sources": {}})["sources"]
+    untrained = {source: row for source, row in recorded_sources.items() if source not in trained_on}
+    rows = {**untrained, **(measured["sources"] if measured else {})}
     return {**measured, "sources": rows} if rows else None
 
 
-def _recorded(path: Path) -> dict[str, Any]:
-    """Return what a published model's release recorded; of one from before releases, its test figures."""
+def _recorded_release(path: Path) -> dict[str, Any]:
+    """Return the release record of a published model; without one, its test metrics in the same form."""
     metrics = read_json(path.parent / METRICS, f"'{path.parent}' is damaged")
     return metrics.get("release") or {"own_test_part": {**metrics["test"], "robustness": None}}
 
 
 def publish(candidate: Candidate, models: Path) -> Path:
-    """Write ``models/NAME/VERSION`` and make it the default.
+    """Write ``models/NAME/VERSION`` and make it the default model.
 
     Returns:
         the new folder.
 
     Raises:
-        TrainerError: a gate is shut; or that version was published meanwhile.
+        TrainerError: a gate fails, or the version has been published in the meantime.
     """
-    shut = refused(candidate.gates)
-    if shut:
-        raise TrainerError(f"not published, {len(shut)} of {len(candidate.gates)} gates are shut: {'; '.join(shut)}")
+    failures = failed_gates(candidate.gates)
+    if failures:
+        raise TrainerError(
+            f"not published: {len(failures)} of {len(candidate.gates)} gates fail: {'; '.join(failures)}"
+        )
     folder, run = folder_of(candidate.engine, models), candidate.run
     metrics = candidate.metrics | {
         "release": {
@@ -176,19 +202,19 @@ def publish(candidate: Candidate, models: Path) -> Path:
         }
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with new_folder(folder) as made:
-        (made / MODEL).write_bytes(candidate.content)
-        write_json(made / METRICS, metrics)
-        write_card(made / CARD, candidate.engine, read_run_config(run), metrics, read_history(run.history))
+    with new_folder(folder) as staging:
+        (staging / MODEL).write_bytes(candidate.content)
+        write_json(staging / METRICS, metrics)
+        write_card(staging / CARD, candidate.engine, read_run_config(run), metrics, read_history(run.history))
     try:
         with atomic_path(models / DEFAULT) as temporary:
             temporary.write_text(f"{folder.parent.name}/{folder.name}\n", "utf-8")
     except BaseException:
-        shutil.rmtree(folder)  # else it would be there, not be the default, and stand in the way of another try
+        shutil.rmtree(folder)  # otherwise the next attempt is refused as already published
         raise
     return folder
 
 
 def folder_of(engine: Engine, models: Path) -> Path:
-    """Return where a model's version belongs."""
+    """Return the folder of a model's version."""
     return models / engine.spec.name / engine.spec.version

@@ -1,6 +1,6 @@
-"""Rank: runs side by side by what a choice may rest on, their validation parts and sources that none of them saw.
+"""Ranking of runs by their validation parts, with results on sources that no run has seen.
 
-A test part that a choice was made on is no test part any more, so it is not looked at here.
+The test parts are not used: a test part that decides a choice is no longer a valid test part.
 """
 
 from collections.abc import Sequence
@@ -35,16 +35,16 @@ CONDITIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One run.
+    """A run with its validation results.
 
     Attributes:
-        run: name of its folder.
-        config: its configuration.
-        minutes: its epochs took, together.
-        areas: area under the ROC curve of the validation part, by condition.
-        sources: the same of each source that holds both classes, mean over the conditions.
-        reals: share of real faces not called fake, by source, of data that the run did not see.
-        fakes: share of fakes not called real, likewise.
+        run: name of the run's folder.
+        config: configuration of the run.
+        minutes: total duration of the epochs.
+        areas: ROC AUC on the validation part, by condition.
+        sources: ROC AUC of each source with both classes, mean over the conditions.
+        reals: share of reals not called fake, by source, on data that the run has not seen.
+        fakes: share of fakes not called real, by source, on data that the run has not seen.
     """
 
     run: str
@@ -57,76 +57,87 @@ class Ranked:
 
     @property
     def mean_area(self) -> float:
-        """What runs are ranked by."""
+        """Mean ROC AUC over the conditions; the ranking criterion."""
         return float(np.mean(list(self.areas.values())))
 
 
 def rank(folders: Sequence[Path], elsewhere: Dataset | None) -> list[Ranked]:
-    """Return the runs, best first.
+    """Rank runs, best first.
 
     Args:
-        folders: finished runs on the same data; those of another split have another validation part.
-        elsewhere: pictures that no run saw, or None.
+        folders: finished runs on the same data; runs with different splits have different validation parts.
+        elsewhere: pictures that no run has seen, or None.
 
     Raises:
-        TrainerError: a folder is no finished run, two runs saw different data or held out different sources, a run has
-            no validation part, or has learned from pictures of ``elsewhere``.
+        TrainerError: a folder is not a finished run, the runs differ in data or held-out sources, a run has no
+            validation part, or a run has used pictures of ``elsewhere``.
     """
     runs = [Run(folder) for folder in folders]
     configs = [read_run_config(run) for run in runs]
     data = {(config.dataset.fingerprint, tuple(sorted(config.holdout))) for config in configs}
     if len(data) > 1:
-        raise TrainerError(f"{len(runs)} runs saw {len(data)} different sets of pictures: they cannot be ranked")
+        raise TrainerError(
+            f"the {len(runs)} runs use {len(data)} different sets of pictures: rank only runs on the same data"
+        )
     for run, config in zip(runs, configs, strict=True):
         if config.split == "as-published":
-            raise TrainerError(f"'{run.folder}' has no validation part of its own (split 'as-published')")
+            raise TrainerError(
+                f"'{run.folder}' has no separate validation part (split 'as-published'): it cannot be ranked"
+            )
         if elsewhere:
             check_unseen(run.folder, elsewhere)
-    return sorted((_ranked(run, elsewhere) for run in runs), key=lambda found: -found.mean_area)
+    return sorted((_ranked(run, elsewhere) for run in runs), key=lambda ranked: -ranked.mean_area)
 
 
 def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
     if not run.metrics.exists():
-        raise TrainerError(f"'{run.folder}' has not finished: there is no {run.metrics.name}")
+        raise TrainerError(f"'{run.folder}' is not finished: {run.metrics.name} is missing")
     engine = Engine.load(run.onnx_model, EngineOptions("cpu"))
     config = read_run_config(run)
     check_origin(engine, config, run.onnx_model)
     samples = run_split(run).validation
     truth, sources = is_fake(samples), np.array([sample.source for sample in samples])
     p_fake = observe(engine, samples, CONDITIONS).p_fake
-    mixed = [str(s) for s in sorted(set(sources)) if 0 < truth[sources == s].mean() < 1]
+    two_class_sources = [str(s) for s in sorted(set(sources)) if 0 < truth[sources == s].mean() < 1]
     rates: dict[bool, dict[str, float]] = {False: {}, True: {}}
     if elsewhere:
-        away = calibrated(engine_logits(engine, elsewhere.samples, f"score with {run.folder.name}"), engine.spec)
-        right = np.where(
-            is_fake(elsewhere.samples), away > engine.spec.threshold_real, away < engine.spec.threshold_fake
+        unseen_p_fake = calibrated(
+            engine_logits(engine, elsewhere.samples, f"score with {run.folder.name}"), engine.spec
         )
-        names = [(sample.source, sample.label == "fake") for sample in elsewhere.samples]
-        for source, fake in sorted(set(names)):
-            rates[fake][source] = float(right[[name == (source, fake) for name in names]].mean())
+        correct = np.where(
+            is_fake(elsewhere.samples),
+            unseen_p_fake > engine.spec.threshold_real,
+            unseen_p_fake < engine.spec.threshold_fake,
+        )
+        groups = [(sample.source, sample.label == "fake") for sample in elsewhere.samples]
+        for source, fake in sorted(set(groups)):
+            rates[fake][source] = float(correct[[group == (source, fake) for group in groups]].mean())
     return Ranked(
         run.folder.name,
         config,
         sum(row["seconds"] for row in read_history(run.history)) / 60,
         {c.name: float(roc_auc_score(truth, p_fake[row])) for row, c in enumerate(CONDITIONS)},
-        {s: float(np.mean([roc_auc_score(truth[sources == s], row[sources == s]) for row in p_fake])) for s in mixed},
+        {
+            s: float(np.mean([roc_auc_score(truth[sources == s], row[sources == s]) for row in p_fake]))
+            for s in two_class_sources
+        },
         rates[False],
         rates[True],
     )
 
 
-def cells(found: Ranked) -> dict[str, str]:
-    """Write a run's figures, by the heading of their column; runs of other splits may have other sources."""
-    config = found.config
-    said = {
-        "run": found.run,
+def cells(ranked: Ranked) -> dict[str, str]:
+    """Format a run's results by column heading; runs with different splits may have different sources."""
+    config = ranked.config
+    row = {
+        "run": ranked.run,
         "recipe": config.recipe.name,
         "seed": str(config.seed),
         "split": str(config.seed_of_split),
         "kept epoch": f"{config.kept_epoch} of {config.epochs}",
-        "minutes": f"{found.minutes:.0f}",
-        "mean AUC": f"{found.mean_area:.4f}",
+        "minutes": f"{ranked.minutes:.0f}",
+        "mean AUC": f"{ranked.mean_area:.4f}",
     }
-    said |= {name: f"{area:.4f}" for name, area in (found.areas | found.sources).items()}
-    said |= {f"{source}: real not called fake": f"{100 * rate:.1f} %" for source, rate in found.reals.items()}
-    return said | {f"{source}: fake not called real": f"{100 * rate:.1f} %" for source, rate in found.fakes.items()}
+    row |= {name: f"{area:.4f}" for name, area in (ranked.areas | ranked.sources).items()}
+    row |= {f"{source}: real not called fake": f"{100 * rate:.1f} %" for source, rate in ranked.reals.items()}
+    return row | {f"{source}: fake not called real": f"{100 * rate:.1f} %" for source, rate in ranked.fakes.items()}

@@ -1,5 +1,5 @@
-"""Figures, pages, tables and model cards for people.
+"""Plots, HTML pages, tables and model cards.
 
 In: results of an audit, a fit or an evaluation. Out: PNG, self-contained HTML, Markdown, terminal tables.
-May import: ``trainer.evaluation``, ``trainer.audit`` and whatever those may import.
+May import: ``trainer.evaluation``, ``trainer.audit`` and what those may import.
 """

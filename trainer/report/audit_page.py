@@ -1,4 +1,4 @@
-"""The audit for people and for programs: a page with sample grids, JSON, and a table in the terminal."""
+"""Report of an audit: HTML page with sample grids, JSON file, tables for a terminal."""
 
 import random
 from pathlib import Path
@@ -18,39 +18,58 @@ _GRID: Final = 12
 
 
 def write_audit(
-    found: Audit, dataset: Dataset, json_path: Path, page_path: Path, left: dict[str, Any] | None = None, seed: int = 0
+    result: Audit,
+    dataset: Dataset,
+    json_path: Path,
+    page_path: Path,
+    after_preprocessing: dict[str, Any] | None = None,
+    seed: int = 0,
 ) -> None:
-    """Write ``audit.json`` and ``audit.html``, each whole or not at all; ``left``: what preprocessing leaves."""
-    write_json(json_path, found.to_json() | ({"after_preprocessing": left} if left else {}))
-    crossing = sorted(found.near, key=lambda pair: pair[0].label == pair[1].label)[:_GRID]
-    first, second = (thumbnails([pair[side] for pair in crossing]) for side in (0, 1))
-    pairs = [(one, other, *pictures) for (one, other), *pictures in zip(crossing, first, second, strict=True)]
+    """Write ``audit.json`` and ``audit.html``, each atomically.
+
+    Args:
+        result: the audit.
+        dataset: the audited pictures.
+        json_path: path of the JSON file.
+        page_path: path of the HTML page.
+        after_preprocessing: audit of the preprocessed pictures, if any.
+        seed: seed of the sample grids.
+    """
+    write_json(
+        json_path, result.to_json() | ({"after_preprocessing": after_preprocessing} if after_preprocessing else {})
+    )
+    crossing = sorted(result.near, key=lambda pair: pair[0].label == pair[1].label)[:_GRID]
+    first, second = (thumbnails([pair[index] for pair in crossing]) for index in (0, 1))
+    pairs = [
+        (first_sample, second_sample, *pictures)
+        for (first_sample, second_sample), *pictures in zip(crossing, first, second, strict=True)
+    ]
     write_page(
         page_path,
         "audit.html",
-        title=f"Audit of {', '.join(found.sources)}",
-        audit=found,
+        title=f"Audit of {', '.join(result.sources)}",
+        audit=result,
         images=len(dataset.samples),
         threshold=SEPARABLE,
         framing_threshold=FRAMING_SEPARABLE,
         tells=tells,
         cues=tuple(CUES),
-        scores=_scores(found),
+        scores=_scores(result),
         grids=_grids(dataset, seed),
         pairs=pairs,
-        left=left,
+        after_preprocessing=after_preprocessing,
         distance=MAX_DISTANCE,
     )
 
 
-def audit_tables(found: Audit) -> list[Table]:
-    """Return the audit as tables for a terminal."""
-    like = Table(
+def audit_tables(result: Audit) -> list[Table]:
+    """Return an audit as tables for a terminal."""
+    sources = Table(
         "source", "images", "sizes", "format", "JPEG quality", "kB", "sharpness", "greyscale", "faces", "margin"
     )
-    for name, stratum in found.strata.items():
+    for name, stratum in result.strata.items():
         quality = stratum["jpeg_quality"]
-        like.add_row(
+        sources.add_row(
             escape(name),
             str(stratum["images"]),
             ", ".join(list(stratum["sizes"])[:2]),
@@ -63,23 +82,25 @@ def audit_tables(found: Audit) -> list[Table]:
             f"{stratum['margin']['median']:.2f}" if stratum["margin"] else "–",
         )
     scores = Table("shortcut score", "real", "fake", "score", "95 %", *CUES)
-    for name, score in _scores(found):
-        interval = "–" if score.interval is None else f"{score.interval[0]:.2f}–{score.interval[1]:.2f}"
-        alone = (figure3(score.cues.get(cue)) for cue in CUES)
-        scores.add_row(escape(name), str(score.real), str(score.fake), figure3(score.score), interval, *alone)
-    return [like, scores]
+    for name, shortcut in _scores(result):
+        interval = "–" if shortcut.interval is None else f"{shortcut.interval[0]:.2f}–{shortcut.interval[1]:.2f}"
+        cue_scores = (figure3(shortcut.cues.get(cue)) for cue in CUES)
+        scores.add_row(
+            escape(name), str(shortcut.real), str(shortcut.fake), figure3(shortcut.score), interval, *cue_scores
+        )
+    return [sources, scores]
 
 
-def _scores(found: Audit) -> list[tuple[str, ShortcutScore]]:
-    return [*(found.sources.items() if len(found.sources) > 1 else []), ("all together", found.pooled)]
+def _scores(result: Audit) -> list[tuple[str, ShortcutScore]]:
+    return [*(result.sources.items() if len(result.sources) > 1 else []), ("all together", result.pooled)]
 
 
 def _grids(dataset: Dataset, seed: int) -> list[tuple[str, list[str]]]:
     strata: dict[str, list[Sample]] = {}
     for sample in dataset.samples:
         strata.setdefault(f"{sample.source}/{sample.label}", []).append(sample)
-    chosen = {
+    samples = {
         name: random.Random(f"{seed}/{name}").sample(members, min(_GRID, len(members)))
         for name, members in sorted(strata.items())
     }
-    return [(name, thumbnails(members)) for name, members in chosen.items()]
+    return [(name, thumbnails(members)) for name, members in samples.items()]

@@ -1,4 +1,4 @@
-"""Model card (Mitchell et al. 2019): what a published model is, what it was measured to do, how to make it again."""
+"""Model card (Mitchell et al. 2019): data, results, known weaknesses and training command of a published model."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from trainer.recipes.recipe import RECIPES
 from trainer.recipes.run_config import RunConfig
 from trainer.report.html import write_text
 
-_WRONG: Final = {
+_WEAKNESS_TEXTS: Final = {
     "real_called_fake": "of its real faces are called fake",
     "fake_called_real": "of its fakes are called real",
-    "uncertain": "come out `uncertain`",
+    "uncertain": "of its verdicts are `uncertain`",
 }
-_MANY: Final = 0.1
+_WEAKNESS_SHARE: Final = 0.1
 
 
 def write_card(
@@ -26,14 +26,14 @@ def write_card(
     metrics: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write a published model's card as Markdown.
+    """Write the card of a published model as Markdown.
 
     Args:
-        path: of the card.
-        engine: the model.
-        config: of the run.
-        metrics: the run's figures, with those of the release.
-        history: one row an epoch.
+        path: path of the card.
+        engine: the loaded model.
+        config: configuration of the run.
+        metrics: metrics of the run, with the record of the release.
+        history: one row per epoch.
     """
     release, counts = metrics["release"], config.dataset.counts
     write_text(
@@ -49,50 +49,52 @@ def write_card(
         tiers=[row for row in release["own_test_part"]["robustness"]["conditions"] if row["kind"] == "tier"],
         drawings=release["own_test_part"]["drawings"],
         outliers=config.outliers.by_source(),
-        short=in_short(release),
+        summary=summary_sentences(release),
         weaknesses=_weaknesses(release),
         command=command(config),
         minutes=sum(row["seconds"] for row in history) / 60,
     )
 
 
-def in_short(release: Mapping[str, Any]) -> list[str]:
-    """Return what the figures of a release mean, in sentences for who has to decide whether to use the model.
+def summary_sentences(release: Mapping[str, Any]) -> list[str]:
+    """Summarise the results of a release for readers who decide whether to use the model.
 
     Args:
-        release: of the published ``metrics.json``.
+        release: release record of the published ``metrics.json``.
     """
     own, elsewhere = release["own_test_part"], release["elsewhere"]
-    said = [f"On pictures of the kinds that it learned from, kept aside: {_of_a_thousand(own['pooled'])}."]
+    sentences = [f"On test pictures from its training sources: {_per_thousand(own['pooled'])}."]
     if elsewhere:
-        said.append(f"On sources that it has never seen: {_of_a_thousand(elsewhere['pooled'])}.")
+        sentences.append(f"On sources that it was not trained on: {_per_thousand(elsewhere['pooled'])}.")
     worst = max(
         ((source, row) for result in (own, elsewhere or {"sources": {}}) for source, row in result["sources"].items()),
-        key=lambda item: _mistakes(item[1]),
+        key=lambda item: _error_rates(item[1]),
     )
-    said.append(f"It does worst on {worst[0]}: {_of_a_thousand(worst[1])}.")
+    sentences.append(f"Its worst source is {worst[0]}: {_per_thousand(worst[1])}.")
     flips = (own.get("robustness") or {}).get("flips", {}).get("rate")
     if flips is not None:
-        said.append(f"Saved again at other sizes and qualities, {100 * flips:.0f} of 100 pictures get another verdict.")
-    said.append("What is like none of these sources was not measured: other generators, face swaps, edited photos.")
-    return said
+        sentences.append(
+            f"Re-encoding at other sizes and qualities changes the verdict of {100 * flips:.0f} of 100 pictures."
+        )
+    sentences.append("Pictures unlike these sources were not measured: other generators, face swaps, edited photos.")
+    return sentences
 
 
-def _of_a_thousand(row: Mapping[str, Any]) -> str:
-    parts = []
+def _per_thousand(row: Mapping[str, Any]) -> str:
+    clauses = []
     if row["real_called_fake"] is not None:
-        parts.append(f"of 1,000 real faces it calls {1000 * row['real_called_fake']:.0f} fake")
+        clauses.append(f"of 1,000 real faces it calls {1000 * row['real_called_fake']:.0f} fake")
     if row["fake_called_real"] is not None:
-        parts.append(f"of 1,000 fakes it lets {1000 * row['fake_called_real']:.0f} pass as real")
-    return ", ".join([*parts, f"and it is not sure of {1000 * row['uncertain']:.0f} of 1,000"])
+        clauses.append(f"of 1,000 fakes it calls {1000 * row['fake_called_real']:.0f} real")
+    return ", ".join([*clauses, f"and of 1,000 pictures it calls {1000 * row['uncertain']:.0f} uncertain"])
 
 
-def _mistakes(row: Mapping[str, Any]) -> tuple[float, float]:
+def _error_rates(row: Mapping[str, Any]) -> tuple[float, float]:
     return max(row["real_called_fake"] or 0.0, row["fake_called_real"] or 0.0), row["uncertain"]
 
 
 def command(config: RunConfig) -> str:
-    """Return the command that makes a run again: its sources, its recipe, and every flag that is not the default's."""
+    """Return the command that reproduces a run: sources, recipe and all flags that differ from the defaults."""
     name = config.recipe.name
     flags = [f"--recipe {name}"]
     flags += [f"--set '{setting}'" for setting in changed(config.recipe.settings(), RECIPES[name].settings())]
@@ -107,11 +109,15 @@ def command(config: RunConfig) -> str:
 
 
 def _weaknesses(release: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Every source on which a tenth of the verdicts or more is wrong or left open."""
-    said: dict[str, list[str]] = {}
+    """Return the sources on which at least 10 % of a class are called wrongly or of the verdicts are uncertain."""
+    weaknesses: dict[str, list[str]] = {}
     for result in (release["own_test_part"], release["elsewhere"] or {"sources": {}}):
         for source, row in result["sources"].items():
-            bad = [f"{100 * row[key]:.0f} % {words}" for key, words in _WRONG.items() if (row[key] or 0) >= _MANY]
-            if bad:
-                said[source] = [*said.get(source, ()), *bad]
-    return said
+            texts = [
+                f"{100 * row[key]:.0f} % {text}"
+                for key, text in _WEAKNESS_TEXTS.items()
+                if (row[key] or 0) >= _WEAKNESS_SHARE
+            ]
+            if texts:
+                weaknesses[source] = [*weaknesses.get(source, ()), *texts]
+    return weaknesses

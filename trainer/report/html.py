@@ -1,4 +1,4 @@
-"""Pages: self-contained HTML for people; everything is inside the one file, so it works offline."""
+"""Self-contained HTML pages: each is a single file that works offline."""
 
 import base64
 import io
@@ -19,17 +19,17 @@ from service.contract.image.decode import decode
 from trainer.common.files import atomic_path
 from trainer.data.dataset import SCAN_LIMITS, Sample
 
-_THUMBNAIL = 112
+_THUMBNAIL_SIDE = 112
 _THREADS = 4
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Write a share as per cent; a dash where there is none."""
+    """Format a share as a percentage; a dash for None."""
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
 def figure3(value: float | None) -> str:
-    """Write a figure between 0 and 1 with three digits; a dash where there is none."""
+    """Format a value between 0 and 1 with three decimals; a dash for None."""
     return "–" if value is None else f"{value:.3f}"
 
 
@@ -47,22 +47,22 @@ _TEXT_ENVIRONMENT = _ENVIRONMENT.overlay(autoescape=False)
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Render a template of ``trainer/report/templates`` and write it whole or not at all."""
+    """Render an HTML template of ``trainer/report/templates`` and write it atomically."""
     _write(path, _ENVIRONMENT.get_template(template).render(**values))
 
 
 def write_text(path: Path, template: str, **values: Any) -> None:
-    """Render a template that is not HTML, such as Markdown, and write it whole or not at all."""
+    """Render a template without HTML escaping, such as Markdown, and write it atomically."""
     _write(path, _TEXT_ENVIRONMENT.get_template(template).render(**values))
 
 
 def _write(path: Path, content: str) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(content, encoding="utf-8", errors="replace")  # a file name may be no UTF-8
+        temporary.write_text(content, encoding="utf-8", errors="replace")  # a file name may not be valid UTF-8
 
 
 def svg(figure: Figure) -> Markup:
-    """Return a figure as inline SVG; of its ids only the hashed ones are kept, so that several share one page."""
+    """Return a plot as inline SVG; only hashed ids are kept, so that several plots can share one page."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": str(figure.get_label() or id(figure))}):
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
@@ -72,7 +72,7 @@ def svg(figure: Figure) -> Markup:
 
 
 def thumbnails(samples: Sequence[Sample]) -> list[str]:
-    """Return the pictures, small, as data URIs in order; empty for one that cannot be read any more."""
+    """Return thumbnails as data URIs, in order; an empty string for a file that can no longer be read."""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(lambda sample: _thumbnail(sample.path), samples))
 
@@ -82,7 +82,7 @@ def _thumbnail(path: Path) -> str:
         rgb = decode(read_bounded(path, SCAN_LIMITS.max_bytes), SCAN_LIMITS, "apply").rgb
     except (OSError, ValueError):
         return ""
-    rgb.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BICUBIC)
+    rgb.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
     rgb.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,18 +1,18 @@
-"""Printing: what the command line shows of datasets and results."""
+"""Terminal output of the command line: files left out, tables, robustness."""
 
 import sys
 from typing import TYPE_CHECKING, Any
 
 from trainer.common.progress import console
 
-if TYPE_CHECKING:  # rich's tables and the scan are heavy, and --help needs neither
+if TYPE_CHECKING:  # slow imports, not needed for --help
     from rich.table import Table
 
     from trainer.data.dataset import Dataset
 
 
 def print_left_out(dataset: "Dataset") -> None:
-    """Name every file left out, with its reason, on standard error."""
+    """Print every file that was left out, with the reason, to standard error."""
     from trainer.data.folders import printable
 
     for left_out in dataset.rejected:
@@ -20,14 +20,14 @@ def print_left_out(dataset: "Dataset") -> None:
 
 
 def print_table(table: "Table") -> None:
-    """Print a table, as wide as the terminal or, where there is none, as wide as it needs."""
+    """Print a table as wide as the terminal, or 200 columns if standard output is not a terminal."""
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_robustness(result: dict[str, Any]) -> None:
-    """Print an assessment's three tiers, how often verdicts flip, and how many drawings get a sure one."""
+    """Print the tiers, the verdict flip rate and the share of drawings called real or fake."""
     if not result["robustness"]:
         return
     from rich.table import Table
@@ -40,9 +40,9 @@ def print_robustness(result: dict[str, Any]) -> None:
     print_table(table)
     flips = result["robustness"]["flips"]
     rate = "–" if flips["rate"] is None else f"{100 * flips['rate']:.1f} %"
-    print(f"verdicts that change over JPEG 50, 70, 90 x scale .5, 1, 2: {rate}")
+    print(f"verdict flip rate over JPEG 50, 70, 90 x scale 0.5, 1, 2: {rate}")
     if flips["unjudged"]:
-        print(f"not compared, for a face too small to be judged: {100 * flips['unjudged']:.1f} %", end="")
-        print(f"; with those {100 * flips['rate_with_unjudged']:.1f} % change")
-    drawn = result["drawings"]
-    print(f"drawings made of {drawn['pictures']} of them that get a sure verdict: {100 * drawn['sure']:.1f} %")
+        print(f"excluded, face too small for a verdict: {100 * flips['unjudged']:.1f} %", end="")
+        print(f"; flip rate with these: {100 * flips['rate_with_unjudged']:.1f} %")
+    drawings = result["drawings"]
+    print(f"drawings of {drawings['pictures']} pictures called real or fake: {100 * drawings['sure']:.1f} %")

@@ -14,7 +14,7 @@ from trainer.augment import drawings
 from trainer.augment.drawings import KEPT_BACK, TECHNIQUES, drawing
 from trainer.augment.reencode import make_augment
 from trainer.data.dataset import scan
-from trainer.evaluation.on_drawings import measured_alike, on_drawings
+from trainer.evaluation.on_drawings import covers_all_techniques, on_drawings
 from trainer.recipes.recipe import get_recipe
 from trainer.training.pipeline import Batches
 
@@ -132,9 +132,9 @@ def test_how_sure_a_model_is_of_drawings_is_counted_by_technique(faces, make_mod
     assert {name for name, row in found["techniques"].items() if row["trained_on"]} == {t.__name__ for t in TECHNIQUES}
     assert {name for name, row in found["techniques"].items() if not row["trained_on"]} == {"smeared", "stippled"}
     assert all(row["real"] + row["fake"] == 1 for row in found["techniques"].values())
-    assert measured_alike(found)
-    assert not measured_alike({"techniques": {"painted": {}}})
-    assert not measured_alike(None)
+    assert covers_all_techniques(found)
+    assert not covers_all_techniques({"techniques": {"painted": {}}})
+    assert not covers_all_techniques(None)
     assert found["sure"] == 1
     unsure = Engine.from_bytes(make_model(make_spec(threshold_real=0.0, threshold_fake=1.0)), EngineOptions("cpu", 1))
     assert on_drawings(unsure, samples)["sure"] == 0

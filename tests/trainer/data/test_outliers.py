@@ -14,7 +14,7 @@ from trainer.common.run import Run
 from trainer.data.dataset import scan
 from trainer.data.outliers import scan_outliers
 from trainer.data.splits import Split, run_split, write_split
-from trainer.evaluation.assess import check_unseen, without
+from trainer.evaluation.assess import check_unseen, exclude_seen
 from trainer.recipes.recipe import get_recipe
 from trainer.report.card import command
 from trainer.training.pipeline import Batches, one_hot
@@ -71,9 +71,9 @@ def test_what_a_run_has_seen_as_an_outlier_is_not_new_to_it(drawings, faces, tmp
     Image.open(drawings / "0.png").save(elsewhere / "fake" / "again.jpg", quality=90)
     (elsewhere / "fake" / "copy.png").write_bytes((drawings / "2.png").read_bytes())
     Image.effect_noise((90, 90), 50).save(elsewhere / "fake" / "other.png")
-    with pytest.raises(TrainerError, match="has learned from pictures of elsewhere"):
+    with pytest.raises(TrainerError, match="was trained or calibrated on pictures of elsewhere"):
         check_unseen(tmp_path / "split.csv", scan([elsewhere], one_class=True))
-    left = without(scan([elsewhere], one_class=True), [tmp_path / "split.csv"])
+    left = exclude_seen(scan([elsewhere], one_class=True), [tmp_path / "split.csv"])
     assert [sample.path.name for sample in left.samples] == ["other.png"]
 
 

@@ -15,10 +15,10 @@ from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
 from trainer.common.errors import TrainerError
 from trainer.data.dataset import scan
-from trainer.evaluation.assess import without
+from trainer.evaluation.assess import exclude_seen
 from trainer.evaluation.conditions import CONDITIONS, Condition, degrade
 from trainer.evaluation.evaluate import calibrated
-from trainer.evaluation.robustness import robustness, some
+from trainer.evaluation.robustness import robustness, stratified_subset
 from trainer.report import plots
 from trainer.report.printing import print_robustness
 
@@ -84,7 +84,7 @@ def test_a_large_picture_is_scaled_only_as_far_as_a_jpeg_and_memory_go(size):
 
 
 def test_robustness_of_untouched_pictures_is_what_the_engine_says(model, shades):
-    engine, samples = Engine.load(model, EngineOptions("cpu")), some(scan([shades]).samples, 10)
+    engine, samples = Engine.load(model, EngineOptions("cpu")), stratified_subset(scan([shades]).samples, 10)
     found = robustness(engine, samples)
     assert found["images"] == len(samples) == 20
     clean = found["conditions"][0]
@@ -124,8 +124,8 @@ def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(a
     assert np.isfinite(together["grid"]).all()
     print_robustness({"robustness": {"conditions": [], "flips": together}, "drawings": {"pictures": 2, "sure": 0.5}})
     said = capsys.readouterr().out
-    assert "not compared, for a face too small to be judged: 16.7 %; with those" in said
-    assert "drawings made of 2 of them that get a sure verdict: 50.0 %" in said
+    assert "excluded, face too small for a verdict: 16.7 %; flip rate with these" in said
+    assert "drawings of 2 pictures called real or fake: 50.0 %" in said
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trainer, model, shades, tmp_path):
@@ -136,7 +136,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trainer, model, shades, tm
     links = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)', page)
     assert [link for pair in links for link in pair if link and not link.startswith(("data:", "#"))] == []
     assert "<script" not in page
-    assert "<h2>On drawings</h2>" in page
+    assert "<h2>Drawings</h2>" in page
     assert page.count("<td>flat colours</td>") == 1
     assert page.count("<svg") == 6
     assert page.count("<figcaption>") >= 6 + 24
@@ -210,14 +210,14 @@ def test_a_near_duplicate_of_what_a_run_has_seen_is_left_out_too(astronaut, tmp_
         face.resize((150, 150), Image.Resampling.BICUBIC).save(mine / name, quality=60 + len(name))
     astronaut.crop((200, 200, 456, 456)).save(mine / "other.jpg")
     (tmp_path / "split.csv").write_text(f"part,source,label,path,sha256,group,reason\ntrain,x,real,{seen},0,,\n")
-    kept = without(scan([tmp_path / "mine"], one_class=True), [tmp_path])
+    kept = exclude_seen(scan([tmp_path / "mine"], one_class=True), [tmp_path])
     assert [sample.path.name for sample in kept.samples] == ["other.jpg"]
 
 
 def test_an_empty_split_leaves_nothing_out_and_says_so(shades, tmp_path):
     (tmp_path / "split.csv").write_text("part,source,label,path,sha256,group,reason\n")
-    with pytest.raises(TrainerError, match="names no pictures"):
-        without(scan([shades]), [tmp_path])
+    with pytest.raises(TrainerError, match="lists no pictures"):
+        exclude_seen(scan([shades]), [tmp_path])
 
 
 def test_one_class_alone_still_gives_a_report(trainer, model, shades, tmp_path):

@@ -80,7 +80,7 @@ def test_it_has_a_calibration_and_figures_of_its_own(run, precision):
 
 def test_the_lower_precision_is_published_with_its_card(trainer, run, precision, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("trainer.release.gates.MIN_SPEEDUP", 0.0)  # this network on this machine gains little
-    monkeypatch.setattr("trainer.release.gates.MIN_REAL_RATE", 0.0)
+    monkeypatch.setattr("trainer.release.gates.MIN_SPECIFICITY", 0.0)
     monkeypatch.setattr("trainer.release.gates.MAX_ECE", 1.0)
     monkeypatch.setattr("trainer.release.gates.MAX_FLIPS", 1.0)
     monkeypatch.setattr("trainer.release.gates.MAX_MILLISECONDS", 1000.0)  # a busy machine is no worse model

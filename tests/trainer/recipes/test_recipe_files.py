@@ -102,8 +102,8 @@ def test_new_asks_and_writes_and_says_how_to_go_on(faces, tmp_path):
     ended = ask(f"'{faces}'\n2\n1\n2\n9\n3\n3\n", path)
     assert ended.returncode == 0, ended.stderr
     assert f"{faces}: 24 files in real/, 24 in fake/" in ended.stdout
-    assert "9 is not one of 1 to 3." in ended.stdout
-    assert "24 pictures of the rarer class are few" in ended.stdout
+    assert "9 is not a number from 1 to 3." in ended.stdout
+    assert "The smaller class has only 24 pictures" in ended.stdout
     assert f"trainer fit {faces} --recipe {path} --out runs/mine" in ended.stdout
     recipe = read_recipe(path)
     assert (recipe.name, recipe.preprocessing.framing, recipe.epochs, recipe.drawings) == (

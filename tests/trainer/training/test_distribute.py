@@ -127,7 +127,7 @@ def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message
         "try: distribute.join(8)\nexcept errors.TrainerError as e: print(e)"
     )
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(REPOSITORY), **settings}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert message in done.stdout
 
 
