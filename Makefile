@@ -8,10 +8,10 @@ SECONDS ?= 120
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help serve media test lint licences fuzz format bench lock clean
+.PHONY: help serve media test test-all lint licences fuzz format bench lock clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv-service/installed  ## Serve the committed default model on 127.0.0.1:8000.
 	@exec $(SERVICE) -m service $(ARGS)
@@ -19,7 +19,10 @@ serve: .venv-service/installed  ## Serve the committed default model on 127.0.0.
 media: .venv-media/installed  ## The same with video and Content Credentials (FFmpeg, partly GPL).
 	@exec .venv-media/bin/python -m service $(ARGS)
 
-test: .venv/installed .venv-clients/installed  ## Install everything and run all tests.
+test: .venv/installed  ## Install everything and run the tests, but for those that are long by nature.
+	@$(DEV) -m pytest -m "not long" $(ARGS)
+
+test-all: .venv/installed .venv-clients/installed  ## Run all tests: kills, floods, documents, clients too.
 	@$(DEV) -m pytest $(ARGS)
 
 lint: .venv/installed  ## Check style, types and the direction of imports.

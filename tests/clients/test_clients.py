@@ -10,6 +10,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.serving import request, serving
 
+pytestmark = pytest.mark.long
+
 PYTHON = REPOSITORY / ".venv-clients" / "bin" / "python"
 
 

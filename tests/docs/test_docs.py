@@ -95,6 +95,7 @@ def run(block: Block, folder: Path, address: str) -> str:
     return ended.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_every_command_of_a_document_runs(path, checkout, address):
     if not BIN.exists():

@@ -229,6 +229,7 @@ def test_what_is_being_written_is_left_alone_and_what_a_killed_process_left_is_n
     assert (tmp_path / "file").read_bytes() == b"new"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("failing", range(2, 26, 3))
 def test_a_disk_that_is_full_at_any_write_leaves_a_run_that_goes_on(
     trainer, data, tmp_path, capsys, monkeypatch, failing

@@ -331,6 +331,7 @@ def start(*arguments: object, file_limit: int | None = None) -> subprocess.Popen
     )
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(faces, trainer, tmp_path):
     run, data = tmp_path / "run", tmp_path / "faces"
     shutil.copytree(faces, data)

@@ -49,6 +49,7 @@ def document(tiny_engine):
         yield schemathesis.openapi.from_asgi("/openapi.json", app)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_every_operation_answers_as_its_document_says(document, mode):
     """By all of its checks: status codes, types, headers, schemas, refusals of what does not fit, and no 5xx."""

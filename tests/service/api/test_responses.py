@@ -200,6 +200,7 @@ def some_files(folder: Path, count: int) -> list[Path]:
     return [path for found in files for path in found[:: max(1, len(found) // each)][:each]]
 
 
+@pytest.mark.long
 def test_service_and_trainer_agree_on_a_thousand_real_files(default, faces_data):
     from trainer.data.tensors import load_tensor
     from trainer.evaluation.evaluate import calibrated

@@ -177,6 +177,7 @@ def message(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 0x80 | len(payload))) + bytes(4) + payload
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["frames", "pings", "pongs", "pieces"])
 def test_a_client_that_floods_and_reads_nothing_costs_nobody_else(make_server, frame, kind):
     """Pings are all answered, so that whoever does not take the answers is cut; of frames few are."""

@@ -18,6 +18,8 @@ from tests.conftest import REPOSITORY
 from tests.service.hostile.storm import Outcome, storm
 from tests.serving import children, free_port, once_ready, request, serving, until
 
+pytestmark = pytest.mark.long
+
 QUIET = ("--log-level", "warning")
 MODEL = REPOSITORY / "models" / "residual-cnn" / "0.1.3" / "model.onnx"
 

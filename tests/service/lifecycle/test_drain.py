@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.serving import children, request, serving, until
 
+pytestmark = pytest.mark.long
+
 QUIET = ("--log-level", "warning")
 
 

@@ -75,6 +75,7 @@ def storm(address: str, jpeg: bytes, while_under_way) -> list[tuple[int, bytes]]
     return answers
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_sighup_swaps_the_model_under_load_and_loses_nothing(models, jpeg, tmp_path, workers):
     path, first, second = models
@@ -281,6 +282,7 @@ def test_a_closed_terminal_still_ends_the_service(models, workers):
     until(lambda: request(f"{address}/readyz")[0] == 0)
 
 
+@pytest.mark.long
 def test_a_model_that_was_taken_back_while_it_was_tried_is_not_served(models, tmp_path):
     path, first, second = models
     arguments = ("--model", str(path), "--faces", "off", "--workers", "2", "--log-level", "error")
@@ -296,6 +298,7 @@ def test_a_model_that_was_taken_back_while_it_was_tried_is_not_served(models, tm
         assert {version(address) for _ in range(10)} == {"1"}
 
 
+@pytest.mark.long
 def test_what_was_laid_down_for_workers_and_tidied_away_is_laid_down_anew(models, tmp_path):
     path, *_ = models
     keys, (key, line) = tmp_path / "keys", new_key("alice")
@@ -320,6 +323,7 @@ def test_what_was_laid_down_for_workers_and_tidied_away_is_laid_down_anew(models
     assert list(series.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_worker_that_is_told_while_it_starts_is_not_killed_by_it(models, tmp_path):
     """Polled at every look, from the first on."""
     path, *_ = models

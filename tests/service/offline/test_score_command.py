@@ -143,6 +143,7 @@ def lines(journal: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_again_and_again_ends_with_every_row_once_and_scores_nothing_twice(many, model, tmp_path):
     output, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
     arguments = (many, "--output", output, "--model", model, "--resume")
@@ -164,6 +165,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_every_row_once_and_score
     assert not journal.exists()
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(many, model, tmp_path):
     output, journal = tmp_path / "out.csv", tmp_path / "out.csv.journal"
     arguments = (many, "--output", output, "--model", model)
@@ -267,6 +269,7 @@ def workers() -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_two_ray_workers_score_all_and_nothing_is_lost_with_one_that_is_killed(many, model, tmp_path):
     output, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
     process = subprocess.Popen(
@@ -498,6 +501,7 @@ def test_a_model_that_fails_again_and_again_stops_the_run(many, tmp_path, make_m
     (tmp_path / "o.csv").unlink()
 
 
+@pytest.mark.long
 def test_a_run_that_was_to_overwrite_can_be_resumed(many, model, tmp_path):
     output, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
     output.write_text("before")

@@ -21,6 +21,8 @@ from websockets.sync.client import connect
 from tests.conftest import REPOSITORY
 from tests.serving import free_port, request, until
 
+pytestmark = pytest.mark.long
+
 CLIENTS = 6
 
 

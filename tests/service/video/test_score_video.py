@@ -158,6 +158,7 @@ def test_limits_are_named(make_client, clip, make_video):
     assert refused["code"] == "image_too_small"
 
 
+@pytest.mark.long
 def test_ten_thousand_frames_and_a_4k_clip(make_client, make_video):
     long = make_video(10_000, size=(64, 64), draw=lambda shown, number: None)
     assert ask(make_client(), long, 422)["code"] == "video_too_long"  # 417 s
@@ -220,6 +221,7 @@ def until_reader() -> int:
     raise AssertionError("no reader came")
 
 
+@pytest.mark.long
 def test_a_decoder_that_dies_costs_one_video(client, make_video, clip):
     long = make_video(600, size=(1280, 720))
     killer = threading.Thread(target=lambda: os.kill(until_reader(), signal.SIGKILL))
@@ -230,12 +232,14 @@ def test_a_decoder_that_dies_costs_one_video(client, make_video, clip):
     assert ask(client, clip)["verdict"] == "real"
 
 
+@pytest.mark.long
 def test_a_video_that_takes_too_long_is_504_and_leaves_no_process(make_client, make_video):
     refused = ask(make_client(video_deadline_s=0.2), make_video(600, size=(1280, 720)), 504)
     assert (refused["code"], "0.2" in refused["detail"]) == ("deadline_exceeded", True)
     assert not readers()
 
 
+@pytest.mark.long
 def test_one_more_video_than_may_be_read_at_once_is_429(client, make_video, clip):
     long = make_video(600, size=(1280, 720))
     answers = []
@@ -326,6 +330,7 @@ def test_score_takes_videos_among_pictures(make_model, make_spec, tmp_path, make
     assert ",MP4,480,240," in table[1]
 
 
+@pytest.mark.long
 def test_real_clips_and_face_swaps(faces_data, make_client):
     """The default model knows no face swaps; what it says of these is in docs/video.md."""
     from fastapi.testclient import TestClient

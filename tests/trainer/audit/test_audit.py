@@ -147,6 +147,7 @@ def test_what_a_file_does_not_have_is_not_a_number(astronaut, tmp_path):
     assert np.isnan(row[5])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("source", "low", "high", "cue", "area"),
     [("hardfake", 0.8, 0.95, "file size", 0.71), ("ffhq-stylegan1", 0.5, 0.6, "file size", 0.51)],

@@ -299,6 +299,7 @@ def test_an_audit_of_a_framing_needs_a_recipe(trainer, faces, capsys):
     assert "name one with --recipe" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_an_audit_says_what_equal_framing_leaves(trainer, faces_data, capsys):
     assert trainer("audit", faces_data / "hardfake", "--recipe", "residual-cnn", "--framing", "face") == 0
     printed = capsys.readouterr().out

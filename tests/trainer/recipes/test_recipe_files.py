@@ -170,6 +170,7 @@ def test_the_view_shows_epochs_figures_rate_and_time_left(monkeypatch):
         assert text in shown
 
 
+@pytest.mark.long
 def test_a_fit_by_a_recipe_file_on_a_terminal_with_tensorboard(faces, tmp_path):
     """As a person runs it: a pseudo-terminal shows the view, and TensorBoard's own reader reads the events."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

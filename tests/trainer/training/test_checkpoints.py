@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.long
+
 
 def command(faces: Path, run: Path, *flags: str) -> list[str]:
     options = ["--recipe", "residual-cnn", "--epochs", "3", "--batch-size", "8", "--out", str(run)]

@@ -78,6 +78,7 @@ def finish(*running: subprocess.Popen) -> list[str]:
     return errors
 
 
+@pytest.mark.long
 def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, tmp_path, port):
     one, two = tmp_path / "one", tmp_path / "two"
     finish(start(one, faces, 3, port, None))

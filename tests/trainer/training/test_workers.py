@@ -232,6 +232,7 @@ def start(faces, tmp_path):
         fit.wait()
 
 
+@pytest.mark.long
 @needs_proc
 def test_ctrl_c_at_a_terminal_ends_the_fit_with_its_best_epoch_and_every_process(start, tmp_path):
     run, fit = tmp_path / "run", start()
@@ -248,6 +249,7 @@ def test_ctrl_c_at_a_terminal_ends_the_fit_with_its_best_epoch_and_every_process
         assert 1 <= len(list(csv.DictReader(stream))) < 40
 
 
+@pytest.mark.long
 @needs_proc
 def test_ctrl_c_as_the_workers_start_shows_no_trace(start, tmp_path):
     fit = start()
@@ -259,6 +261,7 @@ def test_ctrl_c_as_the_workers_start_shows_no_trace(start, tmp_path):
     assert "killed" not in said
 
 
+@pytest.mark.long
 @needs_proc
 def test_processes_end_with_a_fit_that_is_killed_and_a_fit_with_one_that_is_killed(start, tmp_path):
     run, fit = tmp_path / "run", start()
@@ -306,6 +309,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_on_jax_an_epoch_shows_its_own_batches_each_once(faces, tmp_path):
     (tmp_path / "fit.py").write_text(SHOWN_LATE)
     options = ("--recipe", "residual-cnn", "--batch-size", "2", "--epochs", "2", "--workers", "2")

@@ -64,6 +64,7 @@ def fakes(faces_data) -> list:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "method", "count"),
     [
