@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -67,3 +68,17 @@ def make_server(tiny_engine) -> Iterator[Callable[..., tuple[str, int]]]:
     for serving, thread in running:
         serving.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def models(make_model, make_spec, tmp_path) -> tuple[Path, bytes, bytes]:
+    """Where a model lies, the one that lies there, and another."""
+    first, second = (make_model(make_spec(name="swapped", version=version)) for version in ("1", "2"))
+    path = tmp_path / "model.onnx"
+    path.write_bytes(first)
+    return path, first, second
+
+
+@pytest.fixture
+def frame(astronaut, encode) -> bytes:
+    return encode(astronaut.crop((120, 0, 320, 200)))

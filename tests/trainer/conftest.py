@@ -1,5 +1,6 @@
 """Small data folders made from a public-domain portrait."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.trainer.runs import OPTIONS, broken
 from trainer.__main__ import main
 
 Files = Callable[..., Path]
@@ -55,3 +57,42 @@ def trainer() -> Callable[..., int]:
         return 0
 
     return run
+
+
+@pytest.fixture(scope="session")
+def fitted(trainer, faces, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "run"
+    options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run)
+    assert trainer("fit", faces, *options) == 0
+    return run
+
+
+@pytest.fixture(scope="session")
+def data(write_faces, tmp_path_factory) -> Path:
+    return write_faces(tmp_path_factory.mktemp("attacked") / "faces", real=20, fake=20, seed=4)
+
+
+@pytest.fixture(scope="session")
+def stopped(trainer, data, tmp_path_factory) -> Path:
+    """A run that broke off once its epochs were done: everything to go on from is there."""
+    run = tmp_path_factory.mktemp("runs") / "stopped"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("trainer.training.fit._keep_best", broken)
+        assert trainer("fit", data, *OPTIONS, "--out", run) == 1
+    assert (run / "checkpoints" / "state.json").exists()
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(trainer, data, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert trainer("fit", data, *OPTIONS, "--out", run) == 0
+    return run
+
+
+@pytest.fixture
+def copied(tmp_path):
+    def copy(run: Path) -> Path:
+        return Path(shutil.copytree(run, tmp_path / "run"))
+
+    return copy

@@ -1,87 +1,21 @@
-"""A fit killed at any moment goes on as if nothing had happened."""
-
-import csv
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+"""Which epoch becomes the model."""
 
 import pytest
 
-from tests.conftest import REPOSITORY
-
-pytestmark = pytest.mark.long
+from trainer.training.checkpoints import RunState, best_epoch
 
 
-def command(faces: Path, run: Path, *flags: str) -> list[str]:
-    options = ["--recipe", "residual-cnn", "--epochs", "3", "--batch-size", "8", "--out", str(run)]
-    return [sys.executable, "-m", "trainer", "fit", str(faces), *options, *flags]
+@pytest.mark.parametrize(("select", "epoch"), [("last", 4), ("val_accuracy", 2), ("val_loss", 3)])
+def test_each_rule_prefers_its_epoch_and_of_equals_the_first(select, epoch):
+    rows = zip((1, 2, 3, 4), (0.5, 0.9, 0.9, 0.8), (0.7, 0.4, 0.2, 0.2), strict=True)
+    history = [{"epoch": n, "val_accuracy": accuracy, "val_loss": loss} for n, accuracy, loss in rows]
+    assert best_epoch(history, select) == epoch
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+def test_a_nan_is_never_the_best_epoch():
+    history = [{"epoch": 1, "val_loss": float("nan")}, {"epoch": 2, "val_loss": 0.4}]
+    assert best_epoch(history, "val_loss") == 2
 
 
-def killed_when(ready: Callable[[], bool], faces: Path, run: Path, *flags: str) -> None:
-    """Start a fit and kill it with SIGKILL as soon as ``ready``."""
-    running = subprocess.Popen(
-        command(faces, run, *flags), env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    deadline = time.monotonic() + 300
-    while not ready():
-        assert running.poll() is None, running.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    running.send_signal(signal.SIGKILL)
-    running.communicate()
-
-
-def history(run: Path) -> list[dict[str, str]]:
-    with (run / "history.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(faces, tmp_path_factory) -> list[dict[str, str]]:
-    run = tmp_path_factory.mktemp("runs") / "whole"
-    subprocess.run(command(faces, run), env=environment(), capture_output=True, check=True)
-    return history(run)
-
-
-def test_a_fit_killed_four_times_ends_as_the_uninterrupted_one(faces, tmp_path, uninterrupted):
-    run = tmp_path / "run"
-    checkpoints = run / "checkpoints"
-    killed_when(lambda: any((run / "cache").glob("*.npy")), faces, run)
-    assert not list(checkpoints.glob("*"))
-    killed_when(
-        lambda: any(checkpoints.glob(".partial-*0001*")) or (checkpoints / "state.json").exists(),
-        faces,
-        run,
-        "--resume",
-    )
-    killed_when(lambda: any(checkpoints.glob("epoch-0002*")), faces, run, "--resume")
-    killed_when((run / "model.keras").exists, faces, run, "--resume")
-    assert not (run / "metrics.json").exists()
-    subprocess.run(command(faces, run, "--resume"), env=environment(), capture_output=True, check=True)
-    resumed = history(run)
-    assert [row["data_order"] for row in resumed] == [row["data_order"] for row in uninterrupted]
-    for key in ("loss", "val_loss"):
-        expected = [float(row[key]) for row in uninterrupted]
-        assert [float(row[key]) for row in resumed] == pytest.approx(expected, rel=0.02)
-    assert not list(run.rglob(".partial-*"))
-    assert (run / "model.onnx").exists()
-
-
-def test_a_fit_killed_while_it_makes_its_folder_leaves_none_that_blocks(faces, tmp_path):
-    run = tmp_path / "run"
-    killed_when(lambda: any(tmp_path.glob(".partial-*")) or run.exists(), faces, run)
-    if run.exists():  # the rename was quicker than the kill
-        assert (run / "config.json").exists()
-        assert (run / "split.csv").exists()
-        assert (run / "checkpoints").is_dir()
-    else:
-        subprocess.run(command(faces, run, "--epochs", "1"), env=environment(), capture_output=True, check=True)
-        assert (run / "model.onnx").exists()
+def test_the_state_of_a_new_run_is_empty(tmp_path):
+    assert RunState.load(tmp_path) == RunState(0, 0, [])

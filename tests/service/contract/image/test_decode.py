@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -13,23 +12,9 @@ from PIL import Image
 from service.contract.image import image_errors as contract
 from service.contract.image.decode import decode, sniff
 from service.contract.image.image_errors import Limits
-from service.contract.image.resize import resize, to_tensor
+from service.contract.image.resize import to_tensor
 from service.contract.spec import Preprocessing
-
-LIMITS = Limits()
-
-
-def gradient(width: int = 64, height: int = 48) -> Image.Image:
-    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
-    return Image.fromarray(np.stack([x, y, 255 - x], axis=2).astype(np.uint8))
-
-
-def png(width: int, height: int, colour: int = 2, depth: int = 8, body: bytes = b"", interlace: int = 0) -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(body)) + chunk(b"IEND", b"")
+from tests.service.contract.image.pictures import LIMITS, gradient, png
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
@@ -146,41 +131,11 @@ def test_bilevel_becomes_black_and_white(encode):
     assert set(np.unique(rgb)) == {0, 255}
 
 
-def test_palette_goes_through_its_colours(encode):
-    palette = gradient().quantize(16)
-    expected = np.asarray(palette.convert("RGB"))
-    assert np.array_equal(np.asarray(decode(encode(palette, "PNG"), LIMITS, "apply").rgb), expected)
-
-
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_alpha_is_composited_over_white(encode, mode):
     image = gradient().convert(mode)
     image.putalpha(0)
     assert (np.asarray(decode(encode(image, "PNG"), LIMITS, "apply").rgb) == 255).all()
-
-
-def test_palette_transparency_is_composited_over_white(encode):
-    palette = gradient().quantize(4)
-    payload = encode(palette, "PNG", transparency=bytes([0, 0, 0, 0]))
-    assert (np.asarray(decode(payload, LIMITS, "apply").rgb) == 255).all()
-
-
-def test_cmyk_looks_like_the_picture_it_came_from(encode):
-    rgb = np.asarray(decode(encode(gradient().convert("CMYK"), quality=95), LIMITS, "apply").rgb, dtype=int)
-    assert np.abs(rgb - np.asarray(gradient(), dtype=int)).mean() < 6
-
-
-def test_sixteen_bits_keep_the_high_byte(encode):
-    samples = np.linspace(0, 65535, 64 * 48).astype(np.uint16).reshape(48, 64)
-    rgb = np.asarray(decode(encode(Image.fromarray(samples), "PNG"), LIMITS, "apply").rgb)
-    assert np.array_equal(rgb[:, :, 0], (samples >> 8).astype(np.uint8))
-
-
-def test_sixteen_bit_colour_keeps_the_high_byte():
-    samples = np.random.default_rng(0).integers(0, 65536, (40, 40, 3), dtype=np.uint16)
-    body = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    rgb = np.asarray(decode(png(40, 40, colour=2, depth=16, body=body), LIMITS, "apply").rgb)
-    assert np.array_equal(rgb, (samples >> 8).astype(np.uint8))
 
 
 def test_a_png_and_its_lossless_webp_give_the_same_tensor(encode, astronaut):
@@ -190,72 +145,3 @@ def test_a_png_and_its_lossless_webp_give_the_same_tensor(encode, astronaut):
         for payload in (encode(astronaut, "PNG"), encode(astronaut, "WEBP", lossless=True))
     )
     assert np.array_equal(first, second)
-
-
-def test_crop_is_the_centre_square_of_the_shortest_side():
-    image = Image.fromarray(np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 100, 0).repeat(3, 2))
-    cropped = np.asarray(resize(image, 100, 100, "bicubic", "crop"))
-    assert np.array_equal(cropped, np.asarray(image)[:, 50:150])
-
-
-def test_antialiasing_averages_where_nearest_picks():
-    """Nearest keeps single pixels of fine stripes; an antialiased filter sees their mean."""
-    stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8)[None, :, None], (256, 128, 3)))
-    assert set(np.unique(np.asarray(resize(stripes, 64, 64, "nearest", "stretch")))) <= {0, 255}
-    assert np.abs(np.asarray(resize(stripes, 64, 64, "bicubic", "stretch"), dtype=int)[:, 4:-4] - 127).max() < 3
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    width=st.integers(32, 90),
-    height=st.integers(32, 90),
-    side=st.integers(1, 80),
-    resize_filter=st.sampled_from(["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]),
-    fit=st.sampled_from(["stretch", "crop"]),
-)
-def test_every_size_filter_and_fit_gives_exactly_the_asked_tensor(width, height, side, resize_filter, fit):
-    first, second = (np.asarray(resize(gradient(width, height), side, side + 1, resize_filter, fit)) for _ in range(2))
-    assert first.shape == (side, side + 1, 3)
-    assert np.array_equal(first, second)
-
-
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"quality": 100}])
-def test_a_jpeg_has_the_pixels_that_pillow_gives_it(encode, astronaut, mode, options):
-    payload = encode(astronaut.resize((211, 157)).convert(mode), **options)
-    with Image.open(io.BytesIO(payload)) as pillows:
-        expected = np.asarray(pillows.convert("RGB"))
-    assert np.array_equal(np.asarray(decode(payload, LIMITS, "apply").rgb), expected)
-
-
-@pytest.mark.parametrize(("colour", "depth"), [(0, 1), (0, 4), (0, 16), (2, 8), (2, 16), (4, 8), (6, 16)])
-@pytest.mark.parametrize("size", [(32, 32), (33, 35), (39, 32)])
-def test_an_interlaced_png_is_whole_with_the_bytes_of_its_seven_passes(colour, depth, size):
-    width, height = size
-    bits = depth * {0: 1, 2: 3, 4: 2, 6: 4}[colour]
-    # Rows and columns of Adam7 that are there, counted one by one.
-    starts = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-    rows = [
-        b"\0" + b"\x5a" * -(-len(range(left, width, across)) * bits // 8)
-        for left, top, across, down in starts
-        for _ in range(top, height, down)
-        if range(left, width, across)
-    ]
-    whole = png(width, height, colour, depth, b"".join(rows), interlace=1)
-    assert decode(whole, LIMITS, "apply").width == width
-    with pytest.raises(contract.Corrupt, match="cut off"):
-        decode(png(width, height, colour, depth, b"".join(rows)[:-1], interlace=1), LIMITS, "apply")
-
-
-def test_padding_in_front_of_a_jpegs_end_is_no_damage(encode):
-    payload = encode(gradient(), quality=90)
-    padded = payload[:-2] + bytes(6) + payload[-2:]
-    assert np.array_equal(
-        np.asarray(decode(padded, LIMITS, "apply").rgb), np.asarray(decode(payload, LIMITS, "apply").rgb)
-    )
-
-
-def test_a_jpeg_whose_sampling_turbojpeg_does_not_know_is_refused(encode):
-    """Inks with subsampling: only a decoder that passes over missing data would read them."""
-    with pytest.raises(contract.Corrupt, match="subsampling"):
-        decode(encode(gradient().convert("CMYK"), subsampling=1), LIMITS, "apply")

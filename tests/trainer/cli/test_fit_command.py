@@ -1,6 +1,5 @@
-"""The trainer as a person runs it: fit, evaluate, predict, export, and everything that can go wrong."""
+"""``trainer fit`` as a person runs it, and everything that can go wrong."""
 
-import csv
 import json
 import os
 import resource
@@ -9,17 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import onnx
 import pytest
-from fastapi.testclient import TestClient
 
-from service.app import create_app
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
-from service.settings import Settings
 from tests.conftest import REPOSITORY
+from tests.trainer.cli.rows import rows
 from trainer.data.splits import read_split
 from trainer.evaluation.run_scores import score
 
@@ -37,19 +33,6 @@ FILES = {
     "roc.png",
     "split.csv",
 }
-
-
-@pytest.fixture(scope="module")
-def fitted(trainer, faces, tmp_path_factory) -> Path:
-    run = tmp_path_factory.mktemp("runs") / "run"
-    options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run)
-    assert trainer("fit", faces, *options) == 0
-    return run
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_a_fit_leaves_exactly_the_promised_files(fitted):
@@ -122,17 +105,6 @@ def test_a_held_out_source_is_scored_at_the_end_and_never_learned_from(trainer, 
     assert list(metrics["test"]["sources"]) == ["faces"]
 
 
-def test_audit_prints_what_gives_a_class_away_and_writes_a_report(trainer, faces, tmp_path, capsys):
-    report = tmp_path / "audit"
-    assert trainer("audit", faces, "--report", report, "--recipe", "dilated-cnn-128") == 0
-    printed = capsys.readouterr().out
-    assert "shortcut score" in printed
-    assert "after preprocessing: shortcut score" in printed
-    assert {path.name for path in report.iterdir()} == {"audit.html", "audit.json"}
-    assert trainer("audit", faces, "--report", report) == 1
-    assert "exists: name another" in capsys.readouterr().err.replace("\n", " ")
-
-
 def test_the_model_file_says_what_the_run_was(fitted):
     config, metrics = (json.loads((fitted / name).read_text()) for name in ("config.json", "metrics.json"))
     spec = Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec
@@ -145,82 +117,12 @@ def test_the_model_file_says_what_the_run_was(fitted):
     assert spec.metrics["test_accuracy"] == metrics["test"]["pooled"]["accuracy"]
 
 
-@pytest.mark.parametrize("mode", ["off", "report", "crop"])
-def test_the_service_answers_as_trainer_predict_does(fitted, faces, trainer, capsys, mode):
-    picture = faces / "fake" / "000.jpg"
-    assert trainer("predict", fitted / "model.onnx", picture, "--faces", mode) == 0
-    predicted = json.loads(capsys.readouterr().out)
-    with TestClient(
-        create_app(Settings(faces=mode), Engine.load(fitted / "model.onnx", EngineOptions("cpu")))
-    ) as client:
-        served = client.post("/predict", files={"file": picture.read_bytes()}).json()
-    assert predicted.pop("path") == str(picture)
-    assert served.pop("probabilities") == pytest.approx(predicted.pop("probabilities"), abs=1e-6)
-    assert served.pop("confidence") == pytest.approx(predicted.pop("confidence"), abs=1e-6)
-    assert {key: served[key] for key in predicted if key != "faces"} == {
-        key: value for key, value in predicted.items() if key != "faces"
-    }
-    boxes = [[face["box"] for face in answer.get("faces", ())] for answer in (served, predicted)]
-    assert boxes[0] == boxes[1]
-
-
 def test_a_fit_on_whole_pictures_records_the_margin_that_they_had(fitted):
     spec = Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec
     recorded = json.loads((fitted / "config.json").read_text())["faces"]
     assert spec.framing == "whole"
     assert spec.face_margin == recorded["median_margin"] > 1
     assert spec.face_finder == recorded["finder"]
-
-
-def test_evaluate_gives_the_figures_that_fit_reported(fitted, trainer, capsys, tmp_path):
-    for row in rows(fitted / "split.csv"):
-        if row["part"] == "test":
-            folder = tmp_path / "faces" / row["label"]
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy(row["path"], folder)
-    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "faces", "--json", "--robustness", "0") == 0
-    reported = json.loads((fitted / "metrics.json").read_text())["test"]["pooled"]
-    assert json.loads(capsys.readouterr().out)["pooled"] == reported
-
-
-def test_evaluate_accepts_one_class_and_prints_a_table(fitted, trainer, faces, capsys, tmp_path):
-    shutil.copytree(faces / "real", tmp_path / "only" / "real")
-    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only", "--robustness", "2") == 0
-    (tmp_path / "only" / "real" / "junk.jpg").write_bytes(b"junk")
-    capsys.readouterr()
-    assert trainer("evaluate", fitted / "model.onnx", tmp_path / "only", "--robustness", "2") == 0
-    printed = capsys.readouterr()
-    assert "real called fake" in printed.out
-    assert "junk.jpg: unsupported_format" in printed.err
-
-
-def test_predict_names_a_bad_file_and_goes_on(fitted, trainer, faces, tmp_path, capsys):
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes(b"junk")
-    assert trainer("predict", fitted / "model.onnx", bad, tmp_path / "absent.jpg", faces / "real" / "000.jpg") == 1
-    first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
-    assert first["error"]["code"] == "unsupported_format"
-    assert second["error"]["code"] == "unreadable"
-    assert third["verdict"] in ("real", "fake", "uncertain")
-
-
-def test_export_writes_the_same_model_again(fitted, trainer, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(fitted, run)
-    (run / "model.onnx").unlink()
-    assert trainer("export", run) == 0
-    before, after = (Engine.load(folder / "model.onnx", EngineOptions("cpu")) for folder in (fitted, run))
-    assert before.spec == after.spec
-
-
-def test_export_finishes_a_run_that_was_trained_where_tensorflow_is_not(fitted, trainer, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    for name in ("config.json", "history.csv", "split.csv", "model.keras"):
-        shutil.copy(fitted / name, run)
-    assert trainer("export", run) == 0
-    before, after = (json.loads((folder / "metrics.json").read_text()) for folder in (fitted, run))
-    assert before == after
 
 
 def test_an_existing_run_is_refused_and_left_alone(fitted, faces, trainer, capsys):
@@ -306,14 +208,6 @@ def test_as_published_reports_on_its_validation_part_without_calibration(trainer
 def test_classic_augmentation_fits_ours_too(trainer, faces, tmp_path):
     options = ("--recipe", "residual-cnn", "--epochs", "1", "--augment", "classic", "--batch-size", "16")
     assert trainer("fit", faces, *options, "--out", tmp_path / "run") == 0
-
-
-def test_a_damaged_network_is_one_clear_line(fitted, trainer, tmp_path, capsys):
-    run = tmp_path / "run"
-    shutil.copytree(fitted, run)
-    (run / "model.keras").write_bytes(b"junk")
-    assert trainer("export", run) == 1
-    assert "model.keras' cannot be loaded" in capsys.readouterr().err.replace("\n", "")
 
 
 def start(*arguments: object, file_limit: int | None = None) -> subprocess.Popen:

@@ -1,33 +1,10 @@
-"""Evaluation and calibration: figures against hand-made truths."""
+"""Temperature and thresholds against hand-made truths."""
 
 import numpy as np
 import pytest
 
 from service.contract.verdict.calibration import fake_probability
 from trainer.evaluation.calibrate import calibrate, fit_temperature
-from trainer.evaluation.evaluate import figures
-from trainer.training.checkpoints import RunState, best_epoch
-
-
-def test_figures_of_a_hand_made_case():
-    truth = np.array([False, False, False, True, True, True])
-    p_fake = np.array([0.1, 0.4, 0.95, 0.9, 0.6, 0.2])
-    found = figures(truth, p_fake, threshold_real=0.3, threshold_fake=0.8)
-    assert found["confusion_matrix"] == [[2, 1], [1, 2]]
-    assert found["accuracy"] == found["precision"] == found["recall"] == found["f1"] == pytest.approx(2 / 3)
-    assert found["roc_auc"] == pytest.approx(5 / 9)
-    assert found["real_called_fake"] == found["fake_called_real"] == pytest.approx(1 / 3)
-    assert found["uncertain"] == pytest.approx(2 / 6)
-
-
-@pytest.mark.parametrize("fake", [True, False])
-def test_a_set_of_one_class_says_none_where_it_cannot_tell(fake):
-    found = figures(np.array([fake] * 4), np.array([0.1, 0.2, 0.9, 0.8]), 0.3, 0.7)
-    assert found["roc_auc"] is None
-    assert found["precision"] is None
-    assert (found["real_called_fake"] is None) == fake
-    assert (found["fake_called_real"] is None) != fake
-    assert found["accuracy"] == 0.5
 
 
 def overconfident(count: int, temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -83,19 +60,3 @@ def test_a_tiny_calibration_part_still_gives_valid_thresholds(count):
     logits = np.array([[0.0, -1.0]] * count + [[0.0, 1.0]] * count, np.float32)
     chosen = calibrate(logits, np.arange(2 * count) >= count, "sigmoid", 1)
     assert 0 <= chosen.threshold_real <= chosen.threshold_fake <= 1
-
-
-@pytest.mark.parametrize(("select", "epoch"), [("last", 4), ("val_accuracy", 2), ("val_loss", 3)])
-def test_each_rule_prefers_its_epoch_and_of_equals_the_first(select, epoch):
-    rows = zip((1, 2, 3, 4), (0.5, 0.9, 0.9, 0.8), (0.7, 0.4, 0.2, 0.2), strict=True)
-    history = [{"epoch": n, "val_accuracy": accuracy, "val_loss": loss} for n, accuracy, loss in rows]
-    assert best_epoch(history, select) == epoch
-
-
-def test_a_nan_is_never_the_best_epoch():
-    history = [{"epoch": 1, "val_loss": float("nan")}, {"epoch": 2, "val_loss": 0.4}]
-    assert best_epoch(history, "val_loss") == 2
-
-
-def test_the_state_of_a_new_run_is_empty(tmp_path):
-    assert RunState.load(tmp_path) == RunState(0, 0, [])
