@@ -8,14 +8,12 @@ size to an RGB picture of the same size.
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from scipy import ndimage
 
 from trainer.augment.cartoons import cartoon
 
 Technique = Callable[[Image.Image, np.random.Generator], Image.Image]
-Grey = NDArray[np.float32]
 
 _SCALES = (1.0, 1.0, 1.5)  # drawing at a larger scale and shrinking makes strokes and edges finer
 _WHITE = 255

@@ -7,7 +7,7 @@ import typer
 
 from trainer.cli.arguments import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice
 from trainer.common.errors import TrainerError
-from trainer.common.files import refuse_existing
+from trainer.common.files import new_folder, refuse_existing
 from trainer.common.progress import console
 from trainer.recipes.recipe import get_recipe
 from trainer.report.printing import print_left_out, print_table
@@ -31,7 +31,6 @@ def audit(
     """Report what reveals the class besides the faces: duplicates, formats, sizes, and the shortcut score."""
     from trainer.audit.after_preprocessing import score_after_preprocessing
     from trainer.audit.audit import audit as run_audit
-    from trainer.common.files import new_folder
     from trainer.data.dataset import scan
     from trainer.data.face_framing import with_faces
     from trainer.data.groups import grouped

@@ -8,7 +8,7 @@ import typer
 
 from trainer.cli.arguments import Data, Json, Model, Report, Robustness, UnseenBy
 from trainer.common.errors import TrainerError
-from trainer.common.files import refuse_existing
+from trainer.common.files import new_folder, refuse_existing
 from trainer.common.progress import console
 from trainer.report.printing import print_left_out, print_robustness, print_table
 
@@ -63,7 +63,6 @@ def compare(
 def _assess(
     models: list[Path], data: list[Path], report: Path | None, robust: int, unseen_by: list[Path] | None
 ) -> "list[Assessment]":
-    from trainer.common.files import new_folder
     from trainer.data.dataset import scan
     from trainer.evaluation.assess import assess, exclude_seen, load_models
     from trainer.report.evaluation_page import write_report

@@ -24,6 +24,7 @@ def rank(
     from rich.table import Table
 
     from trainer.data.dataset import scan
+    from trainer.recipes.run_config import config_values
     from trainer.release.rank import cells
     from trainer.release.rank import rank as ranked
 
@@ -32,7 +33,8 @@ def rank(
         print_left_out(dataset)
     results = ranked(runs, dataset)
     if json_output:
-        print(json.dumps([{**asdict(row), "mean_area": row.mean_area} for row in results], indent=2))
+        values = [{**asdict(row), "config": config_values(row.config), "mean_area": row.mean_area} for row in results]
+        print(json.dumps(values, indent=2))
         return
     rows = [cells(row) for row in results]
     columns = list(dict.fromkeys(name for row in rows for name in row))

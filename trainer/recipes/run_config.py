@@ -1,6 +1,8 @@
 """Configuration of a run, ``config.json``: settings of the fit and facts about its data."""
 
-from dataclasses import asdict, dataclass, field
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -21,15 +23,15 @@ class DataFacts:
     """Data folders of a run.
 
     Attributes:
-        roots: paths of the folders.
         fingerprint: SHA-256 over the samples, hexadecimal (:meth:`trainer.data.dataset.Dataset.fingerprint`).
         counts: number of pictures by ``source/label``.
+        roots: paths of the folders.
         left_out: number of files that were left out.
     """
 
-    roots: tuple[str, ...]
     fingerprint: str
     counts: dict[str, int]
+    roots: tuple[str, ...] = ()
     left_out: int = 0
 
     @property
@@ -99,7 +101,7 @@ class RunConfig:
     split_seed: int | None = None
     groups: str | None = None
     holdout: tuple[str, ...] = ()
-    outliers: DataFacts = field(default_factory=lambda: DataFacts((), "", {}))
+    outliers: DataFacts = DataFacts(hashlib.sha256().hexdigest(), {})
     backend: str | None = None
     faces: FramingFacts | None = None
     split_sha256: str | None = None
@@ -126,20 +128,38 @@ def read_run_config(run: Run) -> RunConfig:
     """Read and validate ``config.json``.
 
     Raises:
-        TrainerError: the folder is not a run, or a key is missing or invalid; the message names it.
+        TrainerError: the folder is no run, or a key is missing, malformed or unknown; the message names it.
     """
     refusal = f"'{run.folder}' is not a run folder"
     values = read_json(run.config, refusal, _REQUIRED)
+    if isinstance(values["recipe"], dict) and (unknown := values["recipe"].keys() - _names(Recipe)):
+        raise TrainerError(f"{refusal}: {run.config.name}: recipe has unknown settings: {', '.join(sorted(unknown))}")
     try:
-        return _ADAPTER.validate_python(values)
+        return _validated(values)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        detail = f"{run.config.name}: {key} is {repr(first['input'])[:80]}: {first['msg']}"
-        raise TrainerError(f"{refusal}: {detail}") from None
+        problem = "is missing" if first["type"] == "missing" else f"is {repr(first['input'])[:80]}: {first['msg']}"
+        raise TrainerError(f"{refusal}: {run.config.name}: {key} {problem}") from None
 
 
 def write_run_config(run: Run, config: RunConfig) -> None:
-    """Validate and write ``config.json``; fields that are None are left out."""
-    values = asdict(_ADAPTER.validate_python(config))
-    write_json(run.config, {key: value for key, value in values.items() if value is not None})
+    """Validate and write ``config.json``; keys in the file that are unknown here are kept."""
+    _validated(asdict(config))
+    existing = read_json(run.config, str(run.config)) if run.config.exists() else {}
+    unknown = {key: value for key, value in existing.items() if key not in _names(RunConfig)}
+    write_json(run.config, config_values(config) | unknown)
+
+
+def config_values(config: RunConfig) -> dict[str, Any]:
+    """Return a configuration as JSON values; fields that are None are left out."""
+    return {key: value for key, value in asdict(config).items() if value is not None}
+
+
+def _validated(values: dict[str, Any]) -> RunConfig:
+    # Through JSON, in which strict validation takes a list for a tuple, but no "1" and no true for 1.
+    return _ADAPTER.validate_json(json.dumps(values), strict=True)
+
+
+def _names(kind: type[Any]) -> set[str]:
+    return {item.name for item in fields(kind)}

@@ -1,5 +1,5 @@
 """Training: batches, the training loop, checkpoints, workers, the live view, and finishing a run.
 
 In: fit options. Out: a run folder with the model, its figures and plots.
-May import: every package of the trainer except ``trainer.release`` and ``trainer.cli``.
+May import: the trainer but ``trainer.release`` and ``trainer.cli``; ``service.contract`` and ``service.inference``.
 """

@@ -1,7 +1,7 @@
 """Train a network on data folders and write a finished run folder.
 
-Steps: scan -> drop pictures without a face (framing ``face``) -> group -> audit -> split -> cache -> fit -> keep the
-chosen epoch -> :mod:`trainer.training.finish`.
+Steps: scan -> drop pictures without a face (framing ``face``) -> group -> scan outliers -> split -> audit -> cache ->
+fit -> keep the chosen epoch -> :mod:`trainer.training.finish`.
 """
 
 import shutil

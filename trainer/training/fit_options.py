@@ -137,7 +137,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
         del recipe["epochs"]
     return {
         "data fingerprint": config.dataset.fingerprint,
-        "outliers": config.outliers.fingerprint or Dataset(()).fingerprint(),
+        "outliers": config.outliers.fingerprint,
         "seed": config.seed,
         "split": config.split,
         "split seed": config.seed_of_split,
@@ -182,4 +182,4 @@ def write_start(
 
 
 def _facts(roots: Sequence[Path], dataset: Dataset) -> DataFacts:
-    return DataFacts(tuple(map(str, roots)), dataset.fingerprint(), dataset.counts(), len(dataset.rejected))
+    return DataFacts(dataset.fingerprint(), dataset.counts(), tuple(map(str, roots)), len(dataset.rejected))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import onnx
 import pytest
@@ -16,8 +17,10 @@ from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
 from tests.conftest import REPOSITORY
 from tests.trainer.cli.rows import rows
+from trainer.common.run import Run
 from trainer.data.splits import read_split
 from trainer.evaluation.run_scores import score
+from trainer.recipes.run_config import read_run_config
 
 FILES = {
     "audit.html",
@@ -83,12 +86,12 @@ def test_the_calibration_evidence_is_in_the_model(fitted):
 
 
 def test_where_no_epoch_was_chosen_on_it_the_validation_part_calibrates_too(fitted):
-    config, parts = json.loads((fitted / "config.json").read_text()), read_split(fitted / "split.csv")
+    config, parts = read_run_config(Run(fitted)), read_split(fitted / "split.csv")
     graph = onnx.load(fitted / "model.onnx")
     both = (*parts.validation, *parts.calibration)
     for select, used in (("val_loss", parts.calibration), ("val_accuracy", parts.calibration), ("last", both)):
-        config["recipe"]["select"] = select
-        evidence = score(graph, config, parts).calibration.calibration
+        chosen = replace(config, recipe=replace(config.recipe, select=select))
+        evidence = score(graph, chosen, parts).calibration.calibration
         counted = [sum(sample.label == label for sample in used) for label in ("real", "fake")]
         assert [evidence["real"], evidence["fake"]] == counted
 

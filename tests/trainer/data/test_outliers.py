@@ -16,6 +16,7 @@ from trainer.data.outliers import scan_outliers
 from trainer.data.splits import Split, run_split, write_split
 from trainer.evaluation.assess import check_unseen, exclude_seen
 from trainer.recipes.recipe import get_recipe
+from trainer.recipes.run_config import read_run_config
 from trainer.report.card import command
 from trainer.training.pipeline import Batches, one_hot
 
@@ -98,7 +99,7 @@ def test_a_fit_shows_them_in_training_alone_and_goes_on_only_with_the_same(
     config = json.loads((run / "config.json").read_text())
     assert config["outliers"]["counts"] == {"drawn/neither": 10}
     assert "drawn/neither" not in config["dataset"]["counts"]
-    assert "--outliers drawn" in command(config)
+    assert "--outliers drawn" in command(read_run_config(Run(run)))
     with (run / "split.csv").open(newline="") as stream:
         assert {row["part"] for row in csv.DictReader(stream) if row["source"] == "drawn"} == {"outlier"}
     assert len(run_split(Run(run)).outliers) == 10

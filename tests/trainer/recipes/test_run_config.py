@@ -1,6 +1,7 @@
 """The configuration of a run: read back as it was written, old runs included, and refused by key."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ def config() -> RunConfig:
         seed=3,
         split="stratified",
         version="1",
-        dataset=DataFacts(("faces",), "0" * 64, {"faces/real": 4, "faces/fake": 5, "others/real": 6}, 1),
+        dataset=DataFacts("0" * 64, {"faces/real": 4, "faces/fake": 5, "others/real": 6}, ("faces",), 1),
         library_versions={"numpy": "2"},
         commit="unknown",
         groups="listed",
@@ -45,8 +46,10 @@ def test_config_counts_leave_out_held_out_sources(config):
     [
         ({"seed": "three"}, "seed is 'three'"),
         ({"split": "thirds"}, "split is 'thirds'"),
-        ({"recipe": {"name": "residual-cnn"}}, "recipe.preprocessing"),
-        ({"dataset": {"fingerprint": "0", "counts": {}}}, "dataset.roots"),
+        ({"seed": True}, "seed is True"),
+        ({"recipe": {"name": "residual-cnn"}}, "recipe.preprocessing is missing"),
+        ({"recipe": {"name": "residual-cnn", "colour": 1}}, "recipe has unknown settings: colour"),
+        ({"dataset": {"fingerprint": "0"}}, "dataset.counts is missing"),
         ({"epochs": [1]}, "epochs is [1]"),
     ],
 )
@@ -59,6 +62,16 @@ def test_malformed_config_is_refused_by_key_and_value(config, tmp_path, change, 
         read_run_config(run)
     assert f"'{tmp_path}' is not a run folder: config.json: " in str(refused.value)
     assert words in str(refused.value)
+
+
+def test_write_keeps_unknown_keys_and_refuses_wrong_types(config, tmp_path):
+    """What another version has recorded is not lost, and nothing is written that could not be read."""
+    run = Run(tmp_path)
+    run.config.write_text('{"colour": "blue"}')
+    write_run_config(run, config)
+    assert json.loads(run.config.read_text())["colour"] == "blue"
+    with pytest.raises(ValueError, match="seed"):
+        write_run_config(run, replace(config, seed="three"))
 
 
 def test_config_without_a_required_key_is_refused(config, tmp_path):

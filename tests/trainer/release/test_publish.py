@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from PIL import Image
 
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
+from trainer.common.run import Run
+from trainer.recipes.run_config import read_run_config
 from trainer.release.publish import published_model
 from trainer.report.card import command
 
@@ -99,7 +102,7 @@ def test_the_card_says_what_was_measured_and_how_to_make_it_again(trainer, run_w
     assert "training sources: of 1,000 real faces it calls 0 fake, of 1,000 fakes it calls 0 real" in short
     assert "Its worst source is shades" in short
     assert "| shades | 4 | 4 | 1.000 | 0.0 % | 0.0 % | 0.0 % |" in card
-    assert "with half of each class as the target: 3 pictures of busts, 7 pictures of comics, fingerprint `fff" in card
+    assert "Outliers (target 0.5 for both classes): 3 pictures of busts, 7 pictures of comics, fingerprint `fff" in card
     assert "Drawings of 8 of these pictures (neither photo nor generated):" in card
     assert card.count("| flat colours |") == 1
     made = "trainer fit shades \\\n    --recipe residual-cnn --set 'batch_size=16' --set 'epochs=1' "
@@ -200,21 +203,20 @@ def test_what_cannot_be_published_is_refused(trainer, run_with, tmp_path, capsys
 
 
 def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):
-    config = json.loads((fitted / "config.json").read_text())
-    config["recipe"]["learning_rate"], config["seed"], config["holdout"] = 0.01, 7, ["shades"]
-    config["recipe"]["preprocessing"] |= {"framing": "face", "face_margin": 1.1}
+    config = read_run_config(Run(fitted))
+    framed = replace(config.recipe.preprocessing, framing="face", face_margin=1.1)
+    recipe = replace(config.recipe, learning_rate=0.01, preprocessing=framed)
+    config = replace(config, recipe=recipe, seed=7, holdout=("shades",))
     assert command(config).split("--recipe ")[1] == (
         "residual-cnn --set 'preprocessing.framing=face' --set 'preprocessing.face_margin=1.1' "
         "--set 'learning_rate=0.01' --set 'batch_size=16' --set 'epochs=1' "
         "--holdout-source shades --seed 7 --split-seed 42 --out RUN"
     )
-    del config["split_seed"]  # of a run from before there was one: its seed drew the split too
+    config = replace(config, split_seed=None)  # of a run from before there was one: its seed drew the split too
     assert command(config).endswith(" --seed 7 --out RUN")
-    config["recipe"]["name"] = "efficientnet-lite"
-    for key in ("drawings", "mirror"):  # of a run from before there were these: it did neither
-        del config["recipe"][key]
-    assert "--set 'drawings=0.0'" in command(config)
-    assert "--set 'mirror=false'" in command(config)
+    older = replace(config, recipe=replace(recipe, name="efficientnet-lite"))
+    assert "--set 'drawings=0.0'" in command(older)
+    assert "--set 'mirror=false'" in command(older)
 
 
 def test_runs_are_ranked_by_their_validation_parts(trainer, run_with, others, capsys):
