@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from service import __version__
 from service.api.auth import Guard
 from service.api.document import complete
+from service.api.responses import refusal
 from service.api.routes import router
 from service.contract.faces.finder import face_finder
 from service.contract.faces.yunet import FinderError
@@ -60,7 +61,7 @@ def load_app(settings: Settings, content: bytes | None = None, reread: Callable[
         raise StartError(f"setting --telemetry (SERVICE_TELEMETRY): {error}") from None
     except OSError as error:
         raise StartError(
-            f"setting --metrics-dir (SERVICE_METRICS_DIR): no room for the series: {error.strerror}"
+            f"setting --metrics-dir (SERVICE_METRICS_DIR): no space for the metrics: {error.strerror}"
         ) from None
 
 
@@ -111,7 +112,7 @@ def create_app(settings: Settings, engine: Engine, reread: Callable[[], bytes] |
 async def _lifespan(
     state: State, engine: Engine, reread: Callable[[], bytes] | None
 ) -> AsyncIterator[dict[str, Metrics]]:
-    """Load, watch and drain: what happens at start-up and at shutdown."""
+    """Serve from start-up on, watch for reloads, and drain at shutdown."""
     settings, spec = state.settings, engine.spec
     state.serve(engine)
     _log.info("ready", extra={"model": spec.name, "version": spec.version, "provider": engine.provider})
@@ -150,8 +151,7 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(InferenceError)
     async def on_inference_error(request: Request, error: InferenceError) -> JSONResponse:
-        _log.error("inference failed", extra={"request_id": request.scope["request_id"], "error": str(error)})
-        return refuse(request.scope, "inference_failed", "the model gave no usable answer; the picture is not at fault")
+        return refuse(request.scope, *refusal(error, request_id=request.scope["request_id"]))
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> JSONResponse:

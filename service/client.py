@@ -1,4 +1,4 @@
-"""Client of the service, with retries that honour ``Retry-After``. Needs the extra ``client`` (httpx).
+"""Client of the service, with retries that honour ``Retry-After``. Needs the extra ``client`` (httpx, tenacity).
 
     from service.client import Client
 
@@ -44,6 +44,7 @@ _RETRY_STATUSES: Final = frozenset((408, 429, 502, 503, 504))
 _KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]+")
 _FIRST_BACKOFF_S: Final = 0.25
 _MAX_BACKOFF_S: Final = 8.0
+_MAX_DOUBLINGS: Final = 5
 
 
 class ServiceError(Exception):
@@ -78,8 +79,8 @@ class _RetryAfter(wait_base):
         failure = retry_state.outcome.exception() if retry_state.outcome else None
         if isinstance(failure, Unavailable) and failure.retry_after_s is not None:
             return failure.retry_after_s
-        backoff_s: float = _FIRST_BACKOFF_S * 2 ** (retry_state.attempt_number - 1)
-        return min(_MAX_BACKOFF_S, backoff_s) * random.uniform(0.5, 1.0)
+        doublings = min(retry_state.attempt_number - 1, _MAX_DOUBLINGS)
+        return float(min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2**doublings) * random.uniform(0.5, 1.0))
 
 
 def _retry_options(retries: int, max_wait_s: float) -> dict[str, Any]:

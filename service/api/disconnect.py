@@ -33,8 +33,10 @@ async def until_disconnect(request: Request) -> AsyncIterator[None]:
     try:
         yield
     except asyncio.CancelledError:
-        if disconnected and task.uncancel() <= cancelling:
+        if disconnected and task.cancelling() <= cancelling + 1:
             raise RequestError("client_disconnected", "the client closed the connection before the response") from None
         raise
     finally:
         watcher.cancel()
+        if disconnected:
+            task.uncancel()

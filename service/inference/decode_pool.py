@@ -42,7 +42,7 @@ class DecodePool:
             del self._busy_since[thread]
 
     def longest_busy_s(self) -> float:
-        """Return for how many seconds the slowest thread has been busy; 0 where none is."""
+        """Return for how many seconds the longest-busy thread has been busy; 0 where none is."""
         now = time.perf_counter()
         return max((now - since for since in list(self._busy_since.values())), default=0.0)
 

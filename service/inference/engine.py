@@ -72,7 +72,7 @@ class Engine:
 
     @classmethod
     def load(
-        cls, source: "ModelSource | Path", options: EngineOptions = DEFAULT_OPTIONS, content: bytes | None = None
+        cls, source: ModelSource | Path, options: EngineOptions = DEFAULT_OPTIONS, content: bytes | None = None
     ) -> "Engine":
         """Load a model file; see :meth:`from_bytes`.
 

@@ -83,7 +83,7 @@ class Job:
         try:
             return await self._result
         finally:
-            self.abandoned = True  # also where the request was cancelled
+            self.abandoned, self.payload = True, b""  # also where the request was cancelled
 
     @property
     def is_prepared(self) -> bool:

@@ -99,7 +99,7 @@ def read(path: Path) -> bytes:
     except NotRegularFile:
         raise ModelFileError(f"model file '{path}' is not a regular file") from None
     except TooManyBytes as error:
-        raise ModelFileError(f"model file '{path}' has {error}") from None
+        raise ModelFileError(f"model file '{path}': {error}") from None
     except OSError as error:
         raise ModelFileError(f"model file '{path}' cannot be read: {error.strerror}") from None
 

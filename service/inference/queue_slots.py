@@ -67,7 +67,8 @@ class QueueSlots:
             waiter = loop.create_future()
             self._waiters.append(waiter)
             try:
-                await asyncio.wait_for(waiter, deadline - loop.time())
+                async with asyncio.timeout_at(deadline):  # on Python 3.11 wait_for may swallow a cancellation
+                    await waiter
             except TimeoutError:
                 pass
             except asyncio.CancelledError:

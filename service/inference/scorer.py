@@ -147,8 +147,8 @@ class Scorer:
         Raises:
             InferenceError, RequestError: as :meth:`score`.
         """
-        self.slots.take()
         further = job.with_tensors(tensors)
+        self.slots.take()
         self.pool.submit(partial(self._process, further))
         return await self._finished(further)
 
@@ -159,8 +159,8 @@ class Scorer:
             RequestError: the queue is full.
             Exception: what the function raises.
         """
-        self.slots.take()
         call = Call(function, asyncio.get_running_loop())
+        self.slots.take()
         self.pool.submit(partial(self._run_call, call))
         try:
             result: T = await call.result

@@ -1,4 +1,4 @@
-"""Admission: permits for requests, videos and cameras, taken without waiting, and the way of an admitted picture."""
+"""Admission: permits for requests, videos and cameras, taken without waiting, and scoring for those admitted."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -100,7 +100,7 @@ class Admitted:
         As many pictures as there are decode threads are in the queue at once, so that other requests get in.
 
         Args:
-            payloads: of the pictures, or why one is none.
+            payloads: the pictures, or the errors that refuse them.
             all_or_none: record nothing where a picture is refused, because then the whole request is.
         """
         slots, since = asyncio.Semaphore(self.scorer.decode_threads), asyncio.get_running_loop().time()

@@ -88,7 +88,7 @@ class BodyBudget:
         if self._held + count > self._max_held:
             raise RequestError(
                 "overloaded",
-                f"what is being looked at holds {self._held} bytes of the limit of {self._max_held}",
+                f"complete bodies hold {self._held} bytes of the limit of {self._max_held} (SERVICE_MAX_BUFFERED_MIB)",
                 {"Retry-After": "1"},
             )
         self._held += count
@@ -111,7 +111,8 @@ class BodyBudget:
             if costliest is body or not costliest.received:
                 raise RequestError(
                     "overloaded",
-                    f"the bodies under way hold {self._total} bytes of the limit of {self._max_bytes}",
+                    f"request bodies hold {self._total} bytes of the limit of {self._max_bytes} "
+                    "(SERVICE_MAX_BUFFERED_MIB)",
                     {"Retry-After": "1"},
                 )
             costliest.evict(now)

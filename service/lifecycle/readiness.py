@@ -32,8 +32,9 @@ class Readiness:
         if not self._scorer.run_failed:
             return None
         if self._probe is None:
-            self._probe = asyncio.get_running_loop().create_future()
-            threading.Thread(target=self._try_again, args=(self._probe,), name="probe", daemon=True).start()
+            probe: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            threading.Thread(target=self._try_again, args=(probe,), name="probe", daemon=True).start()
+            self._probe = probe  # only now: the system may have no thread left
         probe = self._probe
         await asyncio.wait({probe}, timeout=_PROBE_TIMEOUT_S)
         if not probe.done():

@@ -41,11 +41,12 @@ def rows_of(names: list[str], content: bytes, options: ScoreOptions) -> Iterator
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # the default of clusters, but not of clients
     logging.getLogger("ray").setLevel(logging.ERROR)
     try:
+        import grpc
         import ray
         import ray.data
     except ImportError:
         raise ScoreError("--engine ray needs the extra 'bulk' (pip install face-authenticity[bulk])") from None
-    _connect(ray, options)
+    _connect(ray, grpc, options)
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -98,7 +99,7 @@ def _with_paths(options: dict[str, Any]) -> dict[str, Any]:
     return options | paths | {"model_sha256": None, "model_public_key": None}
 
 
-def _connect(ray: Any, options: ScoreOptions) -> None:
+def _connect(ray: Any, grpc: Any, options: ScoreOptions) -> None:
     address = options.ray_address
     log_options = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     if address is None:
@@ -106,7 +107,7 @@ def _connect(ray: Any, options: ScoreOptions) -> None:
         local_options = {"num_cpus": options.ray_workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
         problem, ray_options = "cannot start a local Ray cluster", {"address": "local", **local_options}
     else:
-        _check_answers(address)
+        _check_answers(grpc, address)
         # The machines of the cluster need this package's dependencies, but not this version of the package.
         package = str(Path(service.__file__).parent)
         problem = f"setting --ray-address: '{address}' is not a usable Ray cluster"
@@ -118,12 +119,10 @@ def _connect(ray: Any, options: ScoreOptions) -> None:
         raise ScoreError(f"{problem}: {reason}") from None
 
 
-def _check_answers(address: str) -> None:
+def _check_answers(grpc: Any, address: str) -> None:
     """Refuse an address where no gRPC server answers; Ray itself would retry for minutes."""
     if address == "auto":
         return
-    import grpc
-
     host, _, port = address.rpartition(":")
     # Ray Data does not work through ray:// addresses (Ray Client).
     if not host or "/" in host or not port.isdecimal() or len(port) > 5 or not 0 < int(port) < 65_536:
@@ -133,7 +132,8 @@ def _check_answers(address: str) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise ScoreError(f"setting --ray-address: '{address}' does not answer: {reason}") from None
-    with grpc.insecure_channel(address) as channel:
+    # As Ray does itself: a proxy of the environment is for the web.
+    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
         try:
             grpc.channel_ready_future(channel).result(_CONNECT_TIMEOUT_S)
         except grpc.FutureTimeoutError:

@@ -50,9 +50,10 @@ def serve(settings: Settings) -> None:
 
 
 def _serve_here(settings: Settings) -> None:
+    # One process keeps its metrics in memory; prometheus_client reads the variable when the application is imported.
+    os.environ.pop(METRICS_FOLDER_VARIABLE, None)
     from service.app import load_app  # not needed by the process that supervises workers
 
-    os.environ.pop(METRICS_FOLDER_VARIABLE, None)  # one process keeps its metrics in memory
     # Before the port is bound: a service that cannot answer must not look as if it could.
     app = load_app(settings)
     listener = _listen(settings.host, settings.port)

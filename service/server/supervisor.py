@@ -196,11 +196,11 @@ def load_in_worker(settings: Settings, model: Path, fatal: bool) -> "FastAPI":
         model: path of the model file, where a new one will be written, too.
         fatal: whether a failed start ends the supervisor; otherwise it tries again.
     """
-    from service.app import load_app
-
     logging.captureWarnings(True)
     threading.Thread(target=_stop_with_supervisor, name="supervisor", daemon=True).start()
     try:
+        from service.app import load_app
+
         return load_app(settings, model_file.read(model), lambda: model_file.read(model))
     except (StartError, ModelFileError) as error:
         _log.error("a worker cannot start", extra={"error": str(error)})

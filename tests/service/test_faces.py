@@ -9,10 +9,10 @@ from service.contract.faces import yunet
 from service.contract.faces.face import FINDER
 from service.contract.faces.finder import FaceFinder, face_finder
 from service.contract.faces.yunet import FinderError
-from service.contract.spec import SpecError
 from service.contract.verdict.judgement import REASONS
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
+from service.inference.model_file import ModelFileError
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 
@@ -148,7 +148,7 @@ def test_a_finder_that_fails_is_a_clean_500_and_readiness_tries_it_again(client,
 
 def test_crop_is_refused_at_the_start_for_a_model_without_a_margin(make_model, make_spec):
     engine = Engine.from_bytes(make_model(make_spec()), EngineOptions("cpu", 1))
-    with pytest.raises(SpecError, match="face_margin"):
+    with pytest.raises(ModelFileError, match="face_margin"):
         create_app(Settings(faces="crop"), engine)
     create_app(Settings(faces="report"), engine)
 

@@ -98,8 +98,8 @@ def test_freed_memory_goes_back_to_the_system():
 
 def test_a_service_gives_back_once_much_has_been_added(make_client, monkeypatch):
     given, held = [], iter([0, 10, 10, 64 << 20])
-    monkeypatch.setattr(app_module, "_TIDY_S", 0.02)
-    monkeypatch.setattr(app_module, "resident", lambda: next(held, 64 << 20))
+    monkeypatch.setattr(app_module, "_MEMORY_CHECK_S", 0.02)
+    monkeypatch.setattr(app_module, "resident_bytes", lambda: next(held, 64 << 20))
     monkeypatch.setattr(app_module, "release_free_memory", lambda: given.append(1))
     client = make_client()
     for _ in range(100):

@@ -4,6 +4,8 @@ import asyncio
 import threading
 from types import SimpleNamespace
 
+import pytest
+
 from service.lifecycle.readiness import Readiness
 
 
@@ -34,6 +36,21 @@ def test_problem_failed_run_is_tried_once_for_all_who_ask():
 
     assert asyncio.run(scene()) == [None] * 5
     assert (len(runs), failed.run_failed) == (1, False)
+
+
+def test_problem_without_a_thread_for_the_try_can_be_asked_again(monkeypatch):
+    """A system that has no thread left for a moment must not leave the service unready for good."""
+    failed = scorer(failed=True)
+
+    async def scene() -> str | None:
+        readiness = Readiness(failed)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", lambda _: (_ for _ in ()).throw(RuntimeError("no thread")))
+            with pytest.raises(RuntimeError):
+                await readiness.problem()
+        return await readiness.problem()
+
+    assert asyncio.run(scene()) is None
 
 
 def test_problem_failing_again_stays_unready():

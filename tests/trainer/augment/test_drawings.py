@@ -105,7 +105,7 @@ def test_each_epoch_draws_other_pictures_in_processes_too(make_batches):
                 assert np.array_equal(images, elsewhere[index][0])
                 assert np.array_equal(labels, elsewhere[index][1])
             labels = np.concatenate([labels for _, labels in batches])
-            seen.append(set(here._order[(labels == 0.5).all(axis=1)]))
+            seen.append(set(here._rows[(labels == 0.5).all(axis=1)]))
             here.on_epoch_end()
             elsewhere.on_epoch_end()
     assert seen[0] != seen[1] != seen[2]

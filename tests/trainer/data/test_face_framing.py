@@ -249,9 +249,9 @@ def test_batches_give_the_augmentation_each_pictures_face(photos, tmp_path):
 
 
 def test_a_run_records_how_its_pictures_were_framed(photos):
-    found = framing_facts(scan([photos]).samples)
-    assert (found["finder"], found["pictures"], found["with_face"]) == (FINDER, 5, 4)
-    assert 4 < found["median_margin"] < 9
+    facts = framing_facts(scan([photos]).samples)
+    assert (facts.finder, facts.pictures, facts.with_face) == (FINDER, 5, 4)
+    assert 4 < facts.median_margin < 9
 
 
 def test_framing_that_differs_is_a_cue_beside_the_score():
@@ -296,7 +296,7 @@ def test_an_audit_of_a_class_without_a_face_still_reports(trainer, faces, tmp_pa
 
 def test_an_audit_of_a_framing_needs_a_recipe(trainer, faces, capsys):
     assert trainer("audit", faces, "--framing", "face") == 1
-    assert "name one with --recipe" in capsys.readouterr().err
+    assert "name the recipe with --recipe" in capsys.readouterr().err
 
 
 @pytest.mark.long

@@ -20,7 +20,7 @@ FAKES = {"ffhq-stylegan1": 700, "hardfake": 0, "stylegan2-512": 0, "mobile-style
 def without(tensor: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Return a picture, uint8 ``[H, W, 3]``, with the chosen parts of ``[rows, columns]`` covered."""
     covered, result = evidence.blurred(tensor), tensor.copy()
-    parts = evidence._parts(tensor.shape[0], tensor.shape[1], *chosen.shape)
+    parts = evidence._grid(tensor.shape[0], tensor.shape[1], *chosen.shape)
     for (rows, columns), gone in zip(parts, chosen.ravel(), strict=True):
         if gone:
             result[rows, columns] = covered[rows, columns]
