@@ -8,7 +8,7 @@ SECONDS ?= 120
 PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help serve media test test-all lint licences fuzz format bench lock clean
+.PHONY: help serve media test test-long test-all lint licences fuzz format bench lock clean
 
 help:  ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,11 +19,14 @@ serve: .venv-service/installed  ## Serve the committed default model on 127.0.0.
 media: .venv-media/installed  ## The same with video and Content Credentials (FFmpeg, partly GPL).
 	@exec .venv-media/bin/python -m service $(ARGS)
 
+# Two processes, each with a TensorFlow of its own; a file's tests stay together, with the runs that they share.
 test: .venv/installed  ## Install everything and run the tests, but for those that are long by nature.
-	@$(DEV) -m pytest -m "not long" $(ARGS)
+	@$(DEV) -m pytest -m "not long" -n 2 --dist loadfile $(ARGS)
 
-test-all: .venv/installed .venv-clients/installed  ## Run all tests: kills, floods, documents, clients too.
-	@$(DEV) -m pytest $(ARGS)
+test-long: .venv/installed .venv-clients/installed  ## Run those: kills, floods, documents, clients.
+	@$(DEV) -m pytest -m long $(ARGS)
+
+test-all: test test-long  ## Run all tests.
 
 lint: .venv/installed  ## Check style, types and the direction of imports.
 	@$(DEV) -m ruff check .

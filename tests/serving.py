@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Seconds: a slow machine fails no test, a process that hangs does.
+PATIENCE = 600.0
+
 
 def free_port() -> int:
     with socket.socket() as listener:
@@ -21,7 +24,7 @@ def free_port() -> int:
 def request(url: str, body: bytes | None = None) -> tuple[int, bytes]:
     headers = {"Content-Type": "image/jpeg"} if body else {}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as response:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=PATIENCE) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -51,7 +54,7 @@ def once_ready(process: subprocess.Popen, port: int) -> Iterator[str]:
     """Yield the address of a service that was started on a port, once it is ready; kill it in the end."""
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while request(f"{address}/readyz")[0] != 200:
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
@@ -75,7 +78,7 @@ def children(parent: int) -> set[int]:
     return found
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait for a condition."""
     end = time.monotonic() + seconds
     while not condition():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.serving import request, serving
+from tests.serving import PATIENCE, request, serving
 
 LOCKS = ("service.lock", "service-gpu.lock", "trainer.lock", "dev.lock", "tests/clients/clients.lock")
 
@@ -116,7 +116,7 @@ def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, 
         assert status == 200
         assert json.loads(body)["verdict"] in ("real", "fake", "uncertain")
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=20)
+        _, log = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     lines = [json.loads(line) for line in log.splitlines()]
     assert any(line["message"] == "request" and line.get("path") == "/predict" for line in lines)
@@ -168,7 +168,7 @@ def test_a_start_that_cannot_be_is_one_line(arguments, message):
 
 def test_workers_that_cannot_start_say_why_once_and_in_the_end():
     command = [sys.executable, "-m", "service", "--workers", "2", "--port", "0", "--model", "absent.onnx"]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1].startswith("service: model file 'absent.onnx' cannot be read: No such file")
     assert "Traceback" not in ended.stderr

@@ -14,7 +14,7 @@ from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 
 async def main(url: str, name: str, path: str) -> None:
-    client = InferenceRESTClient(RESTConfig(protocol="v2", retries=1, timeout=30))
+    client = InferenceRESTClient(RESTConfig(protocol="v2", retries=1, timeout=600))
     told = {
         "live": await client.is_server_live(url),
         "ready": await client.is_server_ready(url),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.serving import request, serving
+from tests.serving import PATIENCE, request, serving
 
 pytestmark = pytest.mark.long
 
@@ -42,7 +42,7 @@ def timeless(prediction: dict) -> dict:
 def told(script: str, *arguments: object, beside: Path | None = None) -> dict:
     command = [PYTHON, "-W", "ignore", Path(__file__).with_name(script), *map(str, arguments)]
     environment = os.environ | ({"PYTHONPATH": str(beside)} if beside else {})
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE, env=environment)
     assert ended.returncode == 0, ended.stderr[-2000:]
     return json.loads(ended.stdout.splitlines()[-1])
 
@@ -85,7 +85,7 @@ def generated(server, tmp_path) -> Path:
     command += ["--fail-on-warning"]
     environment = os.environ | {"PATH": f"{PYTHON.parent}:{os.environ['PATH']}"}
     ended = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120, env=environment
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE, env=environment
     )
     # The one thing that it does not know is a body that is the picture itself; a form does as well.
     warnings = [line for line in ended.stdout.splitlines() if "WARNING" in line or "nsupported" in line]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.conftest import REPOSITORY
 from tests.docs.blocks import DOCUMENTS, REASONS, Block, blocks, commands
-from tests.serving import free_port, request, serving
+from tests.serving import PATIENCE, free_port, request, serving
 
 RUN = ("sh", "console", "python")
 SHOWN = ("json", "mermaid")
@@ -86,7 +86,7 @@ def run(block: Block, folder: Path, address: str) -> str:
     else:
         command = ["bash", "-c", f". {HERE / 'prelude.sh'}\n{text}"]
     ended = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert ended.returncode == 0, f"{block.document}, line {block.line}:\n{text}\n{ended.stdout}\n{ended.stderr}"[
         -4000:

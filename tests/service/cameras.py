@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.serving import PATIENCE
+
 
 @contextlib.contextmanager
 def camera(address: tuple[str, int], **options: object) -> Iterator[ClientConnection]:
@@ -14,4 +16,4 @@ def camera(address: tuple[str, int], **options: object) -> Iterator[ClientConnec
 
 
 def answer(opened: ClientConnection) -> dict:
-    return json.loads(opened.recv(timeout=10))
+    return json.loads(opened.recv(timeout=PATIENCE))

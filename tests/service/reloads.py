@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.serving import request
+from tests.serving import PATIENCE, request
 
 
 def put(path: Path, content: bytes) -> None:
@@ -27,7 +27,7 @@ def ask(address: str, key: str) -> int:
 
     asked = urllib.request.Request(f"{address}/model", headers={"Authorization": f"Bearer {key}"})
     try:
-        with urllib.request.urlopen(asked, timeout=10) as response:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as response:
             return response.status
     except urllib.error.HTTPError as error:
         return error.code

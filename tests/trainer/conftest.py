@@ -1,11 +1,11 @@
 """Small data folders made from a public-domain portrait."""
 
-import gc
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +14,8 @@ from tests.trainer.runs import OPTIONS, broken
 from trainer.__main__ import main
 
 Files = Callable[..., Path]
+_OWNER = next(owner for owner in keras.Model.__mro__ if "compile" in vars(owner))
+_COMPILE = keras.Model.compile
 
 
 @pytest.fixture(scope="session")
@@ -42,27 +44,27 @@ def faces(write_faces, tmp_path_factory) -> Path:
     return write_faces(tmp_path_factory.mktemp("data") / "faces")
 
 
-def _forget_networks() -> None:
-    """Drop the graphs of the last fit: they pile up, and every later fit takes longer."""
-    if keras := sys.modules.get("keras"):
-        keras.backend.clear_session()
-        gc.collect()
+def _compile_eagerly(network: keras.Model, *arguments: object, **options: object) -> None:
+    """Compile a network that trains step by step: tracing a graph takes longer than the few steps of a test."""
+    _COMPILE(network, *arguments, **{**options, "run_eagerly": True})
 
 
 @pytest.fixture(scope="session")
 def trainer() -> Callable[..., int]:
-    """Return a function that runs the command line in this process and gives its exit status."""
+    """Return a function that runs the command line in this process and gives its exit status.
+
+    Training is eager and intervals take few resamples; tests that start a process of their own run as users do.
+    """
 
     def run(*arguments: object) -> int:
-        before = sys.argv
-        sys.argv = ["trainer", *map(str, arguments)]
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0)
-        finally:
-            sys.argv = before
-            _forget_networks()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(sys, "argv", ["trainer", *map(str, arguments)])
+            patched.setattr(_OWNER, "compile", _compile_eagerly)
+            patched.setattr("trainer.common.stats.RESAMPLES", 20)
+            try:
+                main()
+            except SystemExit as ended:
+                return int(ended.code or 0)
         return 0
 
     return run

@@ -116,7 +116,7 @@ def test_what_several_pictures_hold_is_bounded_until_they_are_scored():
     async def run() -> None:
         budget = BodyBudget(100)
         with budget.hold(30), budget.hold(20):
-            with pytest.raises(RequestError, match="holds 50 bytes of the limit of 50") as caught, budget.hold(1):
+            with pytest.raises(RequestError, match="hold 50 bytes of the limit of 50") as caught, budget.hold(1):
                 pass
             assert caught.value.headers == {"Retry-After": "1"}
             async with asyncio.timeout(5) as deadline:

@@ -11,6 +11,7 @@ from websockets.sync.client import connect
 from service.api.schemas import Prediction
 from service.lifecycle.keys import Keys, new_key
 from tests.service.cameras import answer, camera
+from tests.serving import PATIENCE
 
 
 def test_a_frame_is_answered_as_predict_answers_it(make_server, frame):
@@ -24,7 +25,7 @@ def test_a_frame_is_answered_as_predict_answers_it(make_server, frame):
             assert (found["frame"], found["dropped"]) == (number, 0)
             Prediction.model_validate(found["prediction"], extra="forbid")
     asked = urllib.request.Request(f"http://{address[0]}:{address[1]}/predict", frame, {"Content-Type": "image/jpeg"})
-    with urllib.request.urlopen(asked, timeout=10) as response:
+    with urllib.request.urlopen(asked, timeout=PATIENCE) as response:
         alone = json.load(response)
     del alone["timings_ms"], found["prediction"]["timings_ms"]
     assert found["prediction"] == alone

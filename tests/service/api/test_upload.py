@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.api.form import Form
 from service.errors import RequestError
+from tests.serving import PATIENCE
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nConten
 
 
 def test_a_body_that_arrives_too_slowly_gets_408(server):
-    with socket.create_connection(server, timeout=20) as connection:
+    with socket.create_connection(server, timeout=PATIENCE) as connection:
         connection.sendall(HEAD + b"\xff\xd8\xff")
         answer = b""
         while chunk := connection.recv(65536):  # until it is closed
@@ -38,7 +39,7 @@ def test_clients_that_leave_give_their_permits_back(server, astronaut, encode):
             connection.sendall(HEAD + b"\xff\xd8\xff")
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
     for _ in range(100):  # until the server has seen that the last two have gone
-        with socket.create_connection(server, timeout=20) as connection:
+        with socket.create_connection(server, timeout=PATIENCE) as connection:
             connection.sendall(head.encode() + picture)
             answer = connection.recv(65536)
         if not answer.startswith(b"HTTP/1.1 429"):

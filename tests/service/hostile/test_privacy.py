@@ -20,7 +20,7 @@ from tests.bench.serving.load import multipart
 from tests.conftest import REPOSITORY
 from tests.service.hostile import jail
 from tests.service.hostile.families import with_segment
-from tests.serving import free_port, once_ready, request
+from tests.serving import PATIENCE, free_port, once_ready, request
 
 MARK = b"marked-picture-7f3a"
 
@@ -76,7 +76,7 @@ def test_videos_cameras_evidence_and_credentials_need_no_file_and_nobody_either(
         file.mux(stream.encode())
     picture = with_segment(encode(portrait), 0xFE, MARK + b" jumb c2pa")  # looks as if it had credentials
     with jailed(tmp_path) as (address, process):
-        answer = httpx.post(f"{address}/predict/video", files={"file": clip.getvalue()}, timeout=60).json()
+        answer = httpx.post(f"{address}/predict/video", files={"file": clip.getvalue()}, timeout=PATIENCE).json()
         assert answer["video"]["sampled"] == 12
         status, body = request(f"{address}/explain", picture)
         assert (status, json.loads(body)["evidence"]["method"]) == (200, "map")
@@ -84,10 +84,10 @@ def test_videos_cameras_evidence_and_credentials_need_no_file_and_nobody_either(
         assert request(f"{address}/explain?format=png", picture)[1][:4] == b"\x89PNG"
         with connect(f"{address.replace('http', 'ws')}/stream") as camera:
             camera.send(picture)
-            assert "prediction" in json.loads(camera.recv(timeout=20))
+            assert "prediction" in json.loads(camera.recv(timeout=PATIENCE))
         assert request(f"{address}/")[0] == request(f"{address}/page/app.js")[0] == 200
         process.terminate()
-        out, log = process.communicate(timeout=20)
+        out, log = process.communicate(timeout=PATIENCE)
     assert MARK not in out + log
     assert b"could not be read" not in log
     assert list(tmp_path.iterdir()) == []
@@ -105,13 +105,13 @@ def test_the_service_answers_where_it_can_neither_write_nor_call(astronaut, enco
         kind, form = multipart(payload)
         form = form.replace(b'filename="face.jpg"', b'filename="' + MARK + b'.jpg"')
         asked = urllib.request.Request(f"{address}/predict", form, {"Content-Type": kind})
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
             assert answer.status == 200
         for path in ("/metrics", "/model", "/openapi.json", "/docs"):
             assert request(f"{address}{path}")[0] == 200
         assert request(f"{address}/predict", payload[:-400])[0] == 422
         process.terminate()
-        out, log = process.communicate(timeout=20)
+        out, log = process.communicate(timeout=PATIENCE)
     assert b'"path": "/predict"' in log
     text = out + log
     middle = payload[4000:4030]

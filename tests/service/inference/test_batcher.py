@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from service.inference.batcher import Batcher
+from tests.serving import PATIENCE
 
 
 class Entry:
@@ -72,7 +73,7 @@ def held_up(model: Model, batcher: Batcher) -> threading.Thread:
     model.open.clear()
     thread = threading.Thread(target=batcher.submit, args=([Entry(0)],))
     thread.start()
-    assert model.started.acquire(timeout=10)
+    assert model.started.acquire(timeout=PATIENCE)
     return thread
 
 

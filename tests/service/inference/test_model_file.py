@@ -24,6 +24,7 @@ from service.inference.engine_options import EngineOptions, ModelSource
 from service.inference.model_file import MAX_BYTES, ModelFileError
 from service.settings import Settings
 from tests.conftest import REPOSITORY
+from tests.serving import PATIENCE
 
 
 @pytest.fixture
@@ -345,7 +346,7 @@ def test_flipped_bits_and_cut_files_neither_crash_nor_pass_unnoticed():
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.serving import children, request, serving, until
+from tests.serving import PATIENCE, children, request, serving, until
 
 pytestmark = pytest.mark.long
 
@@ -21,7 +21,7 @@ QUIET = ("--log-level", "warning")
 def open_upload(address: str, payload: bytes, first: int) -> socket.socket:
     """Begin an upload and send ``first`` bytes of it."""
     host, port = address.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection = socket.create_connection((host, int(port)), timeout=PATIENCE)
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(payload)}\r\n\r\n"
     connection.sendall(head.encode() + payload[:first])
     return connection

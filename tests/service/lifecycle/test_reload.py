@@ -14,7 +14,7 @@ import pytest
 from service.lifecycle.keys import new_key
 from tests.conftest import REPOSITORY
 from tests.service.reloads import ask, outcome, put, version
-from tests.serving import children, request, serving, until
+from tests.serving import PATIENCE, children, request, serving, until
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_new_file_that_is_truncated_hostile_or_another_kind_is_refused_and_the
             put(path, first[:100])
             until(lambda: all(version(address) == "2" for _ in range(20)))
         process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=20)
+        _, log = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert "Traceback" not in log
 
@@ -163,7 +163,7 @@ def test_a_request_that_began_before_the_swap_is_answered_by_the_model_that_it_b
     states = []
     address = make_server(faces="off", on_state=states.append)
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-    with socket.create_connection(address, timeout=20) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.sendall(head.encode() + jpeg[:100])
         (state,) = states
         until(lambda: state.admission.in_flight == 1)

@@ -24,7 +24,7 @@ def test_a_closed_terminal_still_ends_the_service(models, workers):
         os.execv(sys.executable, [sys.executable, *arguments, "--log-level", "error"])  # noqa: S606
     address = f"http://127.0.0.1:{port}"
     try:
-        until(lambda: request(f"{address}/readyz")[0] == 200, 60)
+        until(lambda: request(f"{address}/readyz")[0] == 200)
         os.kill(pid, signal.SIGHUP)  # a reload, as long as the terminal is there
         until(lambda: not outcome(address, "swapped") and outcome(address, "unchanged"))
         os.close(terminal)

@@ -13,7 +13,7 @@ import pytest
 from service.offline.score_options import ScoreOptions
 from tests.conftest import REPOSITORY
 from tests.service.offline.scoring import command, lines, rows_of, run
-from tests.serving import free_port, until
+from tests.serving import PATIENCE, free_port, until
 
 
 def test_a_cluster_that_does_not_answer_or_is_none_is_told_at_once(archive, tmp_path):
@@ -59,10 +59,10 @@ def test_two_ray_workers_score_all_and_nothing_is_lost_with_one_that_is_killed(m
         text=True,
     )
     try:
-        until(lambda: lines(journal) > 5 and len(workers()) == 2, seconds=90)
+        until(lambda: lines(journal) > 5 and len(workers()) == 2)
         victim = workers()[0]
         os.kill(victim, signal.SIGKILL)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert process.returncode == 0, said[-1500:]

@@ -5,7 +5,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,7 @@ from service.offline.score_error import ScoreError
 from service.offline.score_options import ScoreOptions
 from service.offline.tables import write_table
 from tests.conftest import REPOSITORY
-from tests.service.offline.scoring import command, lines, rows_of, run
-from tests.serving import until
+from tests.service.offline.scoring import lines, rows_of, run, stopped
 
 
 def test_every_file_is_a_row_as_predict_would_answer_and_what_cannot_be_read_says_why(
@@ -59,11 +57,8 @@ def test_a_run_that_is_killed_again_and_again_ends_with_every_row_once_and_score
     output, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
     arguments = (many, "--output", output, "--model", model, "--resume")
     seen: list[bytes] = []
-    for stop in (40, 90, 150):
-        process = subprocess.Popen(command(*arguments), cwd=REPOSITORY, stderr=subprocess.PIPE)
-        until(lambda stop=stop: lines(journal) > stop)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+    for rows in (40, 50, 60):
+        assert stopped(signal.SIGKILL, rows, *arguments).returncode == -signal.SIGKILL
         content = journal.read_bytes()
         whole = content[: content.rindex(b"\n") + 1].splitlines()
         assert whole[: len(seen)] == seen  # what was scored before is neither lost nor scored anew
@@ -78,14 +73,11 @@ def test_a_run_that_is_killed_again_and_again_ends_with_every_row_once_and_score
 
 @pytest.mark.long
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(many, model, tmp_path):
-    output, journal = tmp_path / "out.csv", tmp_path / "out.csv.journal"
+    output = tmp_path / "out.csv"
     arguments = (many, "--output", output, "--model", model)
-    process = subprocess.Popen(command(*arguments), cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
-    until(lambda: lines(journal) > 20)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert said.strip() == "service: stopped; run it again with --resume (instead of --overwrite) to continue"
+    ended = stopped(signal.SIGINT, 20, *arguments)
+    assert ended.returncode == 130
+    assert ended.stderr.strip() == "service: stopped; run it again with --resume (instead of --overwrite) to continue"
     assert not output.exists()
     left = run(*arguments, status=2)
     assert "an interrupted run left" in left
@@ -204,13 +196,10 @@ def test_a_model_that_fails_again_and_again_stops_the_run(many, tmp_path, make_m
 
 @pytest.mark.long
 def test_a_run_that_was_to_overwrite_can_be_resumed(many, model, tmp_path):
-    output, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
+    output = tmp_path / "out.jsonl"
     output.write_text("before")
     arguments = (many, "--output", output, "--model", model)
-    process = subprocess.Popen(command(*arguments, "--overwrite"), cwd=REPOSITORY, stderr=subprocess.PIPE)
-    until(lambda: lines(journal) > 20)
-    process.kill()
-    process.communicate()
+    stopped(signal.SIGKILL, 20, *arguments, "--overwrite")
     assert output.read_text() == "before"
     run(*arguments, "--resume")
     assert len(rows_of(output)) == 400

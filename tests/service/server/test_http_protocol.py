@@ -12,6 +12,7 @@ import pytest
 from service.inference.engine import Engine
 from service.lifecycle.body_budget import BodyBudget
 from service.server.http_protocol import _FRAMING_PER_BODY_BYTE, _MAX_FRAMING_BYTES, _MAX_PIPELINED
+from tests.serving import PATIENCE, until
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 
@@ -43,7 +44,7 @@ def code(answer: bytes) -> tuple[int, str]:
 
 
 def connect(address: tuple[str, int]) -> socket.socket:
-    return socket.create_connection(address, timeout=20)
+    return socket.create_connection(address, timeout=PATIENCE)
 
 
 def predict(address: tuple[str, int], jpeg: bytes) -> int:
@@ -61,7 +62,7 @@ def refusals(address: tuple[str, int], name: str) -> float:
     return next((float(line.split()[1]) for line in text.splitlines() if f'_total{{code="{name}"}}' in line), 0.0)
 
 
-def closed_within(connection: socket.socket, seconds: float) -> bool:
+def closed_within(connection: socket.socket, seconds: float = PATIENCE) -> bool:
     connection.settimeout(seconds)
     try:
         return received(connection) is not None
@@ -81,7 +82,7 @@ def test_headers_that_do_not_end_get_408_and_are_cut_off(make_server):
 
 def test_a_connection_that_says_nothing_is_closed(make_server):
     with connect(make_server(header_timeout_s=0.3)) as connection:
-        assert closed_within(connection, 5)
+        assert closed_within(connection)
 
 
 def test_the_headers_of_a_second_request_have_a_deadline_too(make_server):
@@ -91,7 +92,7 @@ def test_the_headers_of_a_second_request_have_a_deadline_too(make_server):
         for _ in range(20):
             send(connection, b"G")
             time.sleep(0.05)
-        assert closed_within(connection, 2)
+        assert closed_within(connection)
 
 
 @pytest.mark.parametrize("piece", [b"X-Header: " + b"a" * 1000 + b"\r\n", b"a" * 1000], ids=["many", "one"])
@@ -155,7 +156,7 @@ def test_framing_without_a_body_is_cut_off(make_server, piece):
         connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(200):
             send(connection, piece)
-        assert closed_within(connection, 5)
+        assert closed_within(connection)
 
 
 def test_a_body_in_chunks_of_one_byte_is_as_good_as_any(make_server, jpeg):
@@ -172,7 +173,7 @@ def test_who_goes_on_sending_after_a_refusal_is_cut_off(make_server, monkeypatch
     with connect(make_server()) as connection:
         connection.sendall(POST + b"Content-Length: 1000000000\r\n\r\n")
         assert code(connection.recv(65536)) == (413, "payload_too_large")
-        end = time.monotonic() + 5
+        end = time.monotonic() + PATIENCE
         try:
             while time.monotonic() < end:
                 connection.sendall(b"a")
@@ -209,7 +210,7 @@ def test_a_flood_of_pipelined_requests_is_cut_off(make_server, jpeg):
             send(connection, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * _MAX_PIPELINED)
         with suppress(OSError):  # it may be cut off already
             connection.shutdown(socket.SHUT_WR)
-        assert closed_within(connection, 10)
+        assert closed_within(connection)
     assert predict(server, jpeg) == 200
 
 
@@ -245,7 +246,7 @@ def test_a_thousand_idle_connections_keep_nobody_out(make_server, jpeg):
     with ExitStack() as stack:
         idle = [stack.enter_context(connect(server)) for _ in range(1000)]
         assert predict(server, jpeg) == 200
-        assert closed_within(idle[0], 5)
+        assert closed_within(idle[0])
         assert not closed_within(idle[-1], 0.2)
 
 
@@ -258,7 +259,7 @@ def test_where_nobody_is_idle_the_body_that_arrives_for_longest_gives_way(make_s
             slow[-1].sendall(POST + b"Content-Length: %d\r\n\r\n" % len(jpeg) + jpeg[:50])
             time.sleep(0.2)
         assert predict(server, jpeg) == 200
-        assert closed_within(slow[0], 2)
+        assert closed_within(slow[0])
         slow[1].sendall(jpeg[50:])
         assert slow[1].recv(65536).startswith(b"HTTP/1.1 200")
 
@@ -289,7 +290,7 @@ def test_who_ends_a_refused_upload_and_falls_silent_is_closed(make_server):
         connection.sendall(POST.replace(b"image/jpeg", b"text/plain") + b"Content-Length: 20\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 415")
         connection.sendall(b"a" * 20)
-        assert closed_within(connection, 3)
+        assert closed_within(connection)
 
 
 def test_a_stray_line_end_behind_a_request_does_not_cost_its_answer(make_server, jpeg, monkeypatch):
@@ -354,20 +355,18 @@ def test_slow_bodies_keep_nobody_out(make_server, jpeg):
 
 
 def test_large_bodies_that_stop_give_way(make_server, jpeg):
-    server = make_server(max_buffered_mib=2, max_bytes=1 << 20, body_timeout_s=60)
+    server = make_server(max_buffered_mib=2, max_bytes=1 << 20, body_timeout_s=3600)
     with ExitStack() as stack:
         slow = [stack.enter_context(connect(server)) for _ in range(2)]
         for connection in slow:
             connection.sendall(POST + b"Content-Length: 1048576\r\n\r\n" + jpeg[:3] + bytes((1 << 20) - 100))
         answered: list[socket.socket] = []
-        began = time.monotonic()
         while not answered:  # until the service has read as much of both as leaves no room
             assert [predict(server, jpeg) for _ in range(5)] == [200] * 5
             answered = select.select(slow, [], [], 0.1)[0]
         gone = answered.pop()  # whichever was the greater burden
         assert not answered
-        assert code(received(gone)) == (408, "body_timeout")
-        assert time.monotonic() - began < 50  # not for its own minute
+        assert code(received(gone)) == (408, "body_timeout")  # and not for its own hour
         (other,) = set(slow) - {gone}
         other.sendall(bytes(97))
         assert code(other.recv(65536))[0] == 422  # it had room again
@@ -381,7 +380,7 @@ def test_who_does_not_take_an_answer_is_cut_off(make_server, caplog):
     server = make_server(header_timeout_s=0.5)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(20)
+        connection.settimeout(PATIENCE)
         connection.connect(server)
         connection.sendall(b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
         time.sleep(2)
@@ -409,16 +408,14 @@ def test_clients_that_leave_at_any_stage_leave_nothing_behind(make_server, jpeg,
             connection.sendall(sent)
             if stage != "connected":  # at once, with a reset
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
+
+    def idle() -> bool:
         with connect(server) as connection:
             connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             metrics = received(connection)
-        if b"service_in_flight 0.0" in metrics and b"service_queue_length 0.0" in metrics:
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("permits or places in the queue are still taken")
+        return b"service_in_flight 0.0" in metrics and b"service_queue_length 0.0" in metrics
+
+    until(idle)
     assert predict(server, jpeg) == 200
 
 

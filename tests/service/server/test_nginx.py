@@ -19,7 +19,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.conftest import REPOSITORY
-from tests.serving import free_port, request, until
+from tests.serving import PATIENCE, free_port, request, until
 
 pytestmark = pytest.mark.long
 
@@ -50,7 +50,7 @@ class Replicas:
 
     def ready(self, number: int) -> None:
         """Wait for one to be."""
-        until(lambda: request(f"http://127.0.0.1:{self._ports[number]}/readyz")[0] == 200, 60)
+        until(lambda: request(f"http://127.0.0.1:{self._ports[number]}/readyz")[0] == 200)
 
     def restart(self, number: int) -> None:
         """Stop one as a rolling restart does, and start it anew."""
@@ -125,15 +125,15 @@ def jpeg(astronaut, encode) -> bytes:
 
 def test_one_replica_killed_under_load_costs_at_most_what_was_in_flight_on_it(replicas, jpeg):
     with load(replicas.address, jpeg) as statuses:
-        until(lambda: statuses[200] > 200, 60)
+        until(lambda: statuses[200] > 200)
         assert min(served(0, replicas), served(1, replicas)) > 50  # both are at work
         replicas.processes[0].kill()
         before = statuses[200]
-        until(lambda: statuses[200] > before + 300, 60)
+        until(lambda: statuses[200] > before + 300)
         replicas.processes[0].wait()
         replicas.processes[0] = replicas._start(replicas._ports[0])
         replicas.ready(0)
-        until(lambda: served(0, replicas) > 50, 60)  # it is asked again
+        until(lambda: served(0, replicas) > 50)  # it is asked again
     print("killed:", dict(statuses))
     lost = statuses.total() - statuses[200]
     assert lost <= CLIENTS
@@ -143,17 +143,17 @@ def test_a_camera_is_answered_through_it(replicas, jpeg):
     with connect(replicas.address.replace("http", "ws") + "/stream", compression=None) as camera:
         for number in range(20):
             camera.send(jpeg)
-            answer = json.loads(camera.recv(timeout=10))
+            answer = json.loads(camera.recv(timeout=PATIENCE))
             assert (answer["frame"], answer["dropped"], "prediction" in answer) == (number, 0, True)
 
 
 def test_a_rolling_restart_under_load_loses_nothing(replicas, jpeg):
     with load(replicas.address, jpeg) as statuses:
-        until(lambda: statuses[200] > 100, 60)
+        until(lambda: statuses[200] > 100)
         for number in (0, 1, 0, 1):
             replicas.restart(number)
             before = statuses[200]
-            until(lambda before=before: statuses[200] > before + 50, 60)
+            until(lambda before=before: statuses[200] > before + 50)
     print("restarted:", dict(statuses))
     assert set(statuses) == {200}
 

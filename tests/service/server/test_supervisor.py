@@ -10,7 +10,7 @@ import pytest
 from service.lifecycle.keys import new_key
 from tests.conftest import REPOSITORY
 from tests.service.reloads import ask, put, version
-from tests.serving import children, request, serving, until
+from tests.serving import PATIENCE, children, request, serving, until
 
 
 def test_polling_reaches_all_workers(models, tmp_path):
@@ -60,7 +60,7 @@ def test_what_was_laid_down_for_workers_and_tidied_away_is_laid_down_anew(models
             until(lambda: ask(address, key) == 200)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert list(series.iterdir()) == []
 
 

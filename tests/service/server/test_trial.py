@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.service.reloads import outcome, put, version
-from tests.serving import serving, until
+from tests.serving import children, serving, until
 
 
 @pytest.mark.long
@@ -17,7 +17,7 @@ def test_a_model_that_was_taken_back_while_it_was_tried_is_not_served(models, tm
     with serving(tmp_path, REPOSITORY, *arguments) as (address, process):
         put(path, second)
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.7)  # the trial has begun
+        until(lambda: len(children(process.pid)) == 3)  # the trial has begun
         put(path, first)
         process.send_signal(signal.SIGHUP)
         until(lambda: outcome(address, "unchanged"))

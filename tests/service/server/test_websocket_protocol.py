@@ -11,6 +11,7 @@ import pytest
 
 from service.resources import resident_bytes
 from tests.service.cameras import answer, camera
+from tests.serving import PATIENCE
 
 
 def raw(address: tuple[str, int]) -> socket.socket:
@@ -78,7 +79,7 @@ def test_a_message_that_never_ends_is_let_go(make_server):
 
 def test_a_head_that_asks_for_a_socket_is_still_bounded(make_server):
     """What is checked of every request's head, before there is a WebSocket."""
-    opened = socket.create_connection(make_server(header_timeout_s=0.5), timeout=10)
+    opened = socket.create_connection(make_server(header_timeout_s=0.5), timeout=PATIENCE)
     opened.sendall(b"GET /stream HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
     assert b"408" in opened.recv(1000)
     opened.close()
@@ -97,7 +98,7 @@ def test_a_head_that_asks_for_a_socket_is_still_bounded(make_server):
 def test_a_head_that_is_none_is_refused_and_forgotten(make_server, more):
     address = make_server(max_connections=3, header_timeout_s=0.5)
     for _ in range(5):
-        opened = socket.create_connection(address, timeout=10)
+        opened = socket.create_connection(address, timeout=PATIENCE)
         opened.sendall(
             b"GET /stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + more + b"\r\n"
         )
@@ -106,7 +107,7 @@ def test_a_head_that_is_none_is_refused_and_forgotten(make_server, more):
             while opened.recv(1000):  # until the service has closed it
                 pass
         opened.close()
-    probe = socket.create_connection(address, timeout=10)
+    probe = socket.create_connection(address, timeout=PATIENCE)
     probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert probe.recv(1000).startswith(b"HTTP/1.1 200")
     probe.close()

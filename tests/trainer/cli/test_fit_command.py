@@ -16,6 +16,7 @@ import pytest
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
 from tests.conftest import REPOSITORY
+from tests.serving import PATIENCE
 from tests.trainer.cli.rows import rows
 from trainer.common.run import Run
 from trainer.data.splits import read_split
@@ -240,7 +241,7 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(fa
         assert time.monotonic() < deadline
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    _, error = running.communicate(timeout=300)
+    _, error = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, error
     assert "continuing with the best epoch so far" in error
     stopped = len(rows(run / "history.csv"))
@@ -264,7 +265,7 @@ def test_a_disk_that_fills_during_a_save_is_one_clear_line_and_leaves_nothing_ha
         *("fit", faces, "--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run),
         file_limit=3_000_000,
     )
-    _, error = running.communicate(timeout=300)
+    _, error = running.communicate(timeout=PATIENCE)
     assert running.returncode == 1
     assert "error: " in error
     assert "File too large" in error

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.serving import PATIENCE
 from trainer.recipes.questions import NETWORKS, questions, recipe_file
 from trainer.recipes.recipe import RECIPES
 from trainer.recipes.recipe_files import read_recipe
@@ -32,7 +33,9 @@ def test_every_way_to_answer_gives_a_recipe_that_fit_reads(network, tmp_path):
 
 def ask(typed: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "trainer", "new", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, input=typed, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, cwd=REPOSITORY, input=typed, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
 
 
 def test_new_asks_and_writes_and_says_how_to_go_on(faces, tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.serving import PATIENCE
 from trainer.common.errors import TrainerError
 from trainer.training.distribute import ADDRESSES, ALL, PROCESS, PROCESSES, Shard, join
 
@@ -73,7 +74,7 @@ def history(run: Path) -> list[dict[str, str]]:
 
 
 def finish(*running: subprocess.Popen) -> list[str]:
-    errors = [process.communicate(timeout=300)[1] for process in running]
+    errors = [process.communicate(timeout=PATIENCE)[1] for process in running]
     assert [process.returncode for process in running] == [0] * len(running), errors
     return errors
 
@@ -90,7 +91,7 @@ def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, 
         time.sleep(0.02)
     second.send_signal(signal.SIGKILL)
     second.communicate()
-    _, error = first.communicate(timeout=300)
+    _, error = first.communicate(timeout=PATIENCE)
     assert first.returncode not in (0, None)
     assert "lost its connection to another process" in error.replace("\n", " ")
     assert "the same command and --resume" in error.replace("\n", " ")
@@ -103,11 +104,12 @@ def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, 
     assert (two / "model.keras").exists()
 
 
+@pytest.mark.long
 def test_processes_that_would_do_different_things_refuse(faces, tmp_path, port):
     run = tmp_path / "run"
     running = [start(run, faces, 1, port, process, "--seed", str(process)) for process in (0, 1)]
     for process in running:
-        _, error = process.communicate(timeout=300)
+        _, error = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
         assert "the processes of this fit differ in data or flags" in error.replace("\n", " ")
     assert not run.exists()
@@ -145,7 +147,7 @@ def test_fewer_validation_pictures_than_devices_is_one_clear_line(faces, tmp_pat
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1
     assert "error: 5 validation pictures are too few for 8 devices" in done.stderr

@@ -21,6 +21,7 @@ import pytest
 
 from service.contract.faces.face import Face
 from tests.conftest import REPOSITORY
+from tests.serving import PATIENCE
 from tests.trainer.flat_batches import flat_batches
 from trainer.augment.reencode import make_augment
 from trainer.common.errors import WorkerLost
@@ -318,7 +319,7 @@ def test_on_jax_an_epoch_shows_its_own_batches_each_once(faces, tmp_path):
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert re.search(r"late 0 of (\d\d) distinct \1\n", done.stderr), done.stderr
