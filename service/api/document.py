@@ -1,10 +1,13 @@
 """The OpenAPI document, with the schemas that FastAPI cannot derive from routes that read the request directly."""
 
+import functools
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
 from service.api.auth import is_open
+from service.api.routes import router
 from service.api.schemas import Problem
 from service.api.v2.protocol import InferenceRequest
 
@@ -12,13 +15,19 @@ _REF_TEMPLATE = "#/components/schemas/{model}"
 
 
 def complete(app: FastAPI, keys: bool) -> None:
-    """Build the document, complete it, and cache it in the application.
+    """Give an application its document.
 
     Args:
-        app: the application, with all routes.
+        app: the application of :data:`service.api.routes.router`.
         keys: whether API keys are required.
     """
-    document = app.openapi()
+    document = _document(app.title, app.summary, app.version, keys)
+    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's own way to extend it
+
+
+@functools.cache
+def _document(title: str, summary: str | None, version: str, keys: bool) -> dict[str, Any]:
+    document = get_openapi(title=title, summary=summary, version=version, routes=router.routes)
     schemas: dict[str, Any] = document["components"]["schemas"]
     for model in (InferenceRequest, Problem):
         schema = model.model_json_schema(ref_template=_REF_TEMPLATE)
@@ -30,4 +39,4 @@ def complete(app: FastAPI, keys: bool) -> None:
         for operation in operations.values():
             if keys and not is_open(path):
                 operation["security"] = [{"key": []}]
-    app.openapi_schema = document
+    return document

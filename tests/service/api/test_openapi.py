@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import re
 from collections import Counter
 
 import pytest
@@ -47,6 +49,13 @@ def document(tiny_engine):
     app = create_app(Settings(faces="off"), tiny_engine)
     with TestClient(app):  # starts and stops it
         yield schemathesis.openapi.from_asgi("/openapi.json", app)
+
+
+def test_every_reference_in_the_document_resolves(make_client):
+    text = make_client(faces="off").get("/openapi.json").text
+    names = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert "InferenceRequest" in names
+    assert names <= set(json.loads(text)["components"]["schemas"])
 
 
 @pytest.mark.long
