@@ -19,9 +19,9 @@ serve: .venv-service/installed  ## Serve the committed default model on 127.0.0.
 media: .venv-media/installed  ## The same with video and Content Credentials (FFmpeg, partly GPL).
 	@exec .venv-media/bin/python -m service $(ARGS)
 
-# Two processes, each with a TensorFlow of its own; a file's tests stay together, with the runs that they share.
+# Three processes on two cores, because many tests wait; a file's tests stay together, with the runs that they share.
 test: .venv/installed  ## Install everything and run the tests, but for those that are long by nature.
-	@$(DEV) -m pytest -m "not long" -n 2 --dist loadfile $(ARGS)
+	@$(DEV) -m pytest -m "not long" -n 3 --dist loadfile $(ARGS)
 
 test-long: .venv/installed .venv-clients/installed  ## Run those: kills, floods, documents, clients.
 	@$(DEV) -m pytest -m long $(ARGS)

@@ -115,6 +115,7 @@ def test_processes_that_would_do_different_things_refuse(faces, tmp_path, port):
     assert not run.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -134,6 +135,7 @@ def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message
     assert message in done.stdout
 
 
+@pytest.mark.long
 def test_fewer_validation_pictures_than_devices_is_one_clear_line(faces, tmp_path):
     environment = {
         **os.environ,
