@@ -83,9 +83,10 @@ def running(rival: Rival, content: bytes, folder: Path) -> Iterator[tuple[int, i
         server = subprocess.Popen(command, cwd=REPOSITORY, env=variables, stdout=log, stderr=log)
         try:
             try:
-                load.wait_for(lambda: server.poll() is not None or ask(port, content) is not None, 60)
+                load.wait_for(lambda: server.poll() is not None or ask(port, content) is not None, 600)
             except TimeoutError:
                 server.kill()
+                server.wait()
             if server.poll() is not None:
                 raise RuntimeError(f"{rival.name} did not start:\n{(folder / 'server.log').read_text()[-2000:]}")
             yield port, server.pid, time.perf_counter() - start

@@ -94,7 +94,7 @@ def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, 
     _, error = first.communicate(timeout=PATIENCE)
     assert first.returncode not in (0, None)
     assert "lost its connection to another process" in error.replace("\n", " ")
-    assert "the same command and --resume" in error.replace("\n", " ")
+    assert "run the same command with --resume" in error.replace("\n", " ")
     assert len(history(two)) < 3
     finish(*(start(two, faces, 3, port, process, "--resume") for process in (0, 1)))
     alone, together = history(one), history(two)

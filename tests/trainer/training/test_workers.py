@@ -279,7 +279,7 @@ def test_processes_end_with_a_fit_that_is_killed_and_a_fit_with_one_that_is_kill
     assert fit.wait(300) == 1
     said = (tmp_path / "stderr").read_text()
     assert "error: a process that augments pictures was killed or did not start" in said
-    assert "the same command and --resume" in said
+    assert "run the same command with --resume" in said
     assert "Traceback" not in said
 
 
