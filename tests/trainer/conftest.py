@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,8 +13,6 @@ from tests.trainer.runs import OPTIONS, broken
 from trainer.__main__ import main
 
 Files = Callable[..., Path]
-_OWNER = next(owner for owner in keras.Model.__mro__ if "compile" in vars(owner))
-_COMPILE = keras.Model.compile
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +41,18 @@ def faces(write_faces, tmp_path_factory) -> Path:
     return write_faces(tmp_path_factory.mktemp("data") / "faces")
 
 
-def _compile_eagerly(network: keras.Model, *arguments: object, **options: object) -> None:
-    """Compile a network that trains step by step: tracing a graph takes longer than the few steps of a test."""
-    _COMPILE(network, *arguments, **{**options, "run_eagerly": True})
+def _train_eagerly(patched: pytest.MonkeyPatch) -> None:
+    """Let Keras train step by step: tracing a graph takes longer than the few steps of a test."""
+    import keras  # not above: it sets TensorFlow's log level, which trainer.__main__ is to set first
+
+    compile_network = keras.Model.compile
+
+    def compile_eagerly(network: keras.Model, *arguments: object, **options: object) -> None:
+        compile_network(network, *arguments, **{**options, "run_eagerly": True})
+
+    # Where it is defined: Keras does not compile a network that it loads if a subclass has a compile of its own.
+    owner = next(base for base in keras.Model.__mro__ if "compile" in vars(base))
+    patched.setattr(owner, "compile", compile_eagerly)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +65,7 @@ def trainer() -> Callable[..., int]:
     def run(*arguments: object) -> int:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(sys, "argv", ["trainer", *map(str, arguments)])
-            patched.setattr(_OWNER, "compile", _compile_eagerly)
+            _train_eagerly(patched)
             patched.setattr("trainer.common.stats.RESAMPLES", 20)
             try:
                 main()
