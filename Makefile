@@ -11,7 +11,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --require-hashes --no-deps
 .PHONY: help serve media test test-long test-all lint licences fuzz format bench lock clean
 
 help:  ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 serve: .venv-service/installed  ## Serve the committed default model on 127.0.0.1:8000.
 	@exec $(SERVICE) -m service $(ARGS)
@@ -20,10 +20,10 @@ media: .venv-media/installed  ## The same with video and Content Credentials (FF
 	@exec .venv-media/bin/python -m service $(ARGS)
 
 # Three processes on two cores, because many tests wait; a file's tests stay together, with the runs that they share.
-test: .venv/installed  ## Install everything and run the tests, but for those that are long by nature.
+test: .venv/installed  ## Install everything and run the tests, except the long ones.
 	@$(DEV) -m pytest -m "not long" -n 3 --dist loadfile $(ARGS)
 
-test-long: .venv/installed .venv-clients/installed  ## Run those: kills, floods, documents, clients.
+test-long: .venv/installed .venv-clients/installed  ## Run the long tests: kills, soaks, floods, documents, clients.
 	@$(DEV) -m pytest -m long $(ARGS)
 
 test-all: test test-long  ## Run all tests.
