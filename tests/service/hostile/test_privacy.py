@@ -1,4 +1,4 @@
-"""Privacy: pictures stay in memory; the service writes no file, makes no outbound connections and logs nothing of them."""
+"""Privacy: pictures stay in memory; the service writes no file, makes no outbound connections and logs no pictures."""
 
 import base64
 import hashlib
