@@ -39,7 +39,7 @@ def batches(folder: Path, augment: bool, processes: int = 0) -> Batches:
     return Batches(
         AugmentedPictures(tensors, larger, augment=make_augment(recipe) if augment else None),
         Targets(labels),
-        BatchOrder(recipe.batch_size, seed=0),
+        BatchOrder(recipe.batch_size, shuffle=True),
         Parallelism(WORKERS, processes),
     )
 

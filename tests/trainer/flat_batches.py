@@ -26,6 +26,6 @@ def flat_batches(
     return Batches(
         AugmentedPictures(tensors, seed=seed or 0, **pictures),
         Targets(labels, weights),
-        BatchOrder(batch_size, seed, first_epoch, halved),
+        BatchOrder(batch_size, seed is not None, first_epoch, halved),
         Parallelism(threads, processes, shard),
     )

@@ -1,5 +1,5 @@
 """Audit of a dataset: cues that separate the classes without the faces, and weights that balance them.
 
 In: a scanned dataset. Out: figures, findings in sentences, and weights for training.
-May import: ``trainer.data`` and everything that ``trainer.data`` may import.
+May import: ``trainer.data`` and what it may import.
 """

@@ -33,7 +33,7 @@ def sentences(
         )
     if near:
         findings.append(f"{_count(len(near), 'pair')} of near duplicates; a stratified split keeps each on one side.")
-    for kind, count in Counter(_left_out_kind(entry) for entry in left_out).items():
+    for kind, count in Counter(_reason(entry) for entry in left_out).items():
         findings.append(f"{_count(count, 'file')} left out: {kind}.")
     return findings
 
@@ -44,25 +44,25 @@ def _overall(pooled: ShortcutScore) -> str:
     if pooled.score > SEPARABLE:
         caution = "" if pooled.verdict == "separable" else " With so few pictures this may be chance."
         return (
-            f"The classes can be told apart without looking at a face: shortcut score {_short(pooled.score)} "
-            f"(.5 is chance; above {_short(SEPARABLE)} a network may learn the collection, not the faces).{caution}"
+            f"The classes can be told apart without looking at a face: shortcut score {pooled.score:.2f} "
+            f"(0.5 is chance; above {SEPARABLE:.2f} a network may learn the collection, not the faces).{caution}"
         )
     if pooled.verdict == "separable":
-        return f"The classes can be told apart by their framing; shortcut score {_short(pooled.score)}."
-    return f"The cues that the audit measures do not separate the classes: shortcut score {_short(pooled.score)}."
+        return f"The classes can be told apart by their framing; shortcut score {pooled.score:.2f}."
+    return f"The cues that the audit measures do not separate the classes: shortcut score {pooled.score:.2f}."
 
 
 def _of_source(name: str, score: ShortcutScore, samples: Sequence[Sample]) -> list[str]:
     labels = sorted({sample.label for sample in samples})
     if len(labels) == 1:
         separating = ", ".join(cue for cue, auc in score.cues.items() if tells(cue, auc))
-        against = f" (shortcut score {_short(score.score)} against the other class" if score.score is not None else ""
+        against = f" (shortcut score {score.score:.2f} against the other class" if score.score is not None else ""
         against += f", by {separating})" if against and separating else ")" if against else ""
         return [f"{name} holds {labels[0]} pictures only, so every cue of the source is a cue of the class{against}."]
     if score.score is not None and score.verdict == "separable":
         best = " and ".join(cue for cue, auc in score.cues.items() if tells(cue, auc)) or "no single cue"
         cues = cue_sentences(samples, score)
-        return [f"{name} alone: shortcut score {_short(score.score)}, by {best}. " + " ".join(cues)]
+        return [f"{name} alone: shortcut score {score.score:.2f}, by {best}. " + " ".join(cues)]
     return []
 
 
@@ -72,7 +72,7 @@ def cue_sentences(samples: Sequence[Sample], score: ShortcutScore) -> list[str]:
     fake = [s.facts for s in samples if s.facts and s.label == "fake"]
     separating = [(cue, auc) for cue, auc in score.cues.items() if tells(cue, auc)][:_MAX_CUES]
     findings = [
-        f"{cue[0].upper() + cue[1:]} separates the classes (AUC {_short(auc)} alone): {_difference(cue, real, fake)}."
+        f"{cue[0].upper() + cue[1:]} separates the classes (AUC {auc:.2f} alone): {_difference(cue, real, fake)}."
         for cue, auc in separating
     ]
     shares = [float(np.mean([fact.greyscale for fact in facts])) for facts in (real, fake)]
@@ -129,11 +129,7 @@ def _difference(cue: str, real: Sequence[Facts], fake: Sequence[Facts]) -> str:
     )
 
 
-def _short(value: float) -> str:
-    return f"{value:.2f}".lstrip("0") if value < 1 else "1.00"
-
-
-def _left_out_kind(entry: dict[str, str]) -> str:
+def _reason(entry: dict[str, str]) -> str:
     """Return why a file was left out; for a duplicate, also whether the other copy is in the same source."""
     if "twin" not in entry:
         return entry["kind"]

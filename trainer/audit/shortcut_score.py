@@ -96,13 +96,13 @@ def shortcut_score(
     score = _auc(without_framing, truth, names, weight, seed) if enough else None
     if score is None:
         return ShortcutScore(real, fakes, None, None, {}, "too few to tell")
-    interval = auc_interval(score, _effective_size(weight[~truth]), _effective_size(weight[truth]))
+    interval = auc_interval(score, effective_size(weight[~truth]), effective_size(weight[truth]))
     alone = {cue: _auc(rows[:, columns], truth, names, weight, seed) for cue, columns in CUES.items()}
     ranked = dict(sorted(((cue, area or 0.5) for cue, area in alone.items()), key=lambda cue: -cue[1]))
     verdict: ShortcutVerdict = "separable" if score > SEPARABLE else "clean"
     if verdict == "separable" and interval[0] <= 0.5:
         verdict = "too few to tell"
-    framing = auc_interval(ranked["framing"], _effective_size(weight[~truth]), _effective_size(weight[truth]))
+    framing = auc_interval(ranked["framing"], effective_size(weight[~truth]), effective_size(weight[truth]))
     if ranked["framing"] > FRAMING_SEPARABLE and framing[0] > SEPARABLE:
         verdict = "separable"
     return ShortcutScore(real, fakes, score, interval, ranked, verdict)
@@ -191,6 +191,6 @@ def _out_of_fold(
     return score, fold
 
 
-def _effective_size(weight: NDArray[np.float64]) -> float:
-    """Return Kish's effective sample size."""
+def effective_size(weight: NDArray[np.floating]) -> float:
+    """Return the effective sample size of weighted pictures (Kish 1965)."""
     return float(weight.sum() ** 2 / (weight**2).sum())

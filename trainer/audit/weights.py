@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, SplineTransformer
 
-from trainer.audit.shortcut_score import CUES, features
+from trainer.audit.shortcut_score import CUES, effective_size, features
 from trainer.data.dataset import Sample, is_fake
 from trainer.data.picture_facts import Facts
 
@@ -103,7 +103,7 @@ def _model() -> Pipeline:
 
 def effective_share(weights: NDArray[np.floating]) -> float:
     """Return the effective sample size of weighted images as a fraction of their number (Kish 1965)."""
-    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+    return effective_size(weights) / len(weights)
 
 
 def _normalised(weights: NDArray[np.float64], fake: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -60,7 +60,7 @@ def cartoon(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
     hair = _any_colour(rng) if rng.random() < 0.4 else _darker((120, 80, 40), float(rng.uniform(0.1, 2)))
     _head(pen, skin, hair)
     eye = float(rng.uniform(0.36, 0.48))
-    _eyes(pen, eye, skin, hair)
+    _eyes(pen, eye, hair)
     _nose(pen, float(rng.uniform(0.52, 0.62)), skin)
     _mouth(pen, float(rng.uniform(0.7, 0.82)))
     if rng.random() < 0.2:
@@ -87,7 +87,7 @@ def _head(pen: _Pen, skin: Colour, hair: Colour) -> None:
         pen.oval(0.5, 0.92, width * 0.8, 0.4, hair, power)
 
 
-def _eyes(pen: _Pen, y: float, skin: Colour, hair: Colour) -> None:
+def _eyes(pen: _Pen, y: float, hair: Colour) -> None:
     rng, distance = pen.rng, float(pen.rng.uniform(0.17, 0.24))
     width, height = float(rng.uniform(0.04, 0.22)), float(rng.uniform(0.04, 0.25))
     iris, kind = _any_colour(rng), rng.random()

@@ -1,5 +1,5 @@
 """Command line, one module per command; slow imports are deferred until a command runs.
 
 In: arguments. Out: tables, JSON, exit status.
-May import: the trainer; ``service.contract`` and ``service.inference``.
+May import: all of ``trainer``; ``service.contract`` and ``service.inference``.
 """

@@ -1,31 +1,20 @@
-"""Arguments shared by several commands, and choices copied here because their own modules import slowly."""
+"""Arguments shared by several commands."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.contract.spec import Framing
+from trainer.recipes.run_config import GroupRule
 
-
-class SplitChoice(StrEnum):
-    """Values of ``--split``."""
-
-    STRATIFIED = "stratified"
-    AS_PUBLISHED = "as-published"
-
-
-class GroupChoice(StrEnum):
-    """Values of ``--groups``."""
-
-    LISTED = "listed"
-    FOLDERS = "folders"
-
-
-GROUPS_HELP = (
-    "Pictures that stay in one part: near duplicates and lines of groups.csv; 'folders': also pictures in one folder."
-)
+Groups = Annotated[
+    GroupRule,
+    typer.Option(
+        help="Pictures that stay in one part: near duplicates and lines of groups.csv; 'folders': also pictures in "
+        "one folder."
+    ),
+]
 Data = Annotated[list[Path], typer.Argument(help="Data folders, each with real/, fake/ or both.", metavar="DATA")]
 FramingOption = Annotated[
     Framing | None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli.arguments import GROUPS_HELP, Data, FaceMarginOption, FramingOption, GroupChoice
+from trainer.cli.arguments import Data, FaceMarginOption, FramingOption, Groups
 from trainer.common.errors import TrainerError
 from trainer.common.files import new_folder, refuse_existing
 from trainer.common.progress import console
@@ -26,7 +26,7 @@ def audit(
     ] = None,
     framing: FramingOption = None,
     face_margin: FaceMarginOption = None,
-    groups: Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)] = GroupChoice.LISTED,
+    groups: Groups = "listed",
 ) -> None:
     """Report what reveals the class besides the faces: duplicates, formats, sizes, and the shortcut score."""
     from trainer.audit.after_preprocessing import score_after_preprocessing
@@ -42,7 +42,7 @@ def audit(
             "--framing and --face-margin change the preprocessing of a recipe: name the recipe with --recipe"
         )
     refuse_existing(report)
-    dataset = grouped(scan(data, one_class=True), groups.value)
+    dataset = grouped(scan(data, one_class=True), groups)
     print_left_out(dataset)
     result = run_audit(dataset)
     for table in audit_tables(result):

@@ -6,18 +6,17 @@ from typing import Annotated
 import typer
 
 from service.contract.spec import ResizeFilter
-from trainer.cli.arguments import GROUPS_HELP, GroupChoice, SplitChoice
 from trainer.recipes.recipe import RECIPES, Augmentation
+from trainer.recipes.run_config import SplitRule
 
 RecipeName = Annotated[
     str, typer.Option(help=f"One of {', '.join(RECIPES)}, or a recipe file NAME.toml as written by 'trainer new'.")
 ]
 Out = Annotated[Path, typer.Option(help="Run folder to create, or to resume with --resume.", metavar="RUN")]
 SplitOption = Annotated[
-    SplitChoice,
+    SplitRule,
     typer.Option(help="stratified: 70/10/10/10 within each source and class; as-published: a single 80/20 split."),
 ]
-Groups = Annotated[GroupChoice, typer.Option(help=GROUPS_HELP)]
 OneClassGroups = Annotated[
     bool, typer.Option("--one-class-groups", help="Fail if a group holds both real and fake pictures.")
 ]

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING
 
 from trainer.cli import fit_arguments as arguments
-from trainer.cli.arguments import Data, FaceMarginOption, FramingOption, GroupChoice, SplitChoice
+from trainer.cli.arguments import Data, FaceMarginOption, FramingOption, Groups
 from trainer.common.errors import PeerLost, WorkerLost
 from trainer.common.progress import console
 from trainer.recipes.overrides import overridden
 from trainer.recipes.recipe import Recipe, changed_recipe
 from trainer.recipes.recipe_files import named_recipe
+from trainer.recipes.run_config import SplitRule
 from trainer.report.printing import print_table
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ def fit(
     data: Data,
     recipe: arguments.RecipeName,
     out: arguments.Out,
-    split: arguments.SplitOption = SplitChoice.STRATIFIED,
-    groups: arguments.Groups = GroupChoice.LISTED,
+    split: arguments.SplitOption = "stratified",
+    groups: Groups = "listed",
     one_class_groups: arguments.OneClassGroups = False,
     holdout_source: arguments.HoldoutSource = None,
     outliers: arguments.Outliers = None,
@@ -60,8 +61,8 @@ def fit(
         recipe=selected_recipe,
         run=Run(out),
         seed=_default_seed(selected_recipe, split) if seed is None else seed,
-        split_rule=split.value,
-        groups=groups.value,
+        split_rule=split,
+        groups=groups,
         one_class_groups=one_class_groups,
         holdout=tuple(holdout_source or ()),
         resume=resume,
@@ -76,13 +77,12 @@ def fit(
     console.print(f"written: {out}")
 
 
-def _default_seed(recipe: Recipe, split: SplitChoice) -> int:
-    return recipe.published_seed if split is SplitChoice.AS_PUBLISHED else 42
+def _default_seed(recipe: Recipe, split: SplitRule) -> int:
+    return recipe.published_seed if split == "as-published" else 42
 
 
 def _run(options: "FitOptions") -> None:
     """Run the fit and print its test metrics."""
-    from trainer.report.evaluation_page import evaluation_table
     from trainer.training.fit import fit as run_fit
     from trainer.training.tensorboard import check_tensorboard
 
@@ -95,6 +95,8 @@ def _run(options: "FitOptions") -> None:
             console.print("to resume after the last finished epoch, run the same command with --resume")
         raise
     if metrics:
+        from trainer.report.evaluation_page import evaluation_table
+
         print_table(evaluation_table(metrics["test"]))
         parity = metrics["parity"]
         console.print(f"parity: largest logit difference {parity['max_difference']:.1e} over {parity['files']} files")

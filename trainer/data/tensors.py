@@ -15,6 +15,7 @@ import PIL
 from numpy.typing import NDArray
 
 from service.contract.bounded_read import read_bounded
+from service.contract.faces import yunet
 from service.contract.faces.face import Face
 from service.contract.faces.framing import FRAMING_VERSION, frame
 from service.contract.image.decode import DECODE_VERSION, decode
@@ -31,20 +32,19 @@ _DECODE_THREADS = 4
 _CHUNK = 64
 
 
-def load_tensor(path: Path, preprocessing: Preprocessing, faces: tuple[Face, ...] | None = None) -> NDArray[np.uint8]:
+def load_tensor(path: Path, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Return a file as uint8 ``[H, W, 3]``, using the code that serves requests.
 
     Args:
         path: path of the picture.
         preprocessing: preprocessing of the model.
-        faces: faces as the service would find them, where they are known; default: run the face finder.
 
     Raises:
         ImageError: the picture is refused.
         OSError: the file cannot be read.
         FinderError: the framing is ``face``, and the face finder does not load.
     """
-    return _tensor(read_bounded(path, SCAN_LIMITS.max_bytes), preprocessing, faces)
+    return _tensor(read_bounded(path, SCAN_LIMITS.max_bytes), preprocessing)
 
 
 def load_sample(sample: Sample, preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -62,7 +62,7 @@ def load_sample(sample: Sample, preprocessing: Preprocessing) -> NDArray[np.uint
         raise TrainerError(f"'{sample.path}': {error}") from None
 
 
-def _tensor(payload: bytes, preprocessing: Preprocessing, faces: tuple[Face, ...] | None) -> NDArray[np.uint8]:
+def _tensor(payload: bytes, preprocessing: Preprocessing, faces: tuple[Face, ...] | None = None) -> NDArray[np.uint8]:
     picture = decode(payload, SCAN_LIMITS, preprocessing.exif_policy)
     return to_tensor(picture, preprocessing, frame(picture.rgb, preprocessing, faces))
 
@@ -95,7 +95,7 @@ def cache_tensors(
     """
     versions = [DECODE_VERSION, PIL.__version__, metadata.version("simplejpeg")]
     if preprocessing.framing == "face":
-        versions.append(FRAMING_VERSION)
+        versions += [FRAMING_VERSION, yunet.SHA256]
     key = hashlib.sha256(repr((sorted(asdict(preprocessing).items()), versions)).encode())
     for sample in samples:
         key.update(sample.sha256.encode())

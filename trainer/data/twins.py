@@ -37,7 +37,7 @@ _THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class Encoding:
     """Size and encoding parameters of a picture file.
 
     Attributes:
@@ -53,27 +53,27 @@ class History:
     grey: bool
 
 
-def history(payload: bytes) -> History | None:
-    """Read the history of a picture from its bytes; None where it is neither JPEG nor PNG."""
+def encoding(payload: bytes) -> Encoding | None:
+    """Read the size and encoding of a picture from its bytes; None if it is neither JPEG nor PNG."""
     with Image.open(io.BytesIO(payload)) as image:
         size = (
             image.size[::-1] if image.getexif().get(ExifTags.Base.Orientation) in _ROTATED_ORIENTATIONS else image.size
         )
         if image.format == "PNG":
-            return History(size, (), 0, image.mode in ("1", "L", "LA"))
+            return Encoding(size, (), 0, image.mode in ("1", "L", "LA"))
         if not isinstance(image, JpegImagePlugin.JpegImageFile):
             return None
         sampling = JpegImagePlugin.get_sampling(image)
         tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
-        return History(size, tables, sampling if sampling >= 0 else _DEFAULT_SUBSAMPLING, image.mode == "L")
+        return Encoding(size, tables, sampling if sampling >= 0 else _DEFAULT_SUBSAMPLING, image.mode == "L")
 
 
-def twin(rgb: Image.Image, target: History, resample: Image.Resampling) -> bytes | None:
-    """Return the bytes of a picture saved with a given history; None where it would have to be enlarged.
+def twin(rgb: Image.Image, target: Encoding, resample: Image.Resampling) -> bytes | None:
+    """Return the bytes of a picture saved with a given encoding; None where it would have to be enlarged.
 
     Args:
         rgb: picture, mode RGB, upright.
-        target: history of a picture of about the same aspect ratio.
+        target: encoding of a picture of about the same aspect ratio.
         resample: kernel for shrinking, applied with antialiasing.
     """
     if rgb.width < target.size[0] or rgb.height < target.size[1]:
@@ -97,7 +97,7 @@ def write_twins(
     Args:
         folder: data folder to create.
         originals: dataset whose pictures with ``label`` get twins.
-        references: dataset whose pictures of the other label provide the histories. Each twin gets the history of
+        references: dataset whose pictures of the other label provide the encodings. Each twin gets the encoding of
             a reference drawn at random among those of its aspect ratio; cropped to another ratio, it would not be
             recognised as a near duplicate of its original.
         label: label of the twins.
@@ -113,13 +113,13 @@ def write_twins(
     chosen = _random_subset([sample for sample in originals.samples if sample.label == label], limit, seed)
     if not chosen:
         raise TrainerError(f"no {label} pictures to make twins of: check the data folders and --label")
-    histories = _histories([sample for sample in references.samples if sample.label != label])
-    if not histories:
+    encodings = _encodings([sample for sample in references.samples if sample.label != label])
+    if not encodings:
         raise TrainerError("the folders given by --like hold no JPEG or PNG of the other class")
     left_out = 0
     with new_folder(folder) as temporary, ThreadPoolExecutor(_THREADS) as pool:
         (temporary / label).mkdir()
-        payloads = pool.map(lambda sample: _make_twin(sample, histories, seed), chosen)
+        payloads = pool.map(lambda sample: _make_twin(sample, encodings, seed), chosen)
         for sample, payload in track(zip(chosen, payloads, strict=True), "twins", total=len(chosen)):
             left_out += payload is None
             if payload is not None:
@@ -130,21 +130,21 @@ def write_twins(
     return left_out
 
 
-def _make_twin(sample: Sample, histories: Sequence[History], seed: int) -> bytes | None:
-    """Return the twin of a sample; None where no history has its aspect ratio, or the history drawn is larger."""
+def _make_twin(sample: Sample, encodings: Sequence[Encoding], seed: int) -> bytes | None:
+    """Return the twin of a sample; None where no reference has its aspect ratio, or the one drawn is larger."""
     rng = np.random.default_rng((seed, int(sample.sha256[:8], 16)))
     rgb = decode(read_bounded(sample.path, SCAN_LIMITS.max_bytes), SCAN_LIMITS, "apply").rgb
-    aspects = np.array([candidate.size[0] / candidate.size[1] for candidate in histories])
+    aspects = np.array([candidate.size[0] / candidate.size[1] for candidate in encodings])
     alike = np.flatnonzero(np.abs(aspects * rgb.height / rgb.width - 1) <= _MAX_ASPECT_DEVIATION)
     if not len(alike):
         return None
-    return twin(rgb, histories[rng.choice(alike)], _FILTERS[rng.integers(len(_FILTERS))])
+    return twin(rgb, encodings[rng.choice(alike)], _FILTERS[rng.integers(len(_FILTERS))])
 
 
-def _histories(samples: Sequence[Sample]) -> list[History]:
+def _encodings(samples: Sequence[Sample]) -> list[Encoding]:
     ordered = sorted(samples, key=lambda sample: sample.sha256)
-    histories = (history(read_bounded(sample.path, SCAN_LIMITS.max_bytes)) for sample in ordered)
-    return [known for known in histories if known]
+    encodings = (encoding(read_bounded(sample.path, SCAN_LIMITS.max_bytes)) for sample in ordered)
+    return [known for known in encodings if known]
 
 
 def _random_subset(samples: Sequence[Sample], limit: int | None, seed: int) -> list[Sample]:

@@ -59,20 +59,13 @@ def calibrate(
     """
     temperature = fit_temperature(logits, truth, output_kind, fake_index)
     p_fake = fake_probability(logits, output_kind, fake_index, temperature)
-    real, fake = int((~truth).sum()), int(truth.sum())
     hardest_source, hardest_scores = _hardest_reals(truth, p_fake, np.array(sources or [""] * len(truth)))
     threshold_fake = min(1.0, max(0.5, _exceeding(hardest_scores, MAX_REAL_CALLED_FAKE)))
     threshold_real = max(0.0, min(0.5, -_exceeding(-p_fake[truth], MAX_FAKE_CALLED_REAL)))
-    rule = (
-        f"on {real} real and {fake} fake calibration images: the fake threshold calls at most "
-        f"{MAX_REAL_CALLED_FAKE:.0%} of the real faces fake, also in each source with {MIN_SOURCE_REALS} or more, "
-        "and is at least 0.5; the real threshold calls at most "
-        f"{MAX_FAKE_CALLED_REAL:.0%} of the fakes real and is at most 0.5"
-    )
     evidence = {
         "method": "temperature scaling (arXiv:1706.04599)",
-        "real": real,
-        "fake": fake,
+        "real": int((~truth).sum()),
+        "fake": int(truth.sum()),
         "ece_before": expected_calibration_error(truth, fake_probability(logits, output_kind, fake_index)),
         "ece_after": expected_calibration_error(truth, p_fake),
         # 95 % intervals of the thresholds, given the number of calibration images.
@@ -86,7 +79,16 @@ def calibrate(
         **_share("real_called_fake", p_fake[~truth] >= threshold_fake),
         **_share("fake_called_real", p_fake[truth] <= threshold_real),
     }
-    return Calibration(temperature, threshold_real, threshold_fake, rule, json.loads(json.dumps(evidence)))
+    return Calibration(temperature, threshold_real, threshold_fake, _rule(truth), json.loads(json.dumps(evidence)))
+
+
+def _rule(truth: NDArray[np.bool_]) -> str:
+    return (
+        f"on {(~truth).sum()} real and {truth.sum()} fake calibration images: the fake threshold calls at most "
+        f"{MAX_REAL_CALLED_FAKE:.0%} of the real faces fake, also in each source with {MIN_SOURCE_REALS} or more, "
+        f"and is at least 0.5; the real threshold calls at most {MAX_FAKE_CALLED_REAL:.0%} of the fakes real and is "
+        "at most 0.5"
+    )
 
 
 def _share(name: str, wrong: NDArray[np.bool_]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Metrics of a model on labelled pictures, computed with the service's own engine."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -90,16 +91,22 @@ def figures(
         "fake_called_real": float(called_real[truth].mean()) if truth.any() else None,
         "uncertain": float((~called_fake & ~called_real).mean()),
     }
-    two_class = (
-        dict.fromkeys(_TWO_CLASS_METRICS)
-        if not has_both_classes
-        else dict(
-            zip(_TWO_CLASS_METRICS, _two_class_metrics(truth, p_fake, threshold_real, threshold_fake), strict=True)
-        )
-    )
-    return (
-        basic_metrics | two_class | {"intervals": _intervals(truth, p_fake, threshold_real, threshold_fake, verdicts)}
-    )
+    intervals = {
+        "accuracy": wilson(int((predicted_fake == truth).sum()), len(truth)),
+        "uncertain": wilson(verdicts[0][1] + verdicts[1][1], len(truth)),
+    }
+    if not truth.all():
+        intervals["real_called_fake"] = wilson(verdicts[0][2], basic_metrics["real"])
+    if truth.any():
+        intervals["fake_called_real"] = wilson(verdicts[1][0], basic_metrics["fake"])
+    two_class: dict[str, float | None] = dict.fromkeys(_TWO_CLASS_METRICS)
+    if has_both_classes:
+        two_class_metrics = partial(_two_class_metrics, threshold_real=threshold_real, threshold_fake=threshold_fake)
+        values = dict(zip(_TWO_CLASS_METRICS, two_class_metrics(truth, p_fake), strict=True))
+        resampled = dict(zip(_TWO_CLASS_METRICS, bootstrap(two_class_metrics, truth, p_fake), strict=True))
+        intervals |= _two_class_intervals(values, resampled, basic_metrics["real"], basic_metrics["fake"])
+        two_class |= values
+    return basic_metrics | two_class | {"intervals": {key: list(interval) for key, interval in intervals.items()}}
 
 
 _TWO_CLASS_METRICS = ("roc_auc", "average_precision", "balanced_accuracy", "tpr_at_fpr_01", "tpr_at_fpr_005", "ece")
@@ -119,38 +126,20 @@ def _two_class_metrics(
     )
 
 
-def _intervals(
-    truth: NDArray[np.bool_],
-    p_fake: NDArray[np.float64],
-    threshold_real: float,
-    threshold_fake: float,
-    verdicts: list[list[int]],
-) -> dict[str, list[float]]:
-    real, fake = map(sum, verdicts)
-    correct = int(((p_fake >= 0.5) == truth).sum())
-    intervals: dict[str, Interval] = {
-        "accuracy": wilson(correct, len(truth)),
-        "uncertain": wilson(verdicts[0][1] + verdicts[1][1], len(truth)),
-    }
-    if real:
-        intervals["real_called_fake"] = wilson(verdicts[0][2], real)
-    if fake:
-        intervals["fake_called_real"] = wilson(verdicts[1][0], fake)
-    if real and fake:
-        resampled = bootstrap(lambda t, p: _two_class_metrics(t, p, threshold_real, threshold_fake), truth, p_fake)
-        intervals |= dict(zip(_TWO_CLASS_METRICS, resampled, strict=True))
-        values = dict(
-            zip(_TWO_CLASS_METRICS, _two_class_metrics(truth, p_fake, threshold_real, threshold_fake), strict=True)
-        )
-        for key in ("tpr_at_fpr_01", "tpr_at_fpr_005"):
-            intervals[key] = wilson(round(values[key] * fake), fake)
-        # The bootstrap interval of a perfect score has no width, and resampling biases the ECE upwards.
-        perfect = wilson(min(real, fake), min(real, fake))[0]
-        for key in ("roc_auc", "average_precision", "balanced_accuracy"):
-            intervals[key] = (min(intervals[key][0], perfect), 1.0) if values[key] >= 1 else intervals[key]
-        low, high = intervals["ece"]
-        intervals["ece"] = (max(0.0, 2 * values["ece"] - high), max(values["ece"], 2 * values["ece"] - low))
-    return {key: list(interval) for key, interval in intervals.items()}
+def _two_class_intervals(
+    values: dict[str, float], resampled: dict[str, Interval], real: int, fake: int
+) -> dict[str, Interval]:
+    """Return the intervals of :data:`_TWO_CLASS_METRICS` from their values and bootstrap intervals."""
+    intervals = dict(resampled)
+    for key in ("tpr_at_fpr_01", "tpr_at_fpr_005"):
+        intervals[key] = wilson(round(values[key] * fake), fake)
+    # The bootstrap interval of a perfect score has no width, and resampling biases the ECE upwards.
+    perfect = wilson(min(real, fake), min(real, fake))[0]
+    for key in ("roc_auc", "average_precision", "balanced_accuracy"):
+        intervals[key] = (min(intervals[key][0], perfect), 1.0) if values[key] >= 1 else intervals[key]
+    low, high = intervals["ece"]
+    intervals["ece"] = (max(0.0, 2 * values["ece"] - high), max(values["ece"], 2 * values["ece"] - low))
+    return intervals
 
 
 def evaluation(samples: Sequence[Sample], p_fake: NDArray[np.float64], spec: ModelSpec) -> dict[str, Any]:

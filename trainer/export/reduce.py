@@ -15,10 +15,10 @@ from trainer.data.splits import Split, run_split
 from trainer.data.tensors import load_sample
 from trainer.evaluation.cost import costs
 from trainer.evaluation.evaluate import calibrated, engine_logits
-from trainer.evaluation.run_scores import score
 from trainer.export.evidence_output import without_evidence
 from trainer.export.export import with_metadata
 from trainer.export.precision import to_float16, to_int8
+from trainer.export.run_scores import score
 from trainer.recipes.run_config import read_run_config
 
 Reduced = Literal["int8", "float16"]
@@ -73,10 +73,8 @@ def _reduce(run: Run, precision: Reduced) -> Reduction:
             f"'{run.folder}' has not finished: precision '{precision}' needs its metrics.json and model.onnx"
         )
     content = run.onnx_model.read_bytes()
-    float32_engine, graph = (
-        Engine.from_bytes(content, EngineOptions("cpu")),
-        without_evidence(onnx.load_from_string(content)),
-    )
+    float32_engine = Engine.from_bytes(content, EngineOptions("cpu"))
+    graph = without_evidence(onnx.load_from_string(content))
     reduced_graph = (
         to_int8(graph, _calibration_pictures(float32_engine, parts, config.seed))
         if precision == "int8"
@@ -92,13 +90,13 @@ def _reduce(run: Run, precision: Reduced) -> Reduction:
     cost, float32_cost = costs([reduced_content, content])
     saved = read_json(run.metrics, f"'{run.folder}' is damaged")
     reduction = Reduction(
-        scored.test["pooled"]["roc_auc"],
-        saved["test"]["pooled"]["roc_auc"],
-        float(changed.mean()),
-        float32_cost.milliseconds / cost.milliseconds,
-        cost.milliseconds,
-        cost.megabytes,
-        float32_cost.megabytes,
+        auc=scored.test["pooled"]["roc_auc"],
+        float32_auc=saved["test"]["pooled"]["roc_auc"],
+        verdicts_changed=float(changed.mean()),
+        speedup=float32_cost.milliseconds / cost.milliseconds,
+        milliseconds=cost.milliseconds,
+        megabytes=cost.megabytes,
+        float32_megabytes=float32_cost.megabytes,
     )
     figures: dict[str, Any] = {
         **saved,

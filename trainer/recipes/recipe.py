@@ -7,12 +7,13 @@ step decay. ``residual-cnn`` and ``efficientnet-lite`` are designed in this proj
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
+from pydantic import ConfigDict
 
 from service.contract.faces.face import FINDER
-from service.contract.spec import Framing, OutputKind, Preprocessing, ResizeFilter
+from service.contract.spec import Framing, OutputKind, Preprocessing, ResizeFilter, ResizeFit
 
 Augmentation = Literal["none", "classic", "reencode"]
 Select = Literal["last", "val_accuracy", "val_loss"]
@@ -85,8 +86,7 @@ class Recipe:
         reencoding: settings of the augmentation ``reencode``.
         drawings: share of the training images that are turned into drawings (:mod:`trainer.augment.drawings`) and
             labelled half real, half fake; redrawn every epoch.
-        cache_side: side of the training tensors that crops are taken from, pixels; 0 for the input
-            size.
+        cache_side: side of the training tensors that crops are taken from, pixels; 0 for the input size.
         face_jitter: with framing ``face``, in training: the margin varies by up to this share of itself, and the
             centre by up to half of this share of the face's side.
         balance: weights of the training images, see :mod:`trainer.audit.weights`. ``source`` halves the weight of
@@ -99,6 +99,8 @@ class Recipe:
         mirror: whether the served logits are the mean over the picture and its mirror image.
         published_seed: seed of the published 80/20 split.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 
     name: str
     preprocessing: Preprocessing
@@ -146,7 +148,7 @@ class Recipe:
         return asdict(self)
 
 
-def _square(side: int, resize_filter: Any, fit: Any, framing: Framing) -> Preprocessing:
+def _square(side: int, resize_filter: ResizeFilter, fit: ResizeFit, framing: Framing) -> Preprocessing:
     return Preprocessing(side, side, resize_filter, fit, "apply", framing)
 
 

@@ -99,7 +99,7 @@ class RunConfig:
     library_versions: dict[str, str]
     commit: str
     split_seed: int | None = None
-    groups: str | None = None
+    groups: GroupRule | None = None
     holdout: tuple[str, ...] = ()
     outliers: DataFacts = DataFacts(hashlib.sha256().hexdigest(), {})
     backend: str | None = None
@@ -131,23 +131,19 @@ def read_run_config(run: Run) -> RunConfig:
         TrainerError: the folder is no run, or a key is missing, malformed or unknown; the message names it.
     """
     refusal = f"'{run.folder}' is not a run folder"
-    values = read_json(run.config, refusal, _REQUIRED)
-    if isinstance(values["recipe"], dict) and (unknown := values["recipe"].keys() - _names(Recipe)):
-        raise TrainerError(f"{refusal}: {run.config.name}: recipe has unknown settings: {', '.join(sorted(unknown))}")
-    try:
-        return _validated(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        problem = "is missing" if first["type"] == "missing" else f"is {repr(first['input'])[:80]}: {first['msg']}"
-        raise TrainerError(f"{refusal}: {run.config.name}: {key} {problem}") from None
+    return _validated(read_json(run.config, refusal, _REQUIRED), f"{refusal}: {run.config.name}")
 
 
 def write_run_config(run: Run, config: RunConfig) -> None:
-    """Validate and write ``config.json``; keys in the file that are unknown here are kept."""
-    _validated(asdict(config))
+    """Validate and write ``config.json``; keys in the file that are unknown here are kept.
+
+    Raises:
+        TrainerError: a value does not fit its key; nothing is written.
+    """
+    _validated(asdict(config), str(run.config))
     existing = read_json(run.config, str(run.config)) if run.config.exists() else {}
-    unknown = {key: value for key, value in existing.items() if key not in _names(RunConfig)}
+    known = {field.name for field in fields(RunConfig)}
+    unknown = {key: value for key, value in existing.items() if key not in known}
     write_json(run.config, config_values(config) | unknown)
 
 
@@ -156,10 +152,16 @@ def config_values(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if value is not None}
 
 
-def _validated(values: dict[str, Any]) -> RunConfig:
-    # Through JSON, in which strict validation takes a list for a tuple, but no "1" and no true for 1.
-    return _ADAPTER.validate_json(json.dumps(values), strict=True)
-
-
-def _names(kind: type[Any]) -> set[str]:
-    return {item.name for item in fields(kind)}
+def _validated(values: dict[str, Any], refusal: str) -> RunConfig:
+    # As JSON, in which strict validation takes a list for a tuple, but no "1" and no true for 1. Paths of folders
+    # may hold bytes that are not UTF-8.
+    document = json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")
+    try:
+        return _ADAPTER.validate_json(document, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        problem = {"missing": "is missing", "unexpected_keyword_argument": "is unknown"}.get(
+            first["type"], f"is {repr(first['input'])[:80]}: {first['msg']}"
+        )
+        raise TrainerError(f"{refusal}: {key} {problem}") from None

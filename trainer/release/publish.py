@@ -59,6 +59,15 @@ class Candidate:
     same_test_part: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """The default model, loaded, with its release record."""
+
+    path: Path
+    engine: Engine
+    recorded: dict[str, Any]
+
+
 def published_model(models: Path) -> Path | None:
     """Return the file of the default model; None if nothing is published.
 
@@ -72,6 +81,13 @@ def published_model(models: Path) -> Path | None:
     if not path.is_file():
         raise TrainerError(f"'{default}' names '{path.parent}', which holds no {MODEL}")
     return path
+
+
+def _published(models: Path) -> _Published | None:
+    path = published_model(models)
+    if path is None:
+        return None
+    return _Published(path, Engine.from_bytes(path.read_bytes(), EngineOptions("cpu")), _recorded_release(path))
 
 
 def examine(
@@ -94,7 +110,7 @@ def examine(
     if not metrics_path.exists() or not path.exists():
         raise TrainerError(f"'{run.folder}' is not ready: publish needs its {path.name} and {metrics_path.name}")
     metrics = read_json(metrics_path, f"'{run.folder}' is damaged")
-    published_path = published_model(models)
+    published = _published(models)
     content = path.read_bytes()
     engine = Engine.from_bytes(content, EngineOptions("cpu"))
     check_origin(engine, config, path)
@@ -102,61 +118,62 @@ def examine(
         raise TrainerError(
             f"'{folder_of(engine, models)}' is already published: fit again with another --model-version"
         )
+    test_part = _test_part(run, config)
+    if elsewhere:
+        check_unseen(run.folder, elsewhere)
+    same_test_part = published is None or published.recorded.get("test_part") == test_part.fingerprint()
+    cost = costs([content, *([published.path.read_bytes()] if published else [])])
+    measured = Measured(_assess(engine, path, test_part, robust), _assess(engine, path, elsewhere), cost[0], precision)
+    reference = None
+    if published:
+        own = (
+            _assess(published.engine, published.path, test_part, robust)
+            if same_test_part
+            else _recorded_own(published, test_part, robust)
+        )
+        unseen = _assess(published.engine, published.path, elsewhere)
+        reference = Measured(own, _merged_elsewhere(published.recorded, unseen, config), cost[1])
+    recorded_gates = published.recorded.get("gates", ()) if published else ()
+    previous_limits = {gate["name"]: gate["limit"] for gate in recorded_gates}
+    return Candidate(
+        run=run,
+        engine=engine,
+        content=content,
+        gates=gates(measured, reference, metrics.get("against_float32"), previous_limits),
+        measured=measured,
+        metrics=metrics,
+        test_part=test_part.fingerprint(),
+        first=published is None,
+        same_test_part=same_test_part,
+    )
+
+
+def _test_part(run: Run, config: RunConfig) -> Dataset:
     split = run_split(run)
     if not split.calibration:
         raise TrainerError(
             f"'{run.folder}' has no separate calibration and test parts (split '{config.split}'): "
             "fit with --split stratified"
         )
-    if elsewhere:
-        check_unseen(run.folder, elsewhere)
-    test_part = Dataset(split.test, (), {})
-    published_engine = Engine.from_bytes(published_path.read_bytes(), EngineOptions("cpu")) if published_path else None
-    recorded = _recorded_release(published_path) if published_path else {}
-    same_test_part = recorded.get("test_part") == test_part.fingerprint()
-    cost = costs([content, *([published_path.read_bytes()] if published_path else [])])
-    measured = Measured(_assess(engine, path, test_part, robust), _assess(engine, path, elsewhere), cost[0], precision)
-    published = None
-    if published_engine and published_path:
-        own = (
-            _assess(published_engine, published_path, test_part, robust)
-            if same_test_part
-            else _recorded_own(recorded, published_engine, test_part, robust)
-        )
-        published = Measured(
-            own, _merged_elsewhere(recorded, _assess(published_engine, published_path, elsewhere), config), cost[1]
-        )
-    previous_limits = {gate["name"]: gate["limit"] for gate in recorded.get("gates", ())}
-    results = gates(measured, published, metrics.get("against_float32"), previous_limits)
-    return Candidate(
-        run,
-        engine,
-        content,
-        results,
-        measured,
-        metrics,
-        test_part.fingerprint(),
-        not published_engine,
-        same_test_part or not published_engine,
-    )
+    return Dataset(split.test, (), {})
 
 
 def _assess(engine: Engine, path: Path, dataset: Dataset | None, robust: int = 0) -> dict[str, Any]:
     return assess(engine.spec.name, path, engine, dataset, robust, RELEASE).result if dataset else {}
 
 
-def _recorded_own(recorded: Mapping[str, Any], engine: Engine, test_part: Dataset, robust: int) -> dict[str, Any]:
+def _recorded_own(published: _Published, test_part: Dataset, robust: int) -> dict[str, Any]:
     """Return the results that the published model recorded for its own test part.
 
     Results that were not recorded (tiers and flips, drawings) are measured on the run's test part. The published model
     may have been trained on some of these pictures, and others come from sources that it never had; both models are
     measured on the same pictures.
     """
-    result = dict(recorded["own_test_part"])
+    result = dict(published.recorded["own_test_part"])
     if result["robustness"] is None:
-        result["robustness"] = robustness(engine, stratified_subset(test_part.samples, robust), RELEASE)
+        result["robustness"] = robustness(published.engine, stratified_subset(test_part.samples, robust), RELEASE)
     if not covers_all_techniques(result.get("drawings")):
-        result["drawings"] = on_drawings(engine, stratified_subset(test_part.samples, robust))
+        result["drawings"] = on_drawings(published.engine, stratified_subset(test_part.samples, robust))
     return result
 
 

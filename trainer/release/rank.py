@@ -86,44 +86,45 @@ def rank(folders: Sequence[Path], elsewhere: Dataset | None) -> list[Ranked]:
             )
         if elsewhere:
             check_unseen(run.folder, elsewhere)
-    return sorted((_ranked(run, elsewhere) for run in runs), key=lambda ranked: -ranked.mean_area)
+    results = [_ranked(run, config, elsewhere) for run, config in zip(runs, configs, strict=True)]
+    return sorted(results, key=lambda ranked: -ranked.mean_area)
 
 
-def _ranked(run: Run, elsewhere: Dataset | None) -> Ranked:
+def _ranked(run: Run, config: RunConfig, elsewhere: Dataset | None) -> Ranked:
     if not run.metrics.exists():
         raise TrainerError(f"'{run.folder}' is not finished: {run.metrics.name} is missing")
     engine = Engine.load(run.onnx_model, EngineOptions("cpu"))
-    config = read_run_config(run)
     check_origin(engine, config, run.onnx_model)
     samples = run_split(run).validation
     truth, sources = is_fake(samples), np.array([sample.source for sample in samples])
     p_fake = observe(engine, samples, CONDITIONS).p_fake
     two_class_sources = [str(s) for s in sorted(set(sources)) if 0 < truth[sources == s].mean() < 1]
-    rates: dict[bool, dict[str, float]] = {False: {}, True: {}}
-    if elsewhere:
-        unseen_p_fake = calibrated(
-            engine_logits(engine, elsewhere.samples, f"score with {run.folder.name}"), engine.spec
-        )
-        correct = np.where(
-            is_fake(elsewhere.samples),
-            unseen_p_fake > engine.spec.threshold_real,
-            unseen_p_fake < engine.spec.threshold_fake,
-        )
-        groups = [(sample.source, sample.label == "fake") for sample in elsewhere.samples]
-        for source, fake in sorted(set(groups)):
-            rates[fake][source] = float(correct[[group == (source, fake) for group in groups]].mean())
+    rates = _unseen_rates(engine, elsewhere, run.folder.name) if elsewhere else {"real": {}, "fake": {}}
     return Ranked(
-        run.folder.name,
-        config,
-        sum(row["seconds"] for row in read_history(run.history)) / 60,
-        {c.name: float(roc_auc_score(truth, p_fake[row])) for row, c in enumerate(CONDITIONS)},
-        {
+        run=run.folder.name,
+        config=config,
+        minutes=sum(row["seconds"] for row in read_history(run.history)) / 60,
+        areas={c.name: float(roc_auc_score(truth, p_fake[row])) for row, c in enumerate(CONDITIONS)},
+        sources={
             s: float(np.mean([roc_auc_score(truth[sources == s], row[sources == s]) for row in p_fake]))
             for s in two_class_sources
         },
-        rates[False],
-        rates[True],
+        reals=rates["real"],
+        fakes=rates["fake"],
     )
+
+
+def _unseen_rates(engine: Engine, elsewhere: Dataset, name: str) -> dict[str, dict[str, float]]:
+    """Return the share of pictures not called the opposite class, by class and source."""
+    p_fake = calibrated(engine_logits(engine, elsewhere.samples, f"score with {name}"), engine.spec)
+    correct = np.where(
+        is_fake(elsewhere.samples), p_fake > engine.spec.threshold_real, p_fake < engine.spec.threshold_fake
+    )
+    strata = [(sample.label, sample.source) for sample in elsewhere.samples]
+    rates: dict[str, dict[str, float]] = {"real": {}, "fake": {}}
+    for label, source in sorted(set(strata)):
+        rates[label][source] = float(correct[[stratum == (label, source) for stratum in strata]].mean())
+    return rates
 
 
 def cells(ranked: Ranked) -> dict[str, str]:

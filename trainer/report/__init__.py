@@ -1,5 +1,5 @@
 """Plots, HTML pages, tables and model cards.
 
 In: results of an audit, a fit or an evaluation. Out: PNG, self-contained HTML, Markdown, terminal tables.
-May import: ``trainer.evaluation``, ``trainer.audit`` and whatever those may import; ``service.inference``.
+May import: ``trainer.export``, ``trainer.audit`` and what they may import; ``service.inference``.
 """

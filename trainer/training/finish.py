@@ -17,10 +17,10 @@ from trainer.common.history import read_history
 from trainer.common.run import Run, read_json
 from trainer.data.splits import Split, run_split
 from trainer.evaluation.calibrate import Calibration
-from trainer.evaluation.run_scores import score
 from trainer.export.convert import convert
 from trainer.export.export import build_spec, write_verified
 from trainer.export.parity import Parity
+from trainer.export.run_scores import score
 from trainer.networks.networks import logits_model
 from trainer.recipes.run_config import RunConfig, read_run_config
 from trainer.report import plots

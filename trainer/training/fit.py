@@ -33,10 +33,11 @@ from trainer.report import plots
 from trainer.report.printing import print_left_out
 from trainer.training.checkpoints import Checkpoints, Reseed, RunState, load_checkpoint
 from trainer.training.distribute import PEER_GONE, Follow, Shard, agree, join, leave_distribution
-from trainer.training.fit_options import FitOptions, check_run_folder, identity, split_of, write_start
+from trainer.training.fit_options import FitOptions, check_run_folder
 from trainer.training.interrupt import between_batches
 from trainer.training.live import LiveView
 from trainer.training.pipeline import training_batches, validation_batches
+from trainer.training.run_start import identity, split_of, write_start
 from trainer.training.tensorboard import EventFiles
 
 
@@ -69,8 +70,9 @@ def _fit(options: FitOptions, shard: Shard) -> dict[str, Any] | None:
     dataset = with_faces(dataset, recipe)
     dataset = grouped(dataset, options.groups, one_class=options.one_class_groups)
     outliers = scan_outliers(options.outliers, recipe, dataset)
-    parts = split_of(options, dataset, outliers)
-    agree(shard, identity(options.config(dataset, outliers)))
+    config = options.config(dataset, outliers)
+    parts = split_of(options, config, dataset, outliers)
+    agree(shard, identity(config))
     if len(parts.validation) < shard.devices:
         raise TrainerError(
             f"{len(parts.validation)} validation pictures are too few for {shard.devices} devices: "
@@ -80,7 +82,7 @@ def _fit(options: FitOptions, shard: Shard) -> dict[str, Any] | None:
         _follow(options, parts, shard)
         return None
     audit_result = None if options.resume else audit(dataset)
-    write_start(options, dataset, outliers, parts, audit_result)
+    write_start(options, config, dataset, parts, audit_result)
     with nullcontext() if options.resume else folder_lock(run.folder):
         _announce(dataset, outliers, parts, audit_result.findings if audit_result else [])
         return _train_and_finish(options, parts, shard)
@@ -139,7 +141,10 @@ def _train(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> tupl
     run, recipe = options.run, options.recipe
     keras.utils.set_random_seed(options.seed)
     state = RunState.load(run.checkpoints) if options.resume else RunState()
-    train = training_batches(options, parts, cache, state.epoch, shard)
+    train, scores = training_batches(options, parts, cache, state.epoch, shard)
+    if shard.writes:
+        write_run_config(run, replace(read_run_config(run), after_preprocessing=scores))
+        console.print(scores["sentence"])
     validation = validation_batches(options, parts, cache, shard)
     model = _model(run, recipe, state, len(train))
     live = LiveView(console, recipe.epochs, recipe.batch_size, state.history)

@@ -13,8 +13,8 @@ import keras
 class Interrupt(keras.callbacks.Callback):
     """Raise ``KeyboardInterrupt`` before the next batch after Ctrl-C, or immediately after a second Ctrl-C.
 
-    At an arbitrary point, it could interrupt the clean-up of a checkpoint, or leave a rich console inside ``print``,
-    which then prints nothing for the rest of the process.
+    Raised at an arbitrary point, it could interrupt the clean-up of a checkpoint, or leave a rich console inside
+    ``print``, which then prints nothing for the rest of the process.
     """
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from trainer.audit.after_preprocessing import weigh
 from trainer.audit.weights import one_class_sources
 from trainer.augment.reencode import make_augment
-from trainer.common.progress import console
 from trainer.data.dataset import Sample
 from trainer.data.face_framing import faces_in_tensors
 from trainer.data.splits import Split
 from trainer.data.tensors import cache_tensors
-from trainer.recipes.run_config import read_run_config, write_run_config
 from trainer.training.augmented_pictures import AugmentedPictures
 from trainer.training.distribute import ALL, Shard
 from trainer.training.fit_options import FitOptions
@@ -52,13 +50,13 @@ class BatchOrder:
 
     Attributes:
         batch_size: pictures per step, over all processes and views.
-        seed: seed of the order; None keeps the order of the tensors, as validation needs.
+        shuffle: shuffle each epoch, with the seed of the pictures; otherwise keep the order of the tensors.
         first_epoch: epochs finished before a resume.
         halved: sets of rows of which alternate epochs show alternate halves.
     """
 
     batch_size: int
-    seed: int | None = None
+    shuffle: bool = False
     first_epoch: int = 0
     halved: Sequence[NDArray[np.int64]] = ()
 
@@ -109,18 +107,20 @@ class Batches(keras.utils.PyDataset):
         self._rows = self._shuffled()
 
     def _shuffled(self) -> NDArray[np.int64]:
-        rows, seed, halved = np.arange(len(self._targets.labels)), self._order.seed, self._order.halved
-        if seed is not None:
-            if len(halved):
-                halves = [self._half(half, seed) for half in halved]
-                rows = np.concatenate([np.delete(rows, np.concatenate(halved)), *halves])
-            np.random.default_rng((seed, self._epoch)).shuffle(rows)
+        rows, halved = np.arange(len(self._targets.labels)), self._order.halved
+        if not self._order.shuffle:
+            return rows
+        if len(halved):
+            halves = [self._half(half) for half in halved]
+            rows = np.concatenate([np.delete(rows, np.concatenate(halved)), *halves])
+        np.random.default_rng((self._pictures.seed, self._epoch)).shuffle(rows)
         return rows
 
-    def _half(self, rows: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    def _half(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return half of the rows, reshuffled every second epoch; of an odd number, one row is in both halves."""
         pair, second = divmod(self._epoch, 2)
-        shuffled, half = np.random.default_rng((seed, pair, len(rows))).permutation(rows), -(-len(rows) // 2)
+        half = -(-len(rows) // 2)
+        shuffled = np.random.default_rng((self._pictures.seed, pair, len(rows))).permutation(rows)
         return shuffled[len(rows) - half :] if second else shuffled[:half]
 
     def __len__(self) -> int:
@@ -156,15 +156,20 @@ class Batches(keras.utils.PyDataset):
         self._rows = self._shuffled()
 
 
-def training_batches(options: FitOptions, parts: Split, cache: Path, epoch: int, shard: Shard) -> Batches:
+def training_batches(
+    options: FitOptions, parts: Split, cache: Path, epoch: int, shard: Shard
+) -> tuple[Batches, dict[str, Any]]:
     """Return the training part and the outliers, weighted and augmented according to the recipe.
 
     Args:
-        options: options of the fit; the shortcut score after preprocessing is recorded in its run.
+        options: options of the fit.
         parts: split of the run.
         cache: folder of decoded tensors.
         epoch: number of finished epochs.
         shard: share of this process.
+
+    Returns:
+        the batches, and the shortcut scores of the tensors (:func:`trainer.audit.after_preprocessing.weigh`).
     """
     recipe, samples = options.recipe, [*parts.train, *parts.outliers]
     tensors = cache_tensors(samples, recipe.preprocessing, cache, "training")
@@ -174,18 +179,25 @@ def training_batches(options: FitOptions, parts: Split, cache: Path, epoch: int,
     weights, scores = weigh(parts.train, tensors[: len(parts.train)], recipe.balance)
     if weights is not None:
         weights = np.concatenate([weights, np.ones(len(parts.outliers), np.float32)])
-    if shard.writes:
-        config = replace(read_run_config(options.run), after_preprocessing=scores)
-        write_run_config(options.run, config)
-        console.print(scores["sentence"])
     augment, faces = make_augment(recipe), faces_in_tensors(samples, recipe.train_preprocessing)
     halved = one_class_sources(parts.train) if recipe.balance == "subsample" else ()
-    return Batches(
-        AugmentedPictures(tensors, larger, faces, augment, recipe.views, options.seed, recipe.drawings),
+    batches = Batches(
+        AugmentedPictures(
+            served=tensors,
+            larger=larger,
+            faces=faces,
+            augment=augment,
+            views=recipe.views,
+            seed=options.seed,
+            drawings=recipe.drawings,
+        ),
         Targets(one_hot(samples, recipe.class_names), weights),
-        BatchOrder(recipe.batch_size, options.seed, epoch, halved),
-        Parallelism(1 if augment is None else _AUGMENT_THREADS, 0 if augment is None else options.workers, shard),
+        BatchOrder(recipe.batch_size, shuffle=True, first_epoch=epoch, halved=halved),
+        Parallelism(threads=_AUGMENT_THREADS, processes=options.workers, shard=shard)
+        if augment
+        else Parallelism(shard=shard),
     )
+    return batches, scores
 
 
 def validation_batches(options: FitOptions, parts: Split, cache: Path, shard: Shard) -> Batches:

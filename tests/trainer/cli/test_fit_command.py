@@ -20,7 +20,7 @@ from tests.serving import PATIENCE
 from tests.trainer.cli.rows import rows
 from trainer.common.run import Run
 from trainer.data.splits import read_split
-from trainer.evaluation.run_scores import score
+from trainer.export.run_scores import score
 from trainer.recipes.run_config import read_run_config
 
 FILES = {

@@ -28,8 +28,9 @@ from trainer.recipes.recipe import RECIPES, RecipeError, Reencoding, get_recipe
 from trainer.recipes.run_config import FramingFacts, read_run_config, write_run_config
 from trainer.training import pipeline
 from trainer.training.distribute import Shard
-from trainer.training.fit_options import FitOptions, identity
+from trainer.training.fit_options import FitOptions
 from trainer.training.pipeline import one_hot
+from trainer.training.run_start import identity
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Twins: fakes with the byte history of photos, and nothing enlarged, lost or half-written."""
+"""Twins: fakes with the encoding of photos, and nothing enlarged, lost or half-written."""
 
 import io
 from dataclasses import replace
@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 from trainer.data.dataset import scan
 from trainer.data.groups import grouped
 from trainer.data.picture_facts import facts_of_file
-from trainer.data.twins import history, twin
+from trainer.data.twins import encoding, twin
 
 
 def picture(rng: np.random.Generator, width: int, height: int) -> Image.Image:
@@ -40,8 +40,8 @@ def _jpeg(rng: np.random.Generator) -> bytes:
     return buffer.getvalue()
 
 
-def histories(folder):
-    return [history(path.read_bytes()) for path in sorted(folder.rglob("*.jpg"))]
+def encodings(folder):
+    return [encoding(path.read_bytes()) for path in sorted(folder.rglob("*.jpg"))]
 
 
 def test_a_twin_has_size_tables_and_subsampling_of_a_photo(trainer, folders, capsys):
@@ -49,7 +49,7 @@ def test_a_twin_has_size_tables_and_subsampling_of_a_photo(trainer, folders, cap
     assert trainer("twins", faces, "--like", photos, "--out", out) == 0
     assert "1 pictures left out: smaller" in capsys.readouterr().err.replace("\n", " ")
     assert [path.name for path in out.iterdir()] == ["fake"]
-    known, found = histories(photos), histories(out)
+    known, found = encodings(photos), encodings(out)
     assert len(found) == 6
     assert all(one in known for one in found)
     assert {one.size for one in found} == {(64, 64), (48, 48)}
@@ -100,22 +100,22 @@ def test_a_picture_of_another_shape_gets_no_twin_that_would_not_be_known_for_one
     picture(rng, 193, 192).save(faces / "fake" / "square.png")
     assert trainer("twins", faces, "--like", photos, "--out", out) == 0
     assert "7 pictures left out" in " ".join(capsys.readouterr().err.split())
-    assert len(histories(out)) == 1
+    assert len(encodings(out)) == 1
 
 
-def test_a_history_is_that_of_a_picture_as_shown():
+def test_encoding_of_a_rotated_picture_has_its_shown_size():
     rng, lying, turned = np.random.default_rng(0), io.BytesIO(), Image.Exif()
     turned[ExifTags.Base.Orientation] = 6
     picture(rng, 80, 60).save(lying, "JPEG", exif=turned)
-    assert history(lying.getvalue()).size == (60, 80)
+    assert encoding(lying.getvalue()).size == (60, 80)
 
 
-def test_histories_are_those_of_the_other_class(trainer, folders):
+def test_encodings_are_those_of_the_other_class(trainer, folders):
     faces, photos, out = folders
     (photos / "fake").mkdir()
     picture(np.random.default_rng(3), 32, 32).save(photos / "fake" / "other.jpg", quality=20)
     assert trainer("twins", faces, "--like", photos, "--out", out) == 0
-    assert {one.size for one in histories(out)} == {(64, 64), (48, 48)}
+    assert {one.size for one in encodings(out)} == {(64, 64), (48, 48)}
 
 
 def test_what_is_no_jpeg_makes_png_and_greyscale_stays_greyscale():
@@ -124,18 +124,18 @@ def test_what_is_no_jpeg_makes_png_and_greyscale_stays_greyscale():
     picture(rng, 50, 40).save(buffers[0], "PNG")
     picture(rng, 50, 40).convert("L").save(buffers[1], "JPEG", quality=60)
     picture(rng, 50, 40).save(buffers[2], "WEBP")
-    png, grey, webp = (history(buffer.getvalue()) for buffer in buffers)
+    png, grey, webp = (encoding(buffer.getvalue()) for buffer in buffers)
     assert webp is None
     assert (png.size, png.tables) == ((50, 40), ())
     assert twin(picture(rng, 60, 60), png, Image.Resampling.BOX).startswith(b"\x89PNG")
-    assert history(twin(picture(rng, 60, 60), grey, Image.Resampling.BOX)) == grey
+    assert encoding(twin(picture(rng, 60, 60), grey, Image.Resampling.BOX)) == grey
     assert twin(picture(rng, 49, 60), png, Image.Resampling.BOX) is None
 
 
 def test_tables_are_numbered_anew_as_the_components_take_them():
-    known = history(_jpeg(np.random.default_rng(0)))
+    known = encoding(_jpeg(np.random.default_rng(0)))
     odd = replace(known, tables=known.tables[:1] * 2)
-    again = history(twin(picture(np.random.default_rng(1), 60, 60), odd, Image.Resampling.BOX))
+    again = encoding(twin(picture(np.random.default_rng(1), 60, 60), odd, Image.Resampling.BOX))
     assert set(again.tables) == {known.tables[0]}
 
 

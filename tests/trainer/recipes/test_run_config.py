@@ -48,7 +48,7 @@ def test_config_counts_leave_out_held_out_sources(config):
         ({"split": "thirds"}, "split is 'thirds'"),
         ({"seed": True}, "seed is True"),
         ({"recipe": {"name": "residual-cnn"}}, "recipe.preprocessing is missing"),
-        ({"recipe": {"name": "residual-cnn", "colour": 1}}, "recipe has unknown settings: colour"),
+        ({"groups": "rubbish"}, "groups is 'rubbish'"),
         ({"dataset": {"fingerprint": "0"}}, "dataset.counts is missing"),
         ({"epochs": [1]}, "epochs is [1]"),
     ],
@@ -64,14 +64,40 @@ def test_malformed_config_is_refused_by_key_and_value(config, tmp_path, change, 
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize("path", [("recipe",), ("recipe", "reencoding"), ("recipe", "preprocessing")])
+def test_unknown_recipe_setting_is_refused_by_key(config, tmp_path, path):
+    """A setting that this version does not have could change the model, at any depth."""
+    run = Run(tmp_path)
+    write_run_config(run, config)
+    values = json.loads(run.config.read_text())
+    settings = values
+    for key in path:
+        settings = settings[key]
+    settings["strange"] = 1
+    run.config.write_text(json.dumps(values))
+    with pytest.raises(TrainerError, match=rf"config\.json: {'.'.join(path)}\.strange is unknown$"):
+        read_run_config(run)
+
+
+def test_folder_that_is_not_utf8_is_kept(config, tmp_path):
+    """File systems hold names of any bytes; they are written and read as Python represents them."""
+    root = b"/data/caf\xe9".decode("utf-8", "surrogateescape")
+    run = Run(tmp_path)
+    write_run_config(run, replace(config, dataset=replace(config.dataset, roots=(root,))))
+    assert json.loads(run.config.read_text())["dataset"]["roots"] == [root]
+    assert read_run_config(run).seed == config.seed
+
+
 def test_write_keeps_unknown_keys_and_refuses_wrong_types(config, tmp_path):
-    """What another version has recorded is not lost, and nothing is written that could not be read."""
+    """What another version has recorded is not lost, and a refused write leaves the file as it was."""
     run = Run(tmp_path)
     run.config.write_text('{"colour": "blue"}')
     write_run_config(run, config)
-    assert json.loads(run.config.read_text())["colour"] == "blue"
-    with pytest.raises(ValueError, match="seed"):
+    written = run.config.read_text()
+    assert json.loads(written)["colour"] == "blue"
+    with pytest.raises(TrainerError, match="seed is 'three'"):
         write_run_config(run, replace(config, seed="three"))
+    assert run.config.read_text() == written
 
 
 def test_config_without_a_required_key_is_refused(config, tmp_path):
@@ -82,14 +108,16 @@ def test_config_without_a_required_key_is_refused(config, tmp_path):
 
 
 def test_config_of_an_older_run_gets_defaults(config, tmp_path):
-    """Settings that did not exist then have the value that the code had."""
+    """Settings that did not exist then are off, whatever the recipe of that name says today."""
     run = Run(tmp_path)
-    write_run_config(run, config)
+    write_run_config(run, replace(config, recipe=get_recipe("efficientnet-lite")))
     values = json.loads(run.config.read_text())
-    for key in ("mirror", "consistency", "drawings", "face_jitter", "initial_weights"):
+    later = ("mirror", "consistency", "drawings", "face_jitter", "initial_weights")
+    for key in later:
         del values["recipe"][key]
     for key in ("outliers", "groups", "faces"):
         del values[key]
     run.config.write_text(json.dumps(values))
     old = read_run_config(run)
-    assert (old.recipe, old.outliers.counts, old.groups, old.faces) == (config.recipe, {}, None, None)
+    assert [getattr(old.recipe, key) for key in later] == [False, 0.0, 0.0, 0.1, "random"]
+    assert (old.outliers.counts, old.groups, old.faces) == ({}, None, None)
