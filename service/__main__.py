@@ -61,8 +61,8 @@ def _score(arguments: list[str]) -> None:
     paths, options = _load_settings(lambda: from_command_line(arguments))
     logging.config.dictConfig(log_config("error"))  # only errors that are not a picture's fault
     try:
+        from service.errors import ScoreError
         from service.offline.score_command import score
-        from service.offline.score_error import ScoreError
 
         try:
             failed = score(paths, options)

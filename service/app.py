@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from service import __version__
 from service.api.auth import Guard
-from service.api.document import complete
+from service.api.document import set_openapi
 from service.api.responses import refusal
 from service.api.routes import router
 from service.contract.faces.finder import face_finder
@@ -103,7 +103,7 @@ def create_app(settings: Settings, engine: Engine, reread: Callable[[], bytes] |
     _add_error_handlers(app)
     if state.keys:
         app.add_middleware(Guard, state=state)
-    complete(app, keys=state.keys is not None)
+    set_openapi(app, keys=state.keys is not None)
     app.add_middleware(RequestLog, metrics=state.metrics, is_draining=lambda: state.draining)
     return app
 

@@ -44,7 +44,6 @@ _RETRY_STATUSES: Final = frozenset((408, 429, 502, 503, 504))
 _KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]+")
 _FIRST_BACKOFF_S: Final = 0.25
 _MAX_BACKOFF_S: Final = 8.0
-_MAX_DOUBLINGS: Final = 5
 
 
 class ServiceError(Exception):
@@ -72,15 +71,18 @@ class Unavailable(ServiceError):
     retry_after_s: float | None = None
 
 
-class _RetryAfter(wait_base):
-    """Waits as long as the service asks for; otherwise twice as long each time, with jitter."""
+class _Backoff(wait_base):
+    """Waits of one request: as long as the service asks for; otherwise twice as long each time, with jitter."""
+
+    def __init__(self) -> None:
+        self._next_s = _FIRST_BACKOFF_S
 
     def __call__(self, retry_state: RetryCallState) -> float:
         failure = retry_state.outcome.exception() if retry_state.outcome else None
         if isinstance(failure, Unavailable) and failure.retry_after_s is not None:
             return failure.retry_after_s
-        doublings = min(retry_state.attempt_number - 1, _MAX_DOUBLINGS)
-        return float(min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2**doublings) * random.uniform(0.5, 1.0))
+        wait_s, self._next_s = self._next_s, min(_MAX_BACKOFF_S, 2 * self._next_s)
+        return wait_s * random.uniform(0.5, 1.0)
 
 
 def _retry_options(retries: int, max_wait_s: float) -> dict[str, Any]:
@@ -93,7 +95,6 @@ def _retry_options(retries: int, max_wait_s: float) -> dict[str, Any]:
 
     return {
         "stop": stop_after_attempt(retries + 1),
-        "wait": _RetryAfter(),
         "retry": retry_if_exception(is_temporary),
         "reraise": True,
     }
@@ -174,7 +175,7 @@ class Client:
         self.close()
 
     def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
-        return self._retry.copy()(self._ask_once, method, path, **content)
+        return self._retry.copy(wait=_Backoff())(self._ask_once, method, path, **content)
 
     def _ask_once(self, method: str, path: str, **content: Any) -> httpx.Response:
         with _as_service_error():
@@ -232,7 +233,7 @@ class AsyncClient:
         await self.close()
 
     async def _ask(self, method: str, path: str, **content: Any) -> httpx.Response:
-        return await self._retry.copy()(self._ask_once, method, path, **content)
+        return await self._retry.copy(wait=_Backoff())(self._ask_once, method, path, **content)
 
     async def _ask_once(self, method: str, path: str, **content: Any) -> httpx.Response:
         with _as_service_error():

@@ -121,6 +121,10 @@ ERROR_CODES: dict[str, ErrorCode] = {
 }
 
 
+class ScoreError(Exception):
+    """An offline run cannot start or continue; the message is one line. Scored rows stay in the journal."""
+
+
 class StartError(Exception):
     """The service cannot start; the message says why in one line."""
 

@@ -54,11 +54,7 @@ def once_ready(process: subprocess.Popen, port: int) -> Iterator[str]:
     """Yield the address of a service that was started on a port, once it is ready; kill it in the end."""
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + PATIENCE
-        while request(f"{address}/readyz")[0] != 200:
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: request(f"{address}/readyz")[0] == 200, process, interval_s=0.05)
         yield address
     finally:
         process.kill()
@@ -78,9 +74,11 @@ def children(parent: int) -> set[int]:
     return found
 
 
-def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
+def until(condition: Callable[[], object], *alive: subprocess.Popen, interval_s: float = 0.02) -> None:
+    """Wait for a condition, which must come before one of the processes ends."""
+    end = time.monotonic() + PATIENCE
     while not condition():
+        for process in alive:
+            assert process.poll() is None, process.stderr and process.stderr.read()
         assert time.monotonic() < end
-        time.sleep(0.05)
+        time.sleep(interval_s)

@@ -13,7 +13,7 @@ _OPEN_PATHS = frozenset(
 _OPEN_PREFIXES = ("/static-offline-docs/", "/page/")
 _SCHEME = "bearer "
 # Prefix of the WebSocket subprotocol that carries the key; the server selects the other subprotocol on offer.
-KEY_PROTOCOL = "bearer."
+_KEY_PROTOCOL = "bearer."
 
 
 def is_open(path: str) -> bool:
@@ -52,6 +52,6 @@ class Guard:
 def _authorization(scope: Scope) -> str:
     """Return the ``Authorization`` value; browsers can send it for a WebSocket only as a subprotocol."""
     for protocol in scope.get("subprotocols", ()):
-        if protocol.startswith(KEY_PROTOCOL):
-            return _SCHEME + str(protocol.removeprefix(KEY_PROTOCOL))
+        if protocol.startswith(_KEY_PROTOCOL):
+            return _SCHEME + str(protocol.removeprefix(_KEY_PROTOCOL))
     return Headers(scope=scope).get("authorization", "")

@@ -5,9 +5,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.direct_route import DirectRoute
 from service.api.disconnect import until_disconnect
-from service.api.endpoint import PICTURES_BODY, DirectRoute
-from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, VIDEO_CODES, problems
+from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, VIDEO_CODES, files_body, problems
 from service.api.responses import refusal, timed_prediction
 from service.api.schemas import BatchPrediction
 from service.api.upload import check_payload, read_pictures
@@ -16,9 +16,19 @@ from service.inference.job import Payload
 from service.inference.scorer import Scored
 from service.lifecycle.state import state_of
 
-router = APIRouter()
+router = APIRouter(route_class=DirectRoute)
 
 
+@router.post(
+    "/predict/batch",
+    operation_id="predict_batch",
+    response_model=BatchPrediction,
+    openapi_extra=files_body(),
+    responses=problems(
+        400, 401, 408, 413, 415, 429, 431, 500, 503, exclude=PARAMETER_CODES | TENSOR_CODES | VIDEO_CODES
+    ),
+    summary="Classify several pictures as real or AI-generated",
+)
 async def predict_batch(request: Request) -> Response:
     """Score several pictures, each a multipart part `file`. A refused picture does not fail the others.
 
@@ -44,21 +54,6 @@ async def predict_batch(request: Request) -> Response:
             result |= {"status": problem["status"], "problem": problem}
         results.append(result)
     return Response(json.dumps({"results": results}, allow_nan=False), media_type="application/json")
-
-
-router.add_api_route(
-    "/predict/batch",
-    predict_batch,
-    methods=["POST"],
-    operation_id="predict_batch",
-    response_model=BatchPrediction,
-    openapi_extra=PICTURES_BODY,
-    responses=problems(
-        400, 401, 408, 413, 415, 429, 431, 500, 503, exclude=PARAMETER_CODES | TENSOR_CODES | VIDEO_CODES
-    ),
-    summary="Classify several pictures as real or AI-generated",
-    route_class_override=DirectRoute,
-)
 
 
 def _checked(payload: bytes, max_bytes: int) -> Payload | Exception:

@@ -14,8 +14,8 @@ from service.api.v2.protocol import InferenceRequest
 _REF_TEMPLATE = "#/components/schemas/{model}"
 
 
-def complete(app: FastAPI, keys: bool) -> None:
-    """Give an application its document.
+def set_openapi(app: FastAPI, keys: bool) -> None:
+    """Give an application its document, which is made once per process.
 
     Args:
         app: the application of :data:`service.api.routes.router`.
@@ -35,8 +35,8 @@ def _document(title: str, summary: str | None, version: str, keys: bool) -> dict
         schemas[model.__name__] = schema
     if keys:
         document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    for path, operations in document["paths"].items():
-        for operation in operations.values():
-            if keys and not is_open(path):
-                operation["security"] = [{"key": []}]
+        for path, operations in document["paths"].items():
+            if not is_open(path):
+                for operation in operations.values():
+                    operation["security"] = [{"key": []}]
     return document

@@ -5,11 +5,11 @@ from typing import Any, Literal, get_args
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.direct_route import DirectRoute
 from service.api.disconnect import until_disconnect
-from service.api.endpoint import PICTURE_BODY, DirectRoute, json_response
-from service.api.openapi import TENSOR_CODES, VIDEO_CODES, problems
+from service.api.openapi import TENSOR_CODES, VIDEO_CODES, file_body, problems
 from service.api.overlay import overlay
-from service.api.responses import timed_prediction
+from service.api.responses import json_response, timed_prediction
 from service.api.schemas import Explanation
 from service.api.upload import read_picture
 from service.contract.verdict.evidence import Evidence, from_map, from_occlusion, occluded
@@ -19,7 +19,7 @@ from service.inference.scorer import Scored, Scorer
 from service.lifecycle.admission import Admitted
 from service.lifecycle.state import State, state_of
 
-router = APIRouter()
+router = APIRouter(route_class=DirectRoute)
 Format = Literal["json", "png"]
 _PARAMETER = {
     "name": "format",
@@ -33,33 +33,27 @@ _PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 
 
+@router.post(
+    "/explain",
+    operation_id="explain",
+    response_model=Explanation,
+    openapi_extra=file_body("image") | {"parameters": [_PARAMETER]},
+    responses=_PNG_RESPONSE
+    | problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, exclude=TENSOR_CODES | VIDEO_CODES),
+    summary="Classify a picture, with the evidence in each part of it",
+)
 async def explain(request: Request) -> Response:
     """Score one picture like `/predict`, and return the evidence for fake or real in each part of it."""
     state = state_of(request)
-    scorer = state.ready_scorer()
-    response_format = _format(request)
-    with state.admission.admit(scorer) as admitted:
+    with state.admit() as admitted:
+        response_format = _format(request)
         payload = await read_picture(request, state.picture_body)
         with state.bodies.hold(len(payload)):
             async with until_disconnect(request):
                 return await _explanation(state, admitted, payload, response_format)
 
 
-router.add_api_route(
-    "/explain",
-    explain,
-    methods=["POST"],
-    operation_id="explain",
-    response_model=Explanation,
-    openapi_extra=PICTURE_BODY | {"parameters": [_PARAMETER]},
-    responses=_PNG_RESPONSE
-    | problems(400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, exclude=TENSOR_CODES | VIDEO_CODES),
-    summary="Classify a picture, with the evidence in each part of it",
-    route_class_override=DirectRoute,
-)
-
-
-def evidence_fields(evidence: Evidence) -> dict[str, Any]:
+def _evidence_fields(evidence: Evidence) -> dict[str, Any]:
     """Return evidence as described by :class:`service.api.schemas.EvidenceMap`."""
     left, top, right, bottom = evidence.box
     rows, columns = evidence.values.shape
@@ -87,7 +81,7 @@ async def _explanation(state: State, admitted: Admitted, payload: bytes, respons
     except TimeoutError:
         detail = f"no result within the limit of {settings.deadline_s:g} s"
         raise RequestError("deadline_exceeded", detail) from None
-    return json_response(timed_prediction(scored, scorer) | {"evidence": evidence_fields(evidence)})
+    return json_response(timed_prediction(scored, scorer) | {"evidence": _evidence_fields(evidence)})
 
 
 async def _evidence(scorer: Scorer, job: Job, scored: Scored) -> Evidence:

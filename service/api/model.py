@@ -24,8 +24,9 @@ router = APIRouter()
 async def model(request: Request) -> ModelFacts:
     """Return the metadata of the model file, how the model runs, and the limits of the service."""
     state = state_of(request)
-    engine, settings = state.loaded_scorer().engine, state.settings
-    spec, capacity = engine.spec, settings.capacity(engine.on_cuda)
+    scorer, settings = state.loaded_scorer(), state.settings
+    engine, capacity = scorer.engine, scorer.capacity
+    spec = engine.spec
     return ModelFacts(
         name=spec.name,
         version=spec.version,

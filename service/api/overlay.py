@@ -12,7 +12,7 @@ from service.contract.image.image_errors import Limits
 from service.contract.spec import ExifPolicy
 from service.contract.verdict.evidence import Evidence
 
-MAX_SIDE: Final = 1024
+_MAX_SIDE: Final = 1024
 # Orange for fake, blue for real: distinguishable with colour vision deficiency (Okabe and Ito 2008).
 _FAKE, _REAL = (213, 94, 0), (0, 114, 178)
 _MAX_OPACITY: Final = 0.75
@@ -30,10 +30,10 @@ def overlay(payload: bytes, limits: Limits, exif_policy: ExifPolicy, evidence: E
         evidence: evidence with its box in pixels of the picture.
     """
     rgb = decode(payload, limits, exif_policy).rgb
-    scale = min(1.0, MAX_SIDE / max(rgb.size))
+    scale = min(1.0, _MAX_SIDE / max(rgb.size))
     canvas = rgb.resize((max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale))), Image.Resampling.LANCZOS)
     left, top, right, bottom = (round(edge * scale) for edge in evidence.box)
-    colours = Image.fromarray(coloured(evidence.values), "RGBA")
+    colours = Image.fromarray(_coloured(evidence.values), "RGBA")
     layer = colours.resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BICUBIC)
     canvas.paste(layer, (left, top), layer)
     buffer = io.BytesIO()
@@ -41,7 +41,7 @@ def overlay(payload: bytes, limits: Limits, exif_policy: ExifPolicy, evidence: E
     return buffer.getvalue()
 
 
-def coloured(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _coloured(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return evidence as colours, uint8 ``[rows, columns, 4]`` RGBA; stronger evidence is less transparent."""
     strength = np.abs(values) / max(_FULL_SCALE, float(np.abs(values).max()))
     colours = np.where(values[..., None] > 0, np.array(_FAKE), np.array(_REAL))

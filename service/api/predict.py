@@ -2,18 +2,28 @@
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.direct_route import DirectRoute
 from service.api.disconnect import until_disconnect
-from service.api.endpoint import PICTURE_BODY, DirectRoute, json_response
-from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, VIDEO_CODES, problems
-from service.api.responses import timed_prediction
+from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, VIDEO_CODES, file_body, problems
+from service.api.responses import json_response, timed_prediction
 from service.api.schemas import Prediction
 from service.api.upload import read_picture
 from service.inference.scorer import Scored
 from service.lifecycle.state import state_of
 
-router = APIRouter()
+router = APIRouter(route_class=DirectRoute)
 
 
+@router.post(
+    "/predict",
+    operation_id="predict",
+    response_model=Prediction,
+    openapi_extra=file_body("image"),
+    responses=problems(
+        400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, exclude=PARAMETER_CODES | TENSOR_CODES | VIDEO_CODES
+    ),
+    summary="Classify a picture as real or AI-generated",
+)
 async def predict(request: Request) -> Response:
     """Score one JPEG, PNG or WebP, sent as multipart part `file` or as a raw `image/*` body."""
     state = state_of(request)
@@ -23,21 +33,6 @@ async def predict(request: Request) -> Response:
         async with until_disconnect(request):
             scored = await admitted.score(job)
     return json_response(timed_prediction(scored, admitted.scorer), {"Server-Timing": _server_timing(scored)})
-
-
-router.add_api_route(
-    "/predict",
-    predict,
-    methods=["POST"],
-    operation_id="predict",
-    response_model=Prediction,
-    openapi_extra=PICTURE_BODY,
-    responses=problems(
-        400, 401, 408, 413, 415, 422, 429, 431, 500, 503, 504, exclude=PARAMETER_CODES | TENSOR_CODES | VIDEO_CODES
-    ),
-    summary="Classify a picture as real or AI-generated",
-    route_class_override=DirectRoute,
-)
 
 
 def _server_timing(scored: Scored) -> str:

@@ -2,18 +2,29 @@
 
 from fastapi import APIRouter, Request, Response
 
+from service.api.direct_route import DirectRoute
 from service.api.disconnect import until_disconnect
-from service.api.endpoint import DirectRoute, file_body, json_response
-from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, problems
+from service.api.openapi import PARAMETER_CODES, TENSOR_CODES, file_body, problems
+from service.api.responses import json_response
 from service.api.upload import read_file
 from service.api.video_responses import video_answer
 from service.api.video_schemas import VideoPrediction
 from service.lifecycle.state import state_of
 from service.video.score_video import score_video
 
-router = APIRouter()
+router = APIRouter(route_class=DirectRoute)
 
 
+@router.post(
+    "/predict/video",
+    operation_id="predict_video",
+    response_model=VideoPrediction,
+    openapi_extra=file_body("video"),
+    responses=problems(
+        400, 401, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504, exclude=PARAMETER_CODES | TENSOR_CODES
+    ),
+    summary="Classify the faces in a video as real or AI-generated",
+)
 async def predict_video(request: Request) -> Response:
     """Score sampled frames of one video.
 
@@ -31,18 +42,3 @@ async def predict_video(request: Request) -> Response:
     body = video_answer(scored)
     state.metrics.videos.labels(body["verdict"]).inc()
     return json_response(body)
-
-
-router.add_api_route(
-    "/predict/video",
-    predict_video,
-    methods=["POST"],
-    operation_id="predict_video",
-    response_model=VideoPrediction,
-    openapi_extra=file_body("video"),
-    responses=problems(
-        400, 401, 408, 413, 415, 422, 429, 431, 500, 501, 503, 504, exclude=PARAMETER_CODES | TENSOR_CODES
-    ),
-    summary="Classify the faces in a video as real or AI-generated",
-    route_class_override=DirectRoute,
-)

@@ -1,7 +1,11 @@
 """Response bodies, shared by the HTTP endpoints, ``/v2``, the stream and offline scoring."""
 
+import json
 import logging
+from collections.abc import Mapping
 from typing import Any
+
+from starlette.responses import Response
 
 from service.contract.image.image_errors import ImageError
 from service.errors import RequestError
@@ -10,6 +14,12 @@ from service.inference.engine import InferenceError
 from service.inference.scorer import Scored, Scorer
 
 _log = logging.getLogger(__name__)
+
+
+def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """Return compact JSON; NaN and infinity are an error."""
+    body = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return Response(body, headers=headers, media_type="application/json")
 
 
 def prediction(scored: Scored, scorer: Scorer) -> dict[str, Any]:

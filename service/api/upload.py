@@ -13,7 +13,7 @@ from service.contract.image.decode import sniff
 from service.contract.image.image_errors import ImageError
 from service.errors import RequestError
 from service.lifecycle.body_budget import BodyLimits
-from service.video.video_limits import HEAD, container_of
+from service.video.video_limits import HEAD_BYTES, container_of
 
 # Bytes of boundaries and part headers: per form, and per part of a batch.
 _MULTIPART_OVERHEAD = 16 * 1024
@@ -112,7 +112,7 @@ def check_payload(payload: bytes, max_bytes: int) -> None:
     try:
         sniff(payload[:12])
     except ImageError as error:
-        video = "; send videos to /predict/video" if container_of(payload[:HEAD]) else ""
+        video = "; send videos to /predict/video" if container_of(payload[:HEAD_BYTES]) else ""
         raise RequestError(error.code, f"{error}{video}") from None
 
 

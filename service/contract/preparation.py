@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.contract.box import Box
 from service.contract.faces.drawn import is_drawn
 from service.contract.faces.face import Face
 from service.contract.faces.finder import face_finder
 from service.contract.faces.framing import FacePolicy, Look, looks
 from service.contract.image.decode import DecodedImage
 from service.contract.image.resize import to_tensor
-from service.contract.spec import Preprocessing
+from service.contract.spec import Box, Preprocessing
 
 RECOMPRESSION_QUALITY: Final = 75
 _MAX_JPEG_SIDE: Final = 65_500

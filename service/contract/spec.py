@@ -15,6 +15,8 @@ SPEC_VERSION = 1
 _MAX_DEPTH = 32
 
 OutputKind = Literal["softmax", "sigmoid"]
+# Left, top, right and bottom, pixels, not rounded.
+Box = tuple[float, float, float, float]
 ResizeFilter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 ResizeFit = Literal["stretch", "crop"]
 ExifPolicy = Literal["apply", "ignore"]

@@ -38,11 +38,6 @@ class InferenceError(Exception):
     """The run failed, or its output has the wrong shape or contains NaN or infinity."""
 
 
-def chunks(images: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Split ``images`` into chunks of at most 8."""
-    return [images[start : start + _MAX_IMAGES_PER_RUN] for start in range(0, len(images), _MAX_IMAGES_PER_RUN)]
-
-
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A loaded model. Thread-safe: ONNX Runtime sessions may run from several threads at once.
@@ -91,11 +86,9 @@ class Engine:
             content = model_file.read(source.path)
         try:
             source.check(content)
-            engine = cls.from_bytes(content, options)
+            return cls.from_bytes(content, options)
         except ModelFileError as error:
             raise ModelFileError(f"model file '{source.path}' is refused: {error}") from None
-        engine.check_faces(options.faces)
-        return engine
 
     @classmethod
     def from_bytes(cls, content: bytes, options: EngineOptions = DEFAULT_OPTIONS) -> "Engine":
@@ -122,17 +115,15 @@ class Engine:
                 f"the model cannot be loaded within {_MAX_LOAD_BYTES} bytes of memory: {error}"
             ) from None
 
-    def check_faces(self, mode: FaceMode | None) -> None:
+    def check_faces(self, mode: FaceMode) -> None:
         """Check that the model supports a face mode.
 
         Args:
-            mode: see :data:`service.contract.faces.face.FaceMode`; None: not checked.
+            mode: see :data:`service.contract.faces.face.FaceMode`.
 
         Raises:
             ModelFileError: the model does not support the mode.
         """
-        if mode is None:
-            return
         try:
             check_mode(self.spec, mode)
         except SpecError as error:
@@ -217,7 +208,8 @@ class Engine:
         Raises:
             InferenceError: as for :meth:`logits`.
         """
-        return np.concatenate([self.logits(chunk) for chunk in chunks(images)])
+        starts = range(0, len(images), _MAX_IMAGES_PER_RUN)
+        return np.concatenate([self.logits(images[start : start + _MAX_IMAGES_PER_RUN]) for start in starts])
 
     def warm_up(self) -> None:
         """Run every batch shape once on zeros of the spec's size, so that no request has to wait for it.
@@ -276,17 +268,19 @@ def load_engine(settings: "ModelSettings", content: bytes | None = None) -> Engi
     """Load the engine that the settings describe.
 
     Args:
-        settings: model file and where it runs.
+        settings: model file, where it runs, and how faces are treated.
         content: bytes of the model file, if it has been read already.
 
     Raises:
-        ModelFileError, ProviderError: as for :meth:`Engine.load`.
+        ModelFileError, ProviderError: as for :meth:`Engine.load`; or the model does not support ``settings.faces``.
     """
     options = EngineOptions(
         settings.provider,
         settings.inference_threads,
         Cuda(settings.cuda_device, settings.cuda_memory_mib),
         settings.max_batch,
-        settings.faces,
     )
-    return Engine.load(ModelSource(settings.model, settings.model_sha256, settings.model_public_key), options, content)
+    source = ModelSource(settings.model, settings.model_sha256, settings.model_public_key)
+    engine = Engine.load(source, options, content)
+    engine.check_faces(settings.faces)
+    return engine

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from service.contract.faces.face import FaceMode
 from service.inference import model_file
 from service.inference.session import Cuda, Provider
 from service.inference.signature import check_signature
@@ -46,14 +45,12 @@ class EngineOptions:
         cuda: which device, where CUDA is used; default: the first, without a memory limit.
         max_batch: images in one run. On CUDA, where each new batch size costs a search for kernels, runs are padded
             to powers of two up to it, and each size is warmed up.
-        faces: how faces will be treated, checked against the model; None: not checked.
     """
 
     provider: Provider = "auto"
     threads: int | None = None
     cuda: Cuda = field(default_factory=Cuda)
     max_batch: int = 1
-    faces: FaceMode | None = None
 
 
 DEFAULT_OPTIONS: Final = EngineOptions()

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
@@ -169,41 +168,6 @@ class JobRows:
     def fail(self, error: Exception) -> None:
         """Fail the whole job."""
         self._job.fail(error)
-
-
-class Call:
-    """A function to run on a thread of the decode pool, for a picture that has been scored.
-
-    Args:
-        function: what the thread calls.
-        loop: where the result is awaited.
-    """
-
-    __slots__ = ("_function", "_loop", "abandoned", "result")
-
-    def __init__(self, function: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
-        self._function, self._loop = function, loop
-        self.result: asyncio.Future[Any] = loop.create_future()
-        self.abandoned = False
-
-    def run(self) -> None:
-        """Call the function in the current thread."""
-        value: Any = None
-        failure: Exception | None = None
-        try:
-            value = self._function()
-        except Exception as error:  # raised again where the result is awaited
-            failure = error
-        with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._set_result, value, failure)
-
-    def _set_result(self, value: Any, failure: Exception | None) -> None:
-        if self.result.done():
-            return
-        if failure is not None:
-            self.result.set_exception(failure)
-        else:
-            self.result.set_result(value)
 
 
 def _union_s(stages: list[Stage]) -> float:

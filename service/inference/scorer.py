@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -22,7 +23,7 @@ from service.errors import RequestError
 from service.inference.batcher import Batcher
 from service.inference.decode_pool import DecodePool
 from service.inference.engine import Engine, InferenceError
-from service.inference.job import Call, ImageFacts, Job, Payload
+from service.inference.job import ImageFacts, Job, Payload
 from service.inference.queue_slots import QueueSlots
 from service.limits import Capacity
 from service.observability.telemetry import Stage
@@ -58,9 +59,9 @@ class Scorer:
     Attributes:
         engine: the model.
         policy: how faces are treated.
+        capacity: how much is processed at once.
         slots: the bound on the queue.
         pool: the decode threads.
-        deadline_s: from a picture's arrival to its verdict, seconds.
         run_failed: whether the last run of the model, or of the face finder, failed.
         users: requests that were admitted with this scorer and are not answered yet.
     """
@@ -74,21 +75,15 @@ class Scorer:
         observe_batch: Callable[[int], None],
         provenance: Provenance | None = None,
     ) -> None:
-        self.engine, self.policy = engine, policy
+        self.engine, self.policy, self.capacity = engine, policy, capacity
         self.slots = QueueSlots(capacity)
         self.pool = DecodePool(capacity.decode_threads)
-        self.deadline_s = capacity.deadline_s
         self.run_failed = False
         self.users = 0
-        self._limits, self._capacity, self._provenance = limits, capacity, provenance
+        self._limits, self._provenance = limits, provenance
         self._batcher = Batcher(
             self._infer, capacity.max_batch, capacity.batch_window_s, capacity.batches_in_flight, observe_batch
         )
-
-    @property
-    def decode_threads(self) -> int:
-        """Pictures that are processed at once."""
-        return self._capacity.decode_threads
 
     def submit(self, payload: Payload, policy: FacePolicy | None = None) -> Job:
         """Queue one picture; on the event loop. The caller awaits :meth:`score`.
@@ -100,26 +95,22 @@ class Scorer:
         Raises:
             RequestError: the queue is full.
         """
-        self.slots.take()
         job = Job(payload, asyncio.get_running_loop(), policy or self.policy)
-        self.pool.submit(partial(self._process, job))
+        self._queue(partial(self._process, job))
         return job
 
-    async def submit_when_free(
-        self, payload: Payload, since: float, policy: FacePolicy | None = None, patience_s: float | None = None
-    ) -> Job:
+    async def submit_when_free(self, payload: Payload, deadline: float, policy: FacePolicy | None = None) -> Job:
         """Queue one picture as soon as a slot is free; used by requests with several pictures.
 
         Args:
             payload: as for :meth:`submit`.
-            since: when the request arrived, by the loop's time: all of its pictures wait until its deadline.
+            deadline: of the wait, by the loop's time.
             policy: as for :meth:`submit`.
-            patience_s: longest wait from then on, seconds; default: the deadline of a picture.
 
         Raises:
             RequestError: no slot was free in time.
         """
-        await self.slots.wait(since + (self.deadline_s if patience_s is None else patience_s))
+        await self.slots.wait(deadline)
         return self.submit(payload, policy)
 
     async def score(self, job: Job) -> Scored:
@@ -148,8 +139,7 @@ class Scorer:
             InferenceError, RequestError: as :meth:`score`.
         """
         further = job.with_tensors(tensors)
-        self.slots.take()
-        self.pool.submit(partial(self._process, further))
+        self._queue(partial(self._process, further))
         return await self._finished(further)
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -159,14 +149,11 @@ class Scorer:
             RequestError: the queue is full.
             Exception: what the function raises.
         """
-        call = Call(function, asyncio.get_running_loop())
-        self.slots.take()
-        self.pool.submit(partial(self._run_call, call))
+        future: Future[T] = Future()
+        self._queue(partial(self._run, function, future))
         try:
-            result: T = await call.result
-            return result
+            return await asyncio.wrap_future(future)
         finally:
-            call.abandoned = True
             self.slots.release()
 
     def warm_up(self) -> None:
@@ -183,19 +170,32 @@ class Scorer:
         """End the threads."""
         self.pool.close()
 
+    def _queue(self, work: Callable[[], None]) -> None:
+        """Take a slot and queue work for a decode thread; whoever awaits the result releases the slot."""
+        self.slots.take()
+        self.pool.submit(work)
+
     async def _finished(self, job: Job) -> NDArray[np.float32]:
-        late = RequestError("deadline_exceeded", f"no verdict within the limit of {self.deadline_s:g} s")
-        timer = asyncio.get_running_loop().call_later(self.deadline_s, job.refuse, late)
+        deadline_s = self.capacity.deadline_s
+        late = RequestError("deadline_exceeded", f"no verdict within the limit of {deadline_s:g} s")
+        timer = asyncio.get_running_loop().call_later(deadline_s, job.refuse, late)
         try:
             return await job.logits()
         finally:
             timer.cancel()
             self.slots.release()
 
-    def _run_call(self, call: Call) -> None:
-        if not call.abandoned:
+    def _run(self, function: Callable[[], T], future: "Future[T]") -> None:
+        """Call a function unless nobody waits for its result; in a thread of the pool."""
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
             with self.pool.busy():
-                call.run()
+                result = function()
+        except Exception as error:  # raised again where the result is awaited
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
     def _process(self, job: Job) -> None:
         """Decode one picture and hand its tensors to the batcher; in a thread of the pool."""
@@ -205,7 +205,7 @@ class Scorer:
             if not job.is_prepared:
                 with self.pool.busy():
                     self._prepare(job)
-            self._batcher.submit(job.batch_entries(self._capacity.max_batch))
+            self._batcher.submit(job.batch_entries(self.capacity.max_batch))
         except Exception as error:  # whatever it is, the client must get it, and the thread continue
             if isinstance(error, InferenceError):
                 self.run_failed = True

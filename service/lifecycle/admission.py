@@ -103,14 +103,16 @@ class Admitted:
             payloads: the pictures, or the errors that refuse them.
             all_or_none: record nothing where a picture is refused, because then the whole request is.
         """
-        slots, since = asyncio.Semaphore(self.scorer.decode_threads), asyncio.get_running_loop().time()
+        capacity = self.scorer.capacity
+        slots = asyncio.Semaphore(capacity.decode_threads)
+        deadline = asyncio.get_running_loop().time() + capacity.deadline_s
 
         async def result(payload: Payload | Exception) -> Scored | Exception:
             if isinstance(payload, Exception):
                 return payload
             async with slots:
                 try:
-                    return await self.scorer.score(await self.scorer.submit_when_free(payload, since))
+                    return await self.scorer.score(await self.scorer.submit_when_free(payload, deadline))
                 except Exception as error:  # each picture fails by itself
                     return error
 

@@ -26,7 +26,7 @@ class Readiness:
         It cannot where a thread has been busy with one picture or run for longer than the deadline. Where the last
         inference failed, the model runs once more, one run for all requests that ask meanwhile.
         """
-        deadline_s = self._scorer.deadline_s
+        deadline_s = self._scorer.capacity.deadline_s
         if self._scorer.pool.longest_busy_s() > deadline_s:
             return f"a thread has been busy with one picture or run for longer than the deadline of {deadline_s:g} s"
         if not self._scorer.run_failed:

@@ -79,7 +79,7 @@ class State:
     def stop(self) -> None:
         """Stop answering."""
         if (scorer := self.scorer) is not None:
-            self.scorer = None
+            self.scorer = self._readiness = None
             scorer.close()
         if self.provenance:
             self.provenance.close()

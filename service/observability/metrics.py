@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from service.settings import METRICS_FOLDER_VARIABLE
 
-OUTCOMES = ("swapped", "unchanged", "refused")
+_OUTCOMES = ("swapped", "unchanged", "refused")
 STAGES = ("decode", "faces", "queue", "inference", "total")
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MAX_ATTEMPTS = 2
@@ -99,7 +99,7 @@ class Metrics:
             ("outcome",),
             registry=registry,
         )
-        for outcome in OUTCOMES:
+        for outcome in _OUTCOMES:
             self.reloads.labels(outcome)
         self.model = Gauge(
             "service_model_info",

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import service
+from service.errors import ScoreError
 from service.inference.engine import Engine, load_engine
 from service.offline.rows import Row, score_files
-from service.offline.score_error import ScoreError
 from service.offline.score_options import ScoreOptions
 
 _BATCH_FILES = 32

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from service.errors import ScoreError
 from service.offline.rows import Row
-from service.offline.score_error import ScoreError
 
 _SYNC_INTERVAL_S = 2.0
 _HEADER_PREFIX = b'{"journal":'

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from service.offline.score_error import ScoreError
+from service.errors import ScoreError
 
 
 def files_of(paths: Iterable[Path], excluded: Iterable[Path]) -> list[str]:

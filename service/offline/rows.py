@@ -15,7 +15,7 @@ from service.limits import VideoLimits
 from service.offline.score_options import ScoreOptions
 from service.provenance.content_credentials import Provenance
 from service.video.score_video import score_video
-from service.video.video_limits import HEAD, container_of
+from service.video.video_limits import HEAD_BYTES, container_of
 
 Row = dict[str, Any]
 
@@ -72,8 +72,8 @@ async def _score_file(
             return {"path": name, **video_answer(await score_video(payload, scorer, videos, provenance))}
         payload = await asyncio.to_thread(read_bounded, Path(name), max_bytes)
         check_payload(payload, max_bytes)
-        arrived_s = asyncio.get_running_loop().time()
-        scored = await scorer.score(await scorer.submit_when_free(payload, arrived_s))
+        deadline = asyncio.get_running_loop().time() + scorer.capacity.deadline_s
+        scored = await scorer.score(await scorer.submit_when_free(payload, deadline))
     except OSError as error:
         return {"path": name, "error": {"code": "unreadable", "detail": error.strerror or type(error).__name__}}
     except Exception as error:  # a failure concerns this file only
@@ -83,4 +83,4 @@ async def _score_file(
 
 
 def _is_video(path: Path) -> bool:
-    return container_of(read_head(path, HEAD)) is not None
+    return container_of(read_head(path, HEAD_BYTES)) is not None

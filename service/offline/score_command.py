@@ -8,6 +8,7 @@ from typing import Any
 from service import __version__
 from service.contract.faces.finder import face_finder
 from service.contract.faces.yunet import FinderError
+from service.errors import ScoreError
 from service.inference import model_file
 from service.inference.engine import Engine, load_engine
 from service.inference.model_file import ModelFileError
@@ -16,7 +17,6 @@ from service.model_settings import ProvenanceError
 from service.offline.journal import FAILURES, Journal
 from service.offline.listing import files_of
 from service.offline.rows import Row, score_files
-from service.offline.score_error import ScoreError
 from service.offline.score_options import ScoreOptions
 from service.offline.score_progress import Tally
 from service.offline.tables import check_format, write_table

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from service.errors import ScoreError
 from service.offline.rows import Row
-from service.offline.score_error import ScoreError
 from service.offline.score_options import Format
 
 # Columns of CSV and Parquet; a JSON line has the same fields as the response of POST /predict.

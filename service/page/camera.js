@@ -34,7 +34,9 @@ export async function open(take) {
   }
   if (!open) return stop();
   video.srcObject = media;
-  await video.play();
+  await video.play().catch((error) => {
+    if (open) throw error; // closed while it started
+  });
   if (!open) return stop();
   $("shoot").disabled = false;
   $("shoot").onclick = async () => {

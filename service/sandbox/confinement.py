@@ -36,18 +36,18 @@ def null_descriptor() -> Iterator[int]:
         os.close(descriptor)
 
 
-def confine(memory: int, processor_s: int | None = None) -> None:
+def confine(max_memory_bytes: int, processor_s: int | None = None) -> None:
     """Limit this process permanently, including that it cannot write files. Does nothing on Windows.
 
     Args:
-        memory: maximum address space, bytes.
+        max_memory_bytes: maximum address space, bytes.
         processor_s: maximum CPU time, seconds; None: no limit.
     """
     if sys.platform == "win32":
         return
     import resource
 
-    limits = {"RLIMIT_AS": memory, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": _MAX_OPEN_FILES}
+    limits = {"RLIMIT_AS": max_memory_bytes, "RLIMIT_FSIZE": 0, "RLIMIT_CORE": 0, "RLIMIT_NOFILE": _MAX_OPEN_FILES}
     if processor_s is not None:
         limits["RLIMIT_CPU"] = processor_s
     for name, value in limits.items():

@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -121,7 +120,7 @@ def _with_open_files(settings: Settings) -> Settings:
     return settings
 
 
-def _config(app: "FastAPI | str | Callable[..., FastAPI]", settings: Settings, factory: bool = False) -> uvicorn.Config:
+def _config(app: "FastAPI | str", settings: Settings, factory: bool = False) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=factory,

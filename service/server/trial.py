@@ -2,6 +2,7 @@
 
 import multiprocessing
 import time
+from contextlib import ExitStack, closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -35,13 +36,17 @@ class Trial:
         self.content, self._path = content, folder / _FILE
         write_whole(content, self._path)
         context = multiprocessing.get_context("spawn")
-        try:
-            self._answer, worker_end = context.Pipe(duplex=False)
-            self._process = context.Process(target=_load, args=(settings, self._path, worker_end), daemon=True)
-            self._process.start()
-            worker_end.close()
-        except OSError as error:
-            raise StartError(f"cannot be tried: {error.strerror}") from None
+        with ExitStack() as on_failure:
+            on_failure.callback(self._path.unlink, missing_ok=True)
+            try:
+                self._answer, worker_end = context.Pipe(duplex=False)
+                with closing(worker_end):
+                    on_failure.callback(self._answer.close)
+                    self._process = context.Process(target=_load, args=(settings, self._path, worker_end), daemon=True)
+                    self._process.start()
+            except OSError as error:
+                raise StartError(f"cannot be tried: {error.strerror}") from None
+            on_failure.pop_all()
         self._deadline = time.monotonic() + _TIMEOUT_S
 
     def refusal(self) -> str | None:

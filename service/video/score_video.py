@@ -83,6 +83,7 @@ async def score_video(
         InferenceError: the model failed.
     """
     started = time.perf_counter()
+    deadline = asyncio.get_running_loop().time() + limits.deadline_s
     container = check_video(payload, limits)
     digest = await asyncio.to_thread(lambda: hashlib.sha256(payload).hexdigest())
     results = FrameResults()
@@ -96,10 +97,9 @@ async def score_video(
                 elif item.pixels is None:
                     results.unreadable.append(item)
                 else:
-                    if len(pending) >= scorer.decode_threads:
+                    if len(pending) >= scorer.capacity.decode_threads:
                         await _collect(pending, results, policy)
-                    remaining_s = limits.deadline_s - (time.perf_counter() - started)
-                    task = asyncio.create_task(_score_frame(scorer, item.pixels, policy, remaining_s))
+                    task = asyncio.create_task(_score_frame(scorer, item.pixels, policy, deadline))
                     pending.append((item, task))
             while pending:
                 await _collect(pending, results, policy)
@@ -125,9 +125,8 @@ async def score_video(
     )
 
 
-async def _score_frame(scorer: Scorer, pixels: NDArray[np.uint8], policy: FacePolicy, remaining_s: float) -> Scored:
-    current_time = asyncio.get_running_loop().time()
-    return await scorer.score(await scorer.submit_when_free(pixels, current_time, policy, remaining_s))
+async def _score_frame(scorer: Scorer, pixels: NDArray[np.uint8], policy: FacePolicy, deadline: float) -> Scored:
+    return await scorer.score(await scorer.submit_when_free(pixels, deadline, policy))
 
 
 async def _collect(pending: PendingFrames, results: FrameResults, policy: FacePolicy) -> None:

@@ -8,7 +8,7 @@ from service.limits import VideoLimits
 Container = Literal["MP4", "MOV", "WEBM", "MKV"]
 # FFmpeg's names.
 CODECS: Final = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg", "prores")
-HEAD: Final = 64
+HEAD_BYTES: Final = 64
 # HEIC and AVIF pictures use the same box structure as MP4 and are excluded by brand.
 _PICTURE_BRANDS: Final = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis")
 _MATROSKA: Final = b"\x1a\x45\xdf\xa3"
@@ -35,7 +35,7 @@ def check_video(payload: bytes, limits: VideoLimits) -> Container:
         raise RequestError(
             "payload_too_large", f"the video has {len(payload)} bytes, over the limit of {limits.max_bytes}"
         )
-    container = container_of(payload[:HEAD])
+    container = container_of(payload[:HEAD_BYTES])
     if container is None:
         detail = f"the first bytes {payload[:12].hex(' ')} are not those of MP4, MOV, WebM or Matroska"
         raise RequestError("unsupported_video", f"{detail}; send pictures to /predict")

@@ -21,6 +21,7 @@ from service.lifecycle.body_budget import BodyBudget, BodyLimits
 from service.server.http_protocol import http_protocol
 from service.server.websocket_protocol import websocket_protocol
 from tests.conftest import REPOSITORY
+from tests.serving import PATIENCE
 
 CORPUS = Path(__file__).parent / "corpus"
 _FAILED: list[dict[str, Any]] = []
@@ -176,11 +177,11 @@ async def _requests(data: bytes, shared: dict[str, Any]) -> None:
             await asyncio.sleep(0)
     upgraded = transport.protocol is not made
     if state.tasks and (upgraded or not made._in_message):  # a body that never ends is the client's business
-        await asyncio.wait(state.tasks, timeout=0.02 if upgraded else 5)  # and so is a camera's next frame
+        await asyncio.wait(state.tasks, timeout=0.02 if upgraded else PATIENCE)  # and so is a camera's next frame
     transport.protocol.eof_received()
     transport.protocol.connection_lost(None)
     if state.tasks:
-        _, left = await asyncio.wait(state.tasks, timeout=10)
+        _, left = await asyncio.wait(state.tasks, timeout=PATIENCE)
         assert not left
     assert not _FAILED, _FAILED
     _check_answers(bytes(transport.written))

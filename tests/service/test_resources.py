@@ -10,6 +10,7 @@ import pytest
 from service import app as app_module
 from service.resources import cpu_count, memory_limit, release_free_memory, resident_bytes
 from tests.conftest import REPOSITORY
+from tests.serving import until
 
 
 @pytest.fixture
@@ -102,11 +103,12 @@ def test_a_service_gives_back_once_much_has_been_added(make_client, monkeypatch)
     monkeypatch.setattr(app_module, "resident_bytes", lambda: next(held, 64 << 20))
     monkeypatch.setattr(app_module, "release_free_memory", lambda: given.append(1))
     client = make_client()
-    for _ in range(100):
-        if given:
-            break
+
+    def is_given() -> bool:
         client.get("/healthz")
-        asyncio.run(asyncio.sleep(0.01))
+        return bool(given)
+
+    until(is_given)
     asyncio.run(asyncio.sleep(0.2))
     assert given == [1]  # not again and again
 

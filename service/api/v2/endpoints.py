@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from service import __version__
+from service.api.direct_route import DirectRoute
 from service.api.disconnect import until_disconnect
-from service.api.endpoint import DirectRoute
 from service.api.openapi import PARAMETER_CODES, VIDEO_CODES, problems
 from service.api.responses import refusal, timed_prediction
 from service.api.upload import check_payload, read_body
@@ -99,17 +99,17 @@ async def infer(request: Request) -> Response:
     response of `/predict` as JSON. If one picture is refused, the whole request is refused.
     """
     state = state_of(request)
-    settings = state.settings
-    scorer = _named_scorer(request, state.ready_scorer())
-    if coding := request.headers.get("content-encoding"):
-        raise RequestError(
-            "unsupported_media_type", f"Content-Encoding {coding[:40]!r} is not supported; send the body uncompressed"
-        )
-    with state.admission.admit(scorer) as admitted:
+    with state.admit() as admitted:
+        scorer = _named_scorer(request, admitted.scorer)
+        if coding := request.headers.get("content-encoding"):
+            raise RequestError(
+                "unsupported_media_type",
+                f"Content-Encoding {coding[:40]!r} is not supported; send the body uncompressed",
+            )
         body = await read_body(request, state.request_body)
         with state.bodies.hold(len(body)):
             length = request.headers.get(_LENGTH_HEADER.lower())
-            inference, payloads = await asyncio.to_thread(read_request, body, length, settings)
+            inference, payloads = await asyncio.to_thread(read_request, body, length, state.settings)
             del body  # only the pictures are needed now
             async with until_disconnect(request):
                 results = await admitted.score_all(payloads, all_or_none=True)
@@ -174,9 +174,7 @@ def _named_scorer(request: Request, scorer: Scorer) -> Scorer:
     return scorer
 
 
-def read_request(
-    body: bytes, length: str | None, settings: Settings
-) -> tuple[InferenceRequest, list[Payload | Exception]]:
+def read_request(body: bytes, length: str | None, settings: Settings) -> tuple[InferenceRequest, list[Payload]]:
     """Parse an inference request; return the message and its pictures.
 
     Args:
@@ -216,7 +214,7 @@ def read_request(
                 check_payload(payload, settings.max_bytes)
             except RequestError as error:
                 raise _element_error(number, error.code, error.detail) from None
-    return inference, list(payloads)
+    return inference, payloads
 
 
 def _element_error(number: int, code: str, detail: str) -> RequestError:

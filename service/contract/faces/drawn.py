@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
-from service.contract.box import Box
+from service.contract.spec import Box
 
 # Rules (same, flat, hard, lines): a face is drawn if more than the share `flat` of the pairs of neighbours differ by at
 # most `same`, and more than the share `lines` by more than `hard`. The first rule counts all pairs, the other two only

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from service.contract.box import Box
+from service.contract.spec import Box
 
 # ``off`` does not search for faces; ``report`` returns their boxes; ``crop`` also judges every face on its own.
 FaceMode = Literal["off", "report", "crop"]

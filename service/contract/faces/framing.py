@@ -5,11 +5,10 @@ from typing import Final
 
 from PIL import Image
 
-from service.contract.box import Box
 from service.contract.faces.face import FINDER, MIN_FACE, Face, FaceMode
 from service.contract.faces.finder import face_finder
 from service.contract.image.resize import covered
-from service.contract.spec import ModelSpec, Preprocessing, SpecError
+from service.contract.spec import Box, ModelSpec, Preprocessing, SpecError
 
 # Part of the cache key of face tensors: increase it when the finder or this module may frame the same picture
 # differently.

@@ -1,5 +1,5 @@
 """Decode picture files to pixels; refuse files that are cut off, damaged or not still pictures.
 
 In: the bytes of a JPEG, PNG or WebP and the limits. Out: a decoded RGB picture, a resized tensor, or an ``ImageError``.
-May import: ``service.contract.spec`` and ``service.contract.box``.
+May import: ``service.contract.spec``.
 """

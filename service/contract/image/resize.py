@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.contract.box import Box
 from service.contract.image.decode import DecodedImage
-from service.contract.spec import Preprocessing, ResizeFilter, ResizeFit
+from service.contract.spec import Box, Preprocessing, ResizeFilter, ResizeFit
 
 _FILTERS: Final[dict[ResizeFilter, Image.Resampling]] = {
     "nearest": Image.Resampling.NEAREST,

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from service.contract.box import Box
-from service.contract.spec import ModelSpec
+from service.contract.spec import Box, ModelSpec
 from service.contract.verdict.calibration import log_odds
 
 Method = Literal["map", "occlusion"]

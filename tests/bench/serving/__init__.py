@@ -1,0 +1,1 @@
+"""Comparison with other servers, and load by wrk."""

@@ -12,6 +12,7 @@ from service.errors import RequestError
 from service.lifecycle.body_budget import BodyBudget
 from service.settings import Settings
 from tests.conftest import FACES
+from tests.serving import PATIENCE
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_what_several_pictures_hold_is_bounded_until_they_are_scored():
             with pytest.raises(RequestError, match="hold 50 bytes of the limit of 50") as caught, budget.hold(1):
                 pass
             assert caught.value.headers == {"Retry-After": "1"}
-            async with asyncio.timeout(5) as deadline:
+            async with asyncio.timeout(PATIENCE) as deadline:
                 with budget.receive(deadline) as arrival:
                     arrival.add(50)
                     with pytest.raises(RequestError, match="100 bytes of the limit of 100"):

@@ -36,6 +36,7 @@ def test_disconnect_cancels_the_body_as_request_error():
         with pytest.raises(RequestError) as ended:
             await work(client, seen)
         await asyncio.sleep(0)  # nothing is left to cancel this task
+        assert asyncio.current_task().cancelling() == 0
         return [*seen, ended.value.code]
 
     assert asyncio.run(scene()) == ["cancelled", "client_disconnected"]
@@ -65,6 +66,29 @@ def test_cancellation_from_outside_stays_a_cancellation():
         task = asyncio.create_task(work())
         await asyncio.sleep(0.01)
         task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return task.cancelled()
+
+    assert asyncio.run(scene())
+
+
+def test_cancellation_beside_a_disconnect_stays_a_cancellation():
+    """A server that stops while the client leaves cancels the request."""
+
+    async def work(client: Client, started: asyncio.Event) -> None:
+        async with until_disconnect(client):
+            started.set()
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                asyncio.current_task().cancel()  # before the block has ended
+                raise
+
+    async def scene() -> bool:
+        client, started = Client(), asyncio.Event()
+        task = asyncio.create_task(work(client, started))
+        await started.wait()
+        client.left.set()
         await asyncio.gather(task, return_exceptions=True)
         return task.cancelled()
 

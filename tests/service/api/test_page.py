@@ -28,9 +28,10 @@ from service.server.http_protocol import http_protocol
 from service.server.websocket_protocol import websocket_protocol
 from service.settings import Settings
 from service.video.video_reasons import VIDEO_REASONS
-from tests.serving import free_port
+from tests.serving import PATIENCE, free_port
 
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=PATIENCE * 1000)
 FOLDER = Path(page.__file__).parents[1] / "page"
 
 
@@ -148,6 +149,7 @@ def opened(browser, server) -> Iterator[Callable[..., Opened]]:
     def open_page(address: str | None = None, **options: object) -> Opened:
         address = address or server().address
         contexts.append(browser.new_context(accept_downloads=True, **options))
+        contexts[-1].set_default_timeout(PATIENCE * 1000)
         contexts[-1].grant_permissions(["clipboard-read", "clipboard-write"])
         all_opened.append((Opened(contexts[-1], address), address))
         return all_opened[-1][0]
@@ -253,7 +255,7 @@ def test_a_service_that_goes_away_loses_no_file(opened, server, files):
     running.start()
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#detail .verdict")).to_have_text("Probably AI-generated")
-    expect(page.locator("#service")).to_have_text("Ready", timeout=10_000)
+    expect(page.locator("#service")).to_have_text("Ready")
     # Of a connection that is refused a browser itself tells the console.
     one.errors = [error for error in one.errors if "ERR_CONNECTION_REFUSED" not in error]
 
@@ -358,7 +360,7 @@ def test_several_videos_wait_for_each_other(opened, clip, tmp_path):
         name.write_bytes(clip.read_bytes())
     one = opened()
     one.choose(*names)
-    expect(one.page.locator("#live")).to_have_text("5 files: 5 real, 0 AI-generated, 0 not sure.", timeout=30_000)
+    expect(one.page.locator("#live")).to_have_text("5 files: 5 real, 0 AI-generated, 0 not sure.")
 
 
 def test_a_service_without_video_says_so_before_it_is_sent(opened, clip, monkeypatch):

@@ -16,7 +16,7 @@ from service.observability import metrics as metrics_module
 from service.observability.metrics import Metrics
 from tests.conftest import REPOSITORY
 from tests.service.hostile.storm import Outcome, storm
-from tests.serving import children, free_port, once_ready, request, serving, until
+from tests.serving import PATIENCE, children, free_port, once_ready, request, serving, until
 
 pytestmark = pytest.mark.long
 
@@ -72,7 +72,7 @@ def test_sigterm_in_a_burst_gives_each_client_a_whole_answer_or_none(tmp_path):
         outcome = burst.ended()
         assert not outcome.wrong
         assert outcome.answers["good 200"]
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
@@ -131,7 +131,7 @@ def test_a_log_that_cannot_be_written_stops_nobody(tmp_path, astronaut, encode):
         with once_ready(process, port) as address:
             assert [request(f"{address}/predict", encode(astronaut))[0] for _ in range(5)] == [200] * 5
             process.terminate()
-            assert process.wait(10) == 0
+            assert process.wait(PATIENCE) == 0
 
 
 def test_no_room_for_the_series_of_workers_stops_the_start(tmp_path, monkeypatch):

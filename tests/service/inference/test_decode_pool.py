@@ -1,8 +1,10 @@
 """The decode threads: order, busy time, and an end that waits for no thread that hangs."""
 
 import threading
+import time
 
 from service.inference.decode_pool import DecodePool
+from tests.serving import PATIENCE
 
 
 def test_submit_one_thread_keeps_order():
@@ -11,25 +13,29 @@ def test_submit_one_thread_keeps_order():
     for number in range(5):
         pool.submit(lambda number=number: order.append(number))
     pool.submit(done.set)
-    assert done.wait(30)
+    assert done.wait(PATIENCE)
     assert order == [0, 1, 2, 3, 4]
     pool.close()
 
 
 def test_longest_busy_s_counts_busy_threads_only():
-    """A thread is busy inside ``busy``, and idle before and after."""
-    pool, entered, leave = DecodePool(2), threading.Event(), threading.Event()
+    """A thread is busy inside ``busy``, and idle before and after; of several, the longest counts."""
+    pool, entered, leave = DecodePool(2), threading.Semaphore(0), threading.Event()
 
     def work() -> None:
         with pool.busy():
-            entered.set()
-            leave.wait(30)
+            entered.release()
+            leave.wait(PATIENCE)
 
     assert pool.longest_busy_s() == 0.0
     pool.submit(work)
-    assert entered.wait(30)
+    assert entered.acquire(timeout=PATIENCE)
+    time.sleep(0.05)
     first = pool.longest_busy_s()
-    assert 0.0 < first < pool.longest_busy_s()
+    assert first >= 0.05
+    pool.submit(work)
+    assert entered.acquire(timeout=PATIENCE)
+    assert pool.longest_busy_s() > first
     leave.set()
     pool.close()
     assert pool.longest_busy_s() == 0.0
@@ -39,7 +45,9 @@ def test_close_leaves_a_hanging_thread_behind(monkeypatch):
     """A decoder that never returns must not keep the service from stopping."""
     monkeypatch.setattr("service.inference.decode_pool._CLOSE_TIMEOUT_S", 0.05)
     pool, hang = DecodePool(1), threading.Event()
-    pool.submit(lambda: hang.wait(60) and None)
+    pool.submit(lambda: hang.wait(PATIENCE) and None)
     pool.close()
-    assert any(thread.name == "decode-0" and thread.is_alive() for thread in threading.enumerate())
+    (thread,) = pool._threads
+    assert thread.is_alive()
     hang.set()
+    thread.join()

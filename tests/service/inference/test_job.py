@@ -9,7 +9,7 @@ import pytest
 
 from service.contract.faces.framing import FacePolicy
 from service.contract.preparation import Prepared
-from service.inference.job import Call, Job
+from service.inference.job import Job
 from service.observability.telemetry import Stage
 
 
@@ -32,9 +32,15 @@ def test_entries_delivered_by_threads_are_joined_in_order():
             threading.Thread(target=entry.deliver, args=(piece, 0.0, 1.0))
             for entry, piece in reversed(list(zip(entries, pieces, strict=True)))
         ]
-        for thread in threads:
+        waiter = asyncio.create_task(job.logits())
+        for thread in threads[:2]:
             thread.start()
-        return await job.logits()
+            thread.join()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiter.done()
+        threads[2].start()
+        return await waiter
 
     assert asyncio.run(scene()).tolist() == np.arange(10).reshape(5, 2).tolist()
 
@@ -43,12 +49,17 @@ def test_refused_job_is_abandoned_and_frees_its_payload():
     """After a refusal later results are ignored, and the bytes are not kept."""
 
     async def scene() -> Job:
+        errors: list[dict] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
         job = job_of(1)
         (entry,) = job.batch_entries(1)
         job.refuse(ValueError("late"))
         entry.deliver(np.zeros((1, 2), np.float32), 0.0, 1.0)
-        with pytest.raises(ValueError, match="late"):
+        entry.fail(ValueError("later"))
+        await asyncio.sleep(0)
+        with pytest.raises(ValueError, match=r"late$"):
             await job.logits()
+        assert not errors
         return job
 
     job = asyncio.run(scene())
@@ -82,15 +93,3 @@ def test_timings_count_overlapping_stages_once():
     assert list(timings) == ["queue", "inference", "total"]
     assert (timings["queue"], timings["inference"]) == (1000.0, 1500.0)
     assert timings["total"] >= 3000
-
-
-def test_call_raises_where_its_result_is_awaited():
-    """What the function raises in the thread reaches the caller, and nobody else."""
-
-    async def scene() -> None:
-        call = Call(lambda: 1 / 0, asyncio.get_running_loop())
-        threading.Thread(target=call.run).start()
-        with pytest.raises(ZeroDivisionError):
-            await call.result
-
-    asyncio.run(scene())

@@ -7,6 +7,7 @@ import pytest
 from service.errors import RequestError
 from service.inference.queue_slots import QueueSlots
 from service.limits import Capacity
+from tests.serving import PATIENCE
 
 
 def slots(threads: int = 1, max_queue: int = 2) -> QueueSlots:
@@ -35,12 +36,13 @@ def test_take_full_queue_is_overloaded():
 
 
 def test_retry_after_grows_with_work_and_queue():
-    """Retry-After is the mean work of the waiting jobs, shared among the threads."""
+    """Retry-After is the running mean of the work, times the waiting jobs, shared among the threads."""
     busy = slots(threads=2, max_queue=10)
     busy.record_work(4.0)
+    busy.record_work(14.0)  # weighs 5 %
     for _ in range(8):
         busy.take()
-    assert busy.retry_after_s() == 12
+    assert busy.retry_after_s() == 14  # six wait for 4.5 s each, two at a time
 
 
 def test_wait_wakes_waiters_in_order():
@@ -52,11 +54,14 @@ def test_wait_wakes_waiters_in_order():
             full.take()
 
         async def waiter(number: int) -> None:
-            await full.wait(asyncio.get_running_loop().time() + 10)
+            await full.wait(asyncio.get_running_loop().time() + PATIENCE)
             order.append(number)
             full.take()
 
         tasks = [asyncio.create_task(waiter(number)) for number in range(3)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert order == []
         for _ in tasks:
             await asyncio.sleep(0)
             full.release()
@@ -87,7 +92,7 @@ def test_cancelled_waiter_passes_its_wake_up_on():
         full = slots()
         for _ in range(3):
             full.take()
-        deadline = asyncio.get_running_loop().time() + 60
+        deadline = asyncio.get_running_loop().time() + PATIENCE
 
         async def job() -> None:
             await full.wait(deadline)
@@ -98,6 +103,6 @@ def test_cancelled_waiter_passes_its_wake_up_on():
         await asyncio.sleep(0)
         full.release()
         first.cancel()
-        await asyncio.wait_for(second, 30)
+        await asyncio.wait_for(second, PATIENCE)
 
     asyncio.run(scene())

@@ -1,5 +1,6 @@
 """Under load, on a real socket: what waits, what is refused, what is dropped, and who learns of a failure."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from service.contract.faces.face import FINDER
 from service.inference.engine import Engine, InferenceError
 from service.inference.engine_options import EngineOptions
 from service.settings import Settings
+from tests.serving import PATIENCE, until
 
 
 class Gate:
@@ -27,7 +29,7 @@ class Gate:
 
         def logits(engine, images):
             self.rows.append(len(images))
-            assert self.open.wait(20)
+            assert self.open.wait(PATIENCE)
             if self.fails:
                 raise InferenceError("device lost")
             return good(engine, images)
@@ -56,30 +58,26 @@ class Clients:
         self._pool = ThreadPoolExecutor(40)
 
     def post(self) -> httpx2.Response:
-        return httpx2.post(
-            f"{self.url}/predict", content=self._payload, headers={"content-type": "image/jpeg"}, timeout=30
-        )
+        headers = {"content-type": "image/jpeg"}
+        return httpx2.post(f"{self.url}/predict", content=self._payload, headers=headers, timeout=PATIENCE)
+
+    def get(self, path: str) -> httpx2.Response:
+        return httpx2.get(self.url + path, timeout=PATIENCE)
 
     def begin(self, count: int = 1):
         return [self._pool.submit(self.post) for _ in range(count)]
 
     def metric(self, name: str) -> float:
-        for line in httpx2.get(f"{self.url}/metrics").text.splitlines():
+        for line in self.get("/metrics").text.splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split()[1])
         raise AssertionError(f"no series {name}")
-
-    def wait_for(self, condition) -> None:
-        end = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.01)
 
 
 @pytest.fixture
 def clients(make_server, jpeg):
     def make(**settings) -> Clients:
-        return Clients(make_server(faces="off", **settings), jpeg)
+        return Clients(make_server(**({"faces": "off", "deadline_s": 3600} | settings)), jpeg)
 
     return make
 
@@ -87,9 +85,9 @@ def clients(make_server, jpeg):
 def test_a_full_queue_refuses_with_the_seconds_to_wait_and_loses_nobody(clients, gate):
     some = clients(decode_threads=1, batches_in_flight=1, max_queue=3, max_in_flight=50)
     accepted = some.begin()
-    some.wait_for(lambda: gate.rows)
+    until(lambda: gate.rows)
     accepted += some.begin(3)
-    some.wait_for(lambda: some.metric("service_queue_length") == 3)
+    until(lambda: some.metric("service_queue_length") == 3)
     refused = some.post()
     assert (refused.status_code, refused.json()["code"]) == (429, "overloaded")
     assert int(refused.headers["retry-after"]) >= 1
@@ -102,15 +100,15 @@ def test_a_full_queue_refuses_with_the_seconds_to_wait_and_loses_nobody(clients,
 def test_retry_after_grows_with_the_work_that_waits(clients, gate):
     some = clients(decode_threads=1, batches_in_flight=1, max_queue=2, max_in_flight=50)
     first = some.begin()
-    some.wait_for(lambda: gate.rows)
+    until(lambda: gate.rows)
     time.sleep(1.6)  # so long a picture takes here
     gate.open.set()
     first[0].result()
     gate.open.clear()
     waiting = some.begin()
-    some.wait_for(lambda: len(gate.rows) == 2)
+    until(lambda: len(gate.rows) == 2)
     waiting += some.begin(2)
-    some.wait_for(lambda: some.metric("service_queue_length") == 2)
+    until(lambda: some.metric("service_queue_length") == 2)
     refused = some.post()
     assert refused.status_code == 429
     assert int(refused.headers["retry-after"]) >= 4  # two wait, and one takes 1.6 s or more
@@ -121,25 +119,38 @@ def test_retry_after_grows_with_the_work_that_waits(clients, gate):
 def test_probes_and_metrics_answer_while_every_thread_is_busy_and_the_queue_is_full(clients, gate):
     some = clients(decode_threads=1, batches_in_flight=1, max_queue=1, max_in_flight=2)
     waiting = some.begin()
-    some.wait_for(lambda: gate.rows)
+    until(lambda: gate.rows)
     waiting += some.begin()
-    some.wait_for(lambda: some.metric("service_in_flight") == 2)
+    until(lambda: some.metric("service_in_flight") == 2)
     for path in ("/healthz", "/readyz", "/model", "/metrics"):
-        assert httpx2.get(some.url + path, timeout=2).status_code == 200
+        assert some.get(path).status_code == 200
     gate.open.set()
     assert [future.result().status_code for future in waiting] == [200, 200]
 
 
+def ample_s(clients, gate) -> float:
+    """Return a deadline that one picture keeps easily on this machine: many times what it takes."""
+    some = clients(decode_threads=1, batches_in_flight=1)
+    gate.open.set()
+    started = time.perf_counter()
+    assert [some.post().status_code for _ in range(3)] == [200] * 3
+    taken_s = time.perf_counter() - started
+    gate.open.clear()
+    gate.rows.clear()
+    return round(max(1.5, 10 * taken_s), 1)
+
+
 def test_a_deadline_that_passes_is_504_and_the_work_left_is_dropped(clients, gate):
-    some = clients(decode_threads=1, batches_in_flight=1, deadline_s=1.5)
+    deadline_s = ample_s(clients, gate)
+    some = clients(decode_threads=1, batches_in_flight=1, deadline_s=deadline_s)
     running, queued = some.begin()[0], None
-    some.wait_for(lambda: gate.rows)
+    until(lambda: gate.rows)
     queued = some.begin()[0]
     for future in (running, queued):
         assert (future.result().status_code, future.result().json()["code"]) == (504, "deadline_exceeded")
-        assert "1.5 s" in future.result().json()["detail"]
+        assert f"{deadline_s:g} s" in future.result().json()["detail"]
     gate.open.set()
-    some.wait_for(lambda: some.metric("service_queue_length") == 0)
+    until(lambda: some.metric("service_queue_length") == 0)
     assert some.post().status_code == 200
     assert gate.rows == [1, 1]  # what was running, and the last; never the one that waited in vain
 
@@ -147,13 +158,13 @@ def test_a_deadline_that_passes_is_504_and_the_work_left_is_dropped(clients, gat
 def test_a_client_that_left_costs_no_inference(clients, gate, jpeg):
     some = clients(decode_threads=1, batches_in_flight=1)
     first = some.begin()
-    some.wait_for(lambda: gate.rows)
+    until(lambda: gate.rows)
     host, port = some.url.removeprefix("http://").split(":")
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     with socket.create_connection((host, int(port))) as leaving:
         leaving.sendall(head.encode() + jpeg)
-        some.wait_for(lambda: some.metric("service_in_flight") == 2)
-    some.wait_for(lambda: some.metric("service_in_flight") == 1)  # its permit is back before its turn came
+        until(lambda: some.metric("service_in_flight") == 2)
+    until(lambda: some.metric("service_in_flight") == 1)  # its permit is back before its turn came
     gate.open.set()
     assert first[0].result().status_code == 200
     assert some.post().status_code == 200
@@ -162,12 +173,12 @@ def test_a_client_that_left_costs_no_inference(clients, gate, jpeg):
 
 def seven_of_whom_six_wait(clients, gate):
     """Begin one picture's run, hold it up, and let six more be decoded meanwhile."""
-    some = clients(decode_threads=4, batches_in_flight=1, max_batch=8)
+    states = []
+    some = clients(decode_threads=4, batches_in_flight=1, max_batch=8, on_state=states.append)
     requests = some.begin()
-    some.wait_for(lambda: gate.rows)
+    until(lambda: gate.rows)
     requests += some.begin(6)
-    some.wait_for(lambda: some.metric("service_in_flight") == 7)
-    time.sleep(0.5)  # until they are decoded
+    until(lambda: len(states[0].scorer._batcher._waiting) == 6)  # they are decoded
     return some, requests
 
 
@@ -217,15 +228,15 @@ def test_an_answer_that_is_none_is_an_error(make_client, make_model, jpeg, monke
 
 
 def test_a_run_that_hangs_is_told_by_readiness(clients, gate):
-    some = clients(decode_threads=2, batches_in_flight=1, deadline_s=2.5)
+    some = clients(decode_threads=2, batches_in_flight=1, deadline_s=ample_s(clients, gate))
     hanging = some.begin()[0]
-    some.wait_for(lambda: gate.rows)
-    assert httpx2.get(f"{some.url}/readyz").status_code == 200
+    until(lambda: gate.rows)
+    assert some.get("/readyz").status_code == 200
     assert hanging.result().status_code == 504
-    some.wait_for(lambda: httpx2.get(f"{some.url}/readyz").status_code == 503)
-    assert "busy with one picture" in httpx2.get(f"{some.url}/readyz").json()["detail"]
+    until(lambda: some.get("/readyz").status_code == 503)
+    assert "busy with one picture" in some.get("/readyz").json()["detail"]
     gate.open.set()
-    some.wait_for(lambda: httpx2.get(f"{some.url}/readyz").status_code == 200)
+    until(lambda: some.get("/readyz").status_code == 200)
     assert some.post().status_code == 200
 
 
@@ -237,10 +248,10 @@ def test_a_probe_that_hangs_answers_503_within_a_second_or_two(clients, gate):
     gate.open.clear()
     gate.fails = False
     for _ in range(3):
-        assert httpx2.get(f"{some.url}/readyz", timeout=5).status_code == 503
+        assert some.get("/readyz").status_code == 503
     assert len(gate.rows) == 2  # one picture, and one try for all three
     gate.open.set()
-    some.wait_for(lambda: httpx2.get(f"{some.url}/readyz").status_code == 200)
+    until(lambda: some.get("/readyz").status_code == 200)
 
 
 def test_a_picture_of_many_parts_counts_once_in_queue_and_timings(make_server, gate, astronaut, encode):
@@ -248,9 +259,9 @@ def test_a_picture_of_many_parts_counts_once_in_queue_and_timings(make_server, g
     crowd = Image.new("RGB", (1000, 420), (90, 120, 90))
     for number in range(10):
         crowd.paste(astronaut.crop((150, 0, 310, 160)), (number % 5 * 198 + 10, number // 5 * 200 + 10))
-    some = Clients(make_server(faces="crop", max_batch=1, max_queue=1, deadline_s=30), encode(crowd))
+    some = Clients(make_server(faces="crop", max_batch=1, max_queue=1, deadline_s=3600), encode(crowd))
     running = some.begin()
-    some.wait_for(lambda: gate.rows)
+    until(lambda: gate.rows)
     assert some.metric("service_queue_length") == 0
     time.sleep(0.3)
     gate.open.set()
@@ -274,9 +285,9 @@ def test_a_probe_that_breaks_otherwise_is_tried_again(clients, gate, monkeypatch
     assert some.post().status_code == 500
     with monkeypatch.context() as patched:
         patched.setattr(Engine, "warm_up", lambda _: bytearray(1 << 62))
-        assert httpx2.get(f"{some.url}/readyz").status_code == 503
+        assert some.get("/readyz").status_code == 503
     gate.fails = False
-    assert httpx2.get(f"{some.url}/readyz").status_code == 200
+    assert some.get("/readyz").status_code == 200
 
 
 def test_what_waits_is_enough_to_fill_every_run_where_runs_are_shared():
@@ -285,3 +296,35 @@ def test_what_waits_is_enough_to_fill_every_run_where_runs_are_shared():
     assert shared.max_queue == single.max_queue + 2 * 32
     assert Settings(batch_window_ms=5, batches_in_flight=3).capacity(cuda=False).max_queue == single.max_queue + 3 * 8
     assert Settings(max_queue=7).capacity(cuda=True).max_queue == 7
+
+
+def test_call_runs_on_a_decode_thread_and_gives_its_slot_back(make_client):
+    """What the function returns or raises reaches the caller, and nobody else."""
+    scorer = make_client(faces="off", decode_threads=1).app.state.service.scorer
+
+    async def scene() -> str:
+        with pytest.raises(ZeroDivisionError):
+            await scorer.call(lambda: 1 / 0)
+        return await scorer.call(lambda: threading.current_thread().name)
+
+    assert asyncio.run(scene()) == "decode-0"
+    assert scorer.slots._taken == 0
+
+
+def test_call_that_nobody_waits_for_is_not_run(make_client):
+    """A client that left costs no thread."""
+    scorer = make_client(faces="off", decode_threads=1).app.state.service.scorer
+    leave, ran = threading.Event(), []
+
+    async def scene() -> None:
+        first = asyncio.create_task(scorer.call(lambda: leave.wait(PATIENCE)))
+        second = asyncio.create_task(scorer.call(lambda: ran.append("second")))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.gather(second, return_exceptions=True)
+        leave.set()
+        assert await first
+        await scorer.call(lambda: ran.append("third"))
+
+    asyncio.run(scene())
+    assert ran == ["third"]

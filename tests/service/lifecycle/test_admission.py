@@ -26,14 +26,16 @@ def verdicts(metrics: Metrics) -> float:
 
 def test_permits_all_held_are_refused_by_setting_and_freed():
     """The refusal names how many are held, the setting, and when to retry."""
-    permits = Permits(1, "videos are being read", "SERVICE_MAX_VIDEOS", 2)
+    gauge = Metrics().streams
+    permits = Permits(1, "videos are being read", "SERVICE_MAX_VIDEOS", 2, gauge)
     with permits.take():
+        assert (permits.held, gauge.collect()[0].samples[0].value) == (1, 1)
         with pytest.raises(RequestError) as refused:
             permits.check()
         assert refused.value.detail == "1 videos are being read, which is the limit (SERVICE_MAX_VIDEOS)"
         assert refused.value.headers == {"Retry-After": "2"}
     permits.check()
-    assert permits.held == 0
+    assert (permits.held, gauge.collect()[0].samples[0].value) == (0, 0)
 
 
 def test_admit_counts_until_the_request_ends_even_by_an_error(scorer):

@@ -6,6 +6,7 @@ import pytest
 
 from service.errors import RequestError
 from service.lifecycle.body_budget import BodyBudget
+from tests.serving import PATIENCE
 
 
 def test_make_room_evicts_the_costliest_body():
@@ -13,7 +14,7 @@ def test_make_room_evicts_the_costliest_body():
 
     async def scene() -> tuple[bool, bool, int]:
         budget = BodyBudget(100)
-        async with asyncio.timeout(10) as slow_deadline, asyncio.timeout(10) as new_deadline:
+        async with asyncio.timeout(PATIENCE) as slow_deadline, asyncio.timeout(PATIENCE) as new_deadline:
             with budget.receive(slow_deadline) as slow:
                 slow.add(90)
                 await asyncio.sleep(0.01)
@@ -31,7 +32,7 @@ def test_add_to_costliest_body_is_overloaded():
 
     async def scene() -> None:
         budget = BodyBudget(100)
-        async with asyncio.timeout(10) as deadline:
+        async with asyncio.timeout(PATIENCE) as deadline:
             with budget.receive(deadline) as body:
                 with pytest.raises(RequestError) as refused:
                     body.add(101)

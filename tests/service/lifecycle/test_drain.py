@@ -54,12 +54,12 @@ def test_accepted_requests_finish_new_ones_get_503_and_it_ends_with_0(tmp_path, 
         assert finished.startswith(b"HTTP/1.1 200")
         assert b"connection: close" in finished.lower()
         assert b'"verdict":' in finished
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_second_sigterm_changes_nothing_and_a_second_ctrl_c_does_not_wait(tmp_path, jpeg):
     with (
-        serving(tmp_path, REPOSITORY, *QUIET, "--shutdown-timeout-s", "60", "--body-timeout-s", "60") as (
+        serving(tmp_path, REPOSITORY, *QUIET, "--shutdown-timeout-s", "3600", "--body-timeout-s", "3600") as (
             url,
             process,
         ),
@@ -70,25 +70,25 @@ def test_a_second_sigterm_changes_nothing_and_a_second_ctrl_c_does_not_wait(tmp_
             assert process.poll() is None
             process.send_signal(number)
             time.sleep(0.3)
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_what_does_not_finish_in_time_is_left(tmp_path, jpeg):
-    options = (*QUIET, "--shutdown-timeout-s", "1", "--body-timeout-s", "60")
+    options = (*QUIET, "--shutdown-timeout-s", "1", "--body-timeout-s", "3600")
     with serving(tmp_path, REPOSITORY, *options) as (url, process), open_upload(url, jpeg, 1000) as upload:
         until(lambda: b"service_in_flight 1.0" in request(f"{url}/metrics")[1])
         process.send_signal(signal.SIGTERM)
         refused = answer(upload)
         assert refused.startswith(b"HTTP/1.1 503")
         assert b'"code":"not_ready"' in refused
-        assert process.wait(5) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_it_can_answer_503_for_a_while_although_nothing_is_under_way(tmp_path):
     with serving(tmp_path, REPOSITORY, *QUIET, "--drain-s", "2") as (url, process):
         process.send_signal(signal.SIGTERM)
         until(lambda: request(f"{url}/readyz")[0] == 503)
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
@@ -110,7 +110,7 @@ def test_workers_share_port_and_metrics_one_that_dies_is_replaced_and_all_end_wi
         assert metric(address, 'service_requests_total{path="/predict",status="200"}') > before
         assert metric(address, "service_in_flight") == 0
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     assert [path.name for path in folder.iterdir()] == ["counter_1.db"]
 
 

@@ -7,16 +7,23 @@ from types import SimpleNamespace
 import pytest
 
 from service.lifecycle.readiness import Readiness
+from tests.serving import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch) -> None:
+    monkeypatch.setattr("service.lifecycle.readiness._PROBE_TIMEOUT_S", PATIENCE)
 
 
 def scorer(busy_s: float = 0.0, failed: bool = False, warm_up=lambda: None) -> SimpleNamespace:
     pool = SimpleNamespace(longest_busy_s=lambda: busy_s)
-    return SimpleNamespace(deadline_s=10.0, pool=pool, run_failed=failed, warm_up=warm_up)
+    return SimpleNamespace(capacity=SimpleNamespace(deadline_s=10.0), pool=pool, run_failed=failed, warm_up=warm_up)
 
 
 def test_problem_healthy_scorer_has_none():
     """A scorer whose last run worked is ready without a run."""
-    assert asyncio.run(Readiness(scorer()).problem()) is None
+    healthy = scorer(warm_up=lambda: pytest.fail("the model ran"))
+    assert asyncio.run(Readiness(healthy).problem()) is None
 
 
 def test_problem_thread_busy_beyond_deadline_is_named():
@@ -64,7 +71,7 @@ def test_problem_slow_try_is_not_waited_for(monkeypatch):
     """A probe is answered within its time, whatever the model does."""
     monkeypatch.setattr("service.lifecycle.readiness._PROBE_TIMEOUT_S", 0.01)
     release = threading.Event()
-    failed = scorer(failed=True, warm_up=lambda: release.wait(30))
+    failed = scorer(failed=True, warm_up=lambda: release.wait(PATIENCE))
 
     async def scene() -> str | None:
         readiness = Readiness(failed)

@@ -4,7 +4,6 @@ import gzip
 import json
 import re
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from service.api.schemas import Prediction
 from service.observability.metrics import STAGES, Metrics
 from tests.conftest import REPOSITORY
-from tests.serving import free_port, request, serving
+from tests.serving import free_port, request, serving, until
 
 METRICS = (REPOSITORY / "docs" / "metrics.md").read_text("utf-8")
 DASHBOARD = json.loads((REPOSITORY / "deploy" / "grafana-dashboard.json").read_text("utf-8"))
@@ -136,14 +135,15 @@ def test_a_trace_has_the_request_and_a_span_for_each_stage(collector, jpeg, tmp_
     options = ("--telemetry", "true", "--log-level", "warning")
     with serving(tmp_path, REPOSITORY, *options, **variables) as (url, _):
         assert request(f"{url}/predict", jpeg)[0] == 200
-        spans: list = []
-        end = time.monotonic() + 20
-        while "inference" not in {span.name for span in spans} and time.monotonic() < end:
-            time.sleep(0.1)
+
+        def exported() -> list:
             sent = [ExportTraceServiceRequest.FromString(body) for path, body in list(bodies) if path == "/v1/traces"]
-            spans = [
-                span for one in sent for group in one.resource_spans for s in group.scope_spans for span in s.spans
-            ]
+            scopes = [scope for export in sent for group in export.resource_spans for scope in group.scope_spans]
+            return [span for scope in scopes for span in scope.spans]
+
+        # The request's own span ends after those of its stages.
+        until(lambda: "POST /predict" in {span.name for span in exported()})
+        spans = exported()
     (whole,) = [span for span in spans if span.name == "POST /predict"]
     stages = [span for span in spans if span.parent_span_id == whole.span_id]
     assert {span.name for span in stages} == {"queue", "decode", "faces", "inference"}

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from service.errors import ScoreError
 from service.offline.journal import Journal
-from service.offline.score_error import ScoreError
 from tests.conftest import REPOSITORY
 from tests.service.offline.scoring import run
 
@@ -61,7 +61,7 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_rows(tmp_path):
         "import resource, signal\n"
         "from pathlib import Path\n"
         "from service.offline.journal import Journal\n"
-        "from service.offline.score_error import ScoreError\n"
+        "from service.errors import ScoreError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
         f"journal = Journal(Path({str(tmp_path / 'j')!r}), {{'journal': 1}}, resume=False)\n"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from service.errors import ScoreError
 from service.offline.journal import Journal
 from service.offline.listing import files_of
 from service.offline.rows import score_files
-from service.offline.score_error import ScoreError
 from service.offline.score_options import ScoreOptions
 from service.offline.tables import write_table
 from tests.conftest import REPOSITORY
@@ -61,6 +61,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_every_row_once_and_score
         assert stopped(signal.SIGKILL, rows, *arguments).returncode == -signal.SIGKILL
         content = journal.read_bytes()
         whole = content[: content.rindex(b"\n") + 1].splitlines()
+        assert len(whole) >= max(1, len(seen)) + rows  # the head, what was there, and what this run has scored
         assert whole[: len(seen)] == seen  # what was scored before is neither lost nor scored anew
         seen = whole
     journal.write_bytes(journal.read_bytes() + b'{"path": "half a li')
@@ -199,7 +200,7 @@ def test_a_run_that_was_to_overwrite_can_be_resumed(many, model, tmp_path):
     output = tmp_path / "out.jsonl"
     output.write_text("before")
     arguments = (many, "--output", output, "--model", model)
-    stopped(signal.SIGKILL, 20, *arguments, "--overwrite")
+    assert stopped(signal.SIGKILL, 20, *arguments, "--overwrite").returncode == -signal.SIGKILL
     assert output.read_text() == "before"
     run(*arguments, "--resume")
     assert len(rows_of(output)) == 400

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from service.offline.score_error import ScoreError
+from service.errors import ScoreError
 from service.offline.tables import COLUMNS, write_table
 from tests.service.offline.scoring import rows_of, run
 

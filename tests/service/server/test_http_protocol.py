@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import re
 import select
 import socket
+import threading
 import time
 from contextlib import ExitStack, suppress
 
@@ -11,7 +13,7 @@ import pytest
 
 from service.inference.engine import Engine
 from service.lifecycle.body_budget import BodyBudget
-from service.server.http_protocol import _FRAMING_PER_BODY_BYTE, _MAX_FRAMING_BYTES, _MAX_PIPELINED
+from service.server.http_protocol import _FRAMING_PER_BODY_BYTE, _MAX_FRAMING_BYTES, _MAX_PIPELINED, Connection
 from tests.serving import PATIENCE, until
 
 POST = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
@@ -142,7 +144,6 @@ def test_an_endless_chunked_body_is_refused_at_the_limit(make_server):
         connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(200):
             send(connection, b"400\r\n" + b"\xff\xd8\xff" + b"a" * 1021 + b"\r\n")
-        connection.settimeout(2)
         assert code(connection.recv(65536)) == (413, "payload_too_large")
 
 
@@ -152,7 +153,8 @@ def test_an_endless_chunked_body_is_refused_at_the_limit(make_server):
     ids=["chunk extensions", "trailers"],
 )
 def test_framing_without_a_body_is_cut_off(make_server, piece):
-    with connect(make_server()) as connection:
+    """By its size: the time limits are far away."""
+    with connect(make_server(body_timeout_s=3600, header_timeout_s=3600)) as connection:
         connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n")
         for _ in range(200):
             send(connection, piece)
@@ -208,9 +210,7 @@ def test_a_flood_of_pipelined_requests_is_cut_off(make_server, jpeg):
     with connect(server) as connection:
         for _ in range(50):
             send(connection, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * _MAX_PIPELINED)
-        with suppress(OSError):  # it may be cut off already
-            connection.shutdown(socket.SHUT_WR)
-        assert closed_within(connection)
+        assert received(connection).count(b"HTTP/1.1 200") < 50 * _MAX_PIPELINED
     assert predict(server, jpeg) == 200
 
 
@@ -220,7 +220,6 @@ def test_ten_thousand_form_parts_are_refused_at_the_ninth(make_server):
     with connect(make_server()) as connection:
         connection.sendall(head % len(body))
         send(connection, body)
-        connection.settimeout(5)
         assert code(connection.recv(65536)) == (400, "too_many_files")
 
 
@@ -242,7 +241,7 @@ def test_a_form_that_is_none_gets_400(client, body):
 
 def test_a_thousand_idle_connections_keep_nobody_out(make_server, jpeg):
     """One more takes the place of the one that has been idle for longest."""
-    server = make_server(max_connections=1000)
+    server = make_server(max_connections=1000, header_timeout_s=3600)
     with ExitStack() as stack:
         idle = [stack.enter_context(connect(server)) for _ in range(1000)]
         assert predict(server, jpeg) == 200
@@ -251,7 +250,7 @@ def test_a_thousand_idle_connections_keep_nobody_out(make_server, jpeg):
 
 
 def test_where_nobody_is_idle_the_body_that_arrives_for_longest_gives_way(make_server, jpeg):
-    server = make_server(max_connections=2, body_timeout_s=10)
+    server = make_server(max_connections=2, body_timeout_s=3600)
     with ExitStack() as stack:
         slow = []
         for _ in range(2):
@@ -265,27 +264,31 @@ def test_where_nobody_is_idle_the_body_that_arrives_for_longest_gives_way(make_s
 
 
 def test_where_every_request_is_being_answered_one_more_is_told_so(make_server, jpeg, monkeypatch):
-    good = Engine.logits
+    good, entered, leave = Engine.logits, threading.Semaphore(0), threading.Event()
 
-    def slow(engine, images):
-        time.sleep(1.5)
+    def held(engine, images):
+        entered.release()
+        assert leave.wait(PATIENCE)
         return good(engine, images)
 
-    server = make_server(max_connections=2, decode_threads=2, batches_in_flight=2)
-    monkeypatch.setattr(Engine, "logits", slow)
+    server = make_server(max_connections=2, decode_threads=2, batches_in_flight=2, deadline_s=3600)
+    monkeypatch.setattr(Engine, "logits", held)
     with ExitStack() as stack:
         working = [stack.enter_context(connect(server)) for _ in range(2)]
         for connection in working:
             connection.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(jpeg) + jpeg)
-        time.sleep(0.3)
+        for _ in working:
+            assert entered.acquire(timeout=PATIENCE)
         with connect(server) as third:
             assert code(received(third)) == (429, "overloaded")
+        leave.set()
         for connection in working:
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_who_ends_a_refused_upload_and_falls_silent_is_closed(make_server):
+def test_who_ends_a_refused_upload_and_falls_silent_is_closed(make_server, monkeypatch):
     """Found in review: such a connection had no timer, and was not idle either; 2,000 of them kept everybody out."""
+    monkeypatch.setattr("service.server.http_protocol._LINGER_S", 3600.0)
     with connect(make_server(header_timeout_s=0.4)) as connection:
         connection.sendall(POST.replace(b"image/jpeg", b"text/plain") + b"Content-Length: 20\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 415")
@@ -347,7 +350,7 @@ def test_a_body_that_must_give_way_just_as_its_time_is_up_harms_nobody():
 
 
 def test_slow_bodies_keep_nobody_out(make_server, jpeg):
-    server = make_server(body_timeout_s=20)
+    server = make_server(body_timeout_s=3600)
     with ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(connect(server)).sendall(POST + b"Content-Length: 5000\r\n\r\n" + jpeg[:20])
@@ -372,22 +375,22 @@ def test_large_bodies_that_stop_give_way(make_server, jpeg):
         assert code(other.recv(65536))[0] == 422  # it had room again
 
 
-def test_who_does_not_take_an_answer_is_cut_off(make_server, caplog):
+def test_who_does_not_take_an_answer_is_cut_off(make_server, caplog, monkeypatch):
     """Slow reading: the largest file there is, asked for again and again, and never read.
 
     Found with slowhttptest: the answer to an earlier request of a pipeline went on, and every piece of it was a defect.
     """
-    server = make_server(header_timeout_s=0.5)
+    server, cuts, cut = make_server(header_timeout_s=0.5), [], Connection.cut
+    monkeypatch.setattr(Connection, "cut", lambda self: (cuts.append(self), cut(self)))
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(PATIENCE)
         connection.connect(server)
         connection.sendall(b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
-        time.sleep(2)
-        with pytest.raises(ConnectionError):  # noqa: PT012
-            while connection.recv(65536):
-                pass
-            raise ConnectionResetError  # closed before the end of what was announced
+        until(lambda: cuts)
+        answers = received(connection)
+    announced = int(re.search(rb"content-length: (\d+)", answers.lower())[1])
+    assert len(answers) < 10 * announced  # little more than what the system buffers
     time.sleep(0.3)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 

@@ -55,14 +55,14 @@ class Replicas:
     def restart(self, number: int) -> None:
         """Stop one as a rolling restart does, and start it anew."""
         self.processes[number].send_signal(signal.SIGTERM)
-        assert self.processes[number].wait(30) == 0
+        assert self.processes[number].wait(PATIENCE) == 0
         self.processes[number] = self._start(self._ports[number])
         self.ready(number)
 
     def stop(self) -> None:
         """End all of them."""
         self._nginx.terminate()  # killed, it would leave its workers behind
-        self._nginx.wait(20)
+        self._nginx.wait(PATIENCE)
         for process in self.processes:
             process.kill()
             process.wait()
@@ -91,7 +91,7 @@ def load(address: str, picture: bytes) -> Iterator[Counter]:
     ended = threading.Event()
 
     def ask() -> None:
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(timeout=PATIENCE) as client:
             while not ended.is_set():
                 try:
                     response = client.post(

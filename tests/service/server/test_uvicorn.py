@@ -6,6 +6,7 @@ read what changed in uvicorn, hold ``service/server`` against it, run its tests,
 
 import hashlib
 import inspect
+import re
 import textwrap
 from typing import Any
 
@@ -49,3 +50,15 @@ def test_every_public_method_overrides_one_of_uvicorn(extended, base):
     own = {name for name, value in vars(extended).items() if callable(value) and not name.startswith("_")}
     added = {"cut"} if extended is Connection else set()
     assert own - added <= set(dir(base))
+
+
+def test_private_names_of_uvicorn_in_use_are_the_known_ones():
+    """What is overridden or called by a private name exists, and nothing else is."""
+    overridden = {
+        extended.__name__: {name for name in vars(extended) if name in dir(base) and not name.startswith("__")}
+        - {name for name in vars(base) if not name.startswith("_")}
+        for extended, base in ((Connection, HttpToolsProtocol), (Socket, WebSocketsSansIOProtocol))
+    }
+    assert {name for names in overridden.values() for name in names if name.startswith("_")} == {"_start_asgi_task"}
+    called = re.findall(r"super\(\)\.(_\w+)|self\.(_unset_\w+)", inspect.getsource(Connection))
+    assert {name for pair in called for name in pair if name and name != "__init__"} <= set(dir(HttpToolsProtocol))

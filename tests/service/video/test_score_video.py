@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from service.api.video_schemas import VideoPrediction
 from service.settings import Settings
 from service.video import frames, reader
 from tests.conftest import REPOSITORY
+from tests.serving import PATIENCE, until
 
 
 def ask(client, payload: bytes, status: int = 200) -> dict:
@@ -213,12 +213,8 @@ def readers() -> list[int]:
 
 
 def until_reader() -> int:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        if found := readers():
-            return found[0]
-        time.sleep(0.005)
-    raise AssertionError("no reader came")
+    until(readers, interval_s=0.005)
+    return readers()[0]
 
 
 @pytest.mark.long
@@ -258,10 +254,14 @@ def test_the_reader_that_runs_is_confined(client, make_video):
     asking = threading.Thread(target=lambda: ask(client, make_video(600, size=(1280, 720))))
     asking.start()
     bounds = f"/proc/{until_reader()}/limits"
-    end, rows = time.monotonic() + 10, {}
-    while time.monotonic() < end and rows.get("Max cpu time", "unlimited") == "unlimited":  # the last
+    rows: dict[str, str] = {}
+
+    def is_confined() -> bool:
         with contextlib.suppress(OSError):
-            rows = {line[:26].strip(): line[26:].split()[0] for line in Path(bounds).read_text().splitlines()[1:]}
+            rows.update({line[:26].strip(): line[26:].split()[0] for line in Path(bounds).read_text().splitlines()[1:]})
+        return rows.get("Max cpu time", "unlimited") != "unlimited"  # the last
+
+    until(is_confined, interval_s=0.0)
     asking.join()
     assert (rows["Max address space"], rows["Max file size"]) == (str(reader.MAX_MEMORY_BYTES), "0")
     assert (rows["Max cpu time"], rows["Max open files"]) == ("61", "16")
@@ -318,7 +318,7 @@ def test_score_takes_videos_among_pictures(make_model, make_spec, tmp_path, make
             cwd=REPOSITORY,
             check=True,
             capture_output=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert rows[0]["verdict"] == "fake"

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import onnx
@@ -16,7 +15,7 @@ import pytest
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
 from tests.conftest import REPOSITORY
-from tests.serving import PATIENCE
+from tests.serving import PATIENCE, until
 from tests.trainer.cli.rows import rows
 from trainer.common.run import Run
 from trainer.data.splits import read_split
@@ -235,11 +234,7 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(fa
     shutil.copytree(faces, data)
     options = ("--recipe", "residual-cnn", "--epochs", "6", "--batch-size", "8", "--out", run)
     running = start("fit", data, *options)
-    deadline = time.monotonic() + 300
-    while not (run / "checkpoints" / "state.json").exists():
-        assert running.poll() is None, running.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until((run / "checkpoints" / "state.json").exists, running)
     running.send_signal(signal.SIGINT)
     _, error = running.communicate(timeout=PATIENCE)
     assert running.returncode == 0, error

@@ -3,17 +3,15 @@
 import csv
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.serving import PATIENCE
+from tests.serving import PATIENCE, free_port, until
 from trainer.common.errors import TrainerError
 from trainer.training.distribute import ADDRESSES, ALL, PROCESS, PROCESSES, Shard, join
 
@@ -63,9 +61,7 @@ def start(run: Path, faces: Path, epochs: int, port: int, process: int | None, *
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 def history(run: Path) -> list[dict[str, str]]:
@@ -84,11 +80,7 @@ def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, 
     one, two = tmp_path / "one", tmp_path / "two"
     finish(start(one, faces, 3, port, None))
     first, second = (start(two, faces, 3, port, process) for process in (0, 1))
-    deadline = time.monotonic() + 300
-    while not (two / "checkpoints" / "state.json").exists():
-        assert first.poll() is None, first.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until((two / "checkpoints" / "state.json").exists, first)
     second.send_signal(signal.SIGKILL)
     second.communicate()
     _, error = first.communicate(timeout=PATIENCE)

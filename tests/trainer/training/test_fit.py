@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.serving import until
 
 pytestmark = pytest.mark.long
 
@@ -30,11 +30,7 @@ def killed_when(ready: Callable[[], bool], faces: Path, run: Path, *flags: str) 
     running = subprocess.Popen(
         command(faces, run, *flags), env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
-    deadline = time.monotonic() + 300
-    while not ready():
-        assert running.poll() is None, running.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    until(ready, running, interval_s=0.002)
     running.send_signal(signal.SIGKILL)
     running.communicate()
 

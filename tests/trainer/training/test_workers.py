@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ import pytest
 
 from service.contract.faces.face import Face
 from tests.conftest import REPOSITORY
-from tests.serving import PATIENCE
+from tests.serving import PATIENCE, until
 from tests.trainer.flat_batches import flat_batches
 from trainer.augment.reencode import make_augment
 from trainer.common.errors import WorkerLost
@@ -111,7 +110,7 @@ def errors_of(workers: Workers, threads: int) -> list[Exception]:
     for thread in asking:
         thread.start()
     for thread in asking:
-        thread.join(60)
+        thread.join(PATIENCE)
         assert not thread.is_alive()
     return errors
 
@@ -193,14 +192,6 @@ def running(process: int) -> bool:
     return False
 
 
-def wait_until(condition: Callable[[], bool], fit: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert fit.poll() is None or fit.returncode == -signal.SIGKILL, fit.returncode
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def epochs(run: Path) -> int:
     with suppress(OSError):
         return json.loads((run / "checkpoints" / "state.json").read_text())["epoch"]
@@ -237,11 +228,11 @@ def start(faces, tmp_path):
 @needs_proc
 def test_ctrl_c_at_a_terminal_ends_the_fit_with_its_best_epoch_and_every_process(start, tmp_path):
     run, fit = tmp_path / "run", start()
-    wait_until(lambda: epochs(run) >= 1, fit)
+    until(lambda: epochs(run) >= 1, fit)
     workers = workers_of(fit.pid)
     assert len(workers) == 2
     os.killpg(fit.pid, signal.SIGINT)  # a terminal sends it to the whole group
-    assert fit.wait(300) == 0
+    assert fit.wait(PATIENCE) == 0
     said = (tmp_path / "stderr").read_text()
     assert "continuing with the best epoch so far" in said
     assert "Traceback" not in said
@@ -254,9 +245,9 @@ def test_ctrl_c_at_a_terminal_ends_the_fit_with_its_best_epoch_and_every_process
 @needs_proc
 def test_ctrl_c_as_the_workers_start_shows_no_trace(start, tmp_path):
     fit = start()
-    wait_until(lambda: bool(workers_of(fit.pid)), fit)
+    until(lambda: bool(workers_of(fit.pid)), fit)
     os.killpg(fit.pid, signal.SIGINT)
-    assert fit.wait(300) in (0, 130)
+    assert fit.wait(PATIENCE) in (0, 130)
     said = (tmp_path / "stderr").read_text()
     assert "Traceback" not in said
     assert "killed" not in said
@@ -266,17 +257,17 @@ def test_ctrl_c_as_the_workers_start_shows_no_trace(start, tmp_path):
 @needs_proc
 def test_processes_end_with_a_fit_that_is_killed_and_a_fit_with_one_that_is_killed(start, tmp_path):
     run, fit = tmp_path / "run", start()
-    wait_until(lambda: epochs(run) >= 1, fit)
+    until(lambda: epochs(run) >= 1, fit)
     workers = workers_of(fit.pid)
     fit.kill()
     fit.wait()
-    wait_until(lambda: not any(running(worker) for worker in workers), fit)
+    until(lambda: not any(running(worker) for worker in workers))
 
     before = epochs(run)
     fit = start("--resume")
-    wait_until(lambda: epochs(run) > before, fit)
+    until(lambda: epochs(run) > before, fit)
     os.kill(max(workers_of(fit.pid)), signal.SIGKILL)
-    assert fit.wait(300) == 1
+    assert fit.wait(PATIENCE) == 1
     said = (tmp_path / "stderr").read_text()
     assert "error: a process that augments pictures was killed or did not start" in said
     assert "run the same command with --resume" in said
