@@ -9,12 +9,16 @@ import numpy as np
 import onnx
 import pytest
 import skimage
+from hypothesis import settings
 from PIL import Image
 
 from service.contract.spec import ModelSpec
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PUBLIC_DOMAIN = Path(skimage.__file__).parent / "data"
+# How long an example takes depends on the machine.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 FACES = Path(os.environ.get("FACES_DATA", REPOSITORY.parent / "shared" / "data"))
 
 

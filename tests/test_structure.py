@@ -13,6 +13,13 @@ SOURCES = [path for top in ("service", "trainer") for path in sorted((REPOSITORY
 PACKAGES = [path for path in SOURCES if path.name == "__init__.py" and path.parent.parent != REPOSITORY]
 # Trainer and service have errors of their own.
 SHARED_NAMES = {"__init__.py", "__main__.py", "errors.py"}
+MAX_LINES_WITHOUT_TESTS = 60
+# Declarations, tested with the code that uses them.
+TESTED_ELSEWHERE = {
+    "service/api/video_responses": "service/video/test_score_video",
+    "service/api/video_schemas": "service/video/test_score_video",
+    "trainer/cli/fit_arguments": "trainer/cli/test_fit_command",
+}
 
 
 def test_no_module_name_stands_twice():
@@ -54,6 +61,18 @@ def test_tests_mirror_the_packages(top):
         not in modules
     ]
     assert {stray.stem for stray in strays} <= {"test_nginx", "test_uvicorn", "test_properties", "test_decode_golden"}
+
+
+def test_tests_of_a_module_are_found_by_its_name():
+    """Who changes a module looks for the tests of its name; a short one may be tested with what uses it."""
+    for path in SOURCES:
+        lines = len(path.read_text("utf-8").splitlines())
+        if path.name == "__init__.py" or lines <= MAX_LINES_WITHOUT_TESTS:
+            continue
+        module = path.relative_to(REPOSITORY).with_suffix("")
+        own = module.with_name("test_" + module.name.strip("_"))
+        tests = REPOSITORY / "tests" / f"{TESTED_ELSEWHERE.get(str(module), own)}.py"
+        assert tests.is_file(), f"{module} has {lines} lines and no {tests.relative_to(REPOSITORY)}"
 
 
 def test_glossary_terms_are_those_of_the_code():

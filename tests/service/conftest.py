@@ -82,3 +82,8 @@ def models(make_model, make_spec, tmp_path) -> tuple[Path, bytes, bytes]:
 @pytest.fixture
 def frame(astronaut, encode) -> bytes:
     return encode(astronaut.crop((120, 0, 320, 200)))
+
+
+@pytest.fixture
+def jpeg(astronaut, encode) -> bytes:
+    return encode(astronaut, "JPEG", quality=90)

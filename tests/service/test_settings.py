@@ -5,17 +5,11 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from service.errors import ERROR_CODES
-from service.model_settings import ModelSettings, default_model
-from service.offline.score_options import ScoreOptions
-from service.offline.tables import COLUMNS
 from service.settings import Settings
 from tests.conftest import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
 SETTINGS = (DOCS / "settings.md").read_text("utf-8")
-ERRORS = (DOCS / "errors.md").read_text("utf-8")
-SCORING = (DOCS / "scoring.md").read_text("utf-8")
 
 
 def test_an_environment_variable_sets_its_field(monkeypatch):
@@ -55,35 +49,8 @@ def test_every_setting_is_documented_with_flag_and_variable(name):
     assert f"| `SERVICE_{name.upper()}` | `--{name.replace('_', '-')}` | " in SETTINGS
 
 
-@pytest.mark.parametrize("name", ScoreOptions.model_fields)
-def test_every_option_of_score_is_documented(name):
-    if name in ModelSettings.model_fields:
-        assert f"`--{name.replace('_', '-')}`" in SCORING
-    else:
-        assert f"| `{'PATHS' if name == 'paths' else '--' + name.replace('_', '-')}` | " in SCORING
-
-
-@pytest.mark.parametrize("column", COLUMNS)
-def test_every_column_of_a_table_is_documented(column):
-    assert f"`{column}`" in SCORING
-
-
 def test_the_documents_name_no_setting_that_there_is_not():
     named = set()
     for path in (*DOCS.glob("*.md"), DOCS.parent / "README.md"):
         named |= set(re.findall(r"`SERVICE_([A-Z0-9_]+[A-Z0-9])(?:=[^`]*)?`", path.read_text("utf-8")))
     assert named <= {name.upper() for name in Settings.model_fields}
-
-
-@pytest.mark.parametrize("code", ERROR_CODES)
-def test_every_error_code_is_documented_with_its_status_and_meaning(code):
-    kind = ERROR_CODES[code]
-    assert f"| `{code}` | {kind.status} | {kind.meaning} |" in ERRORS
-
-
-def test_the_documents_name_no_error_code_that_there_is_not():
-    assert set(re.findall(r"^\| `([a-z_]+)` \| \d{3} \|", ERRORS, re.M)) == set(ERROR_CODES)
-
-
-def test_the_default_model_is_there():
-    assert default_model().is_file()

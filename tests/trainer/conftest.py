@@ -59,13 +59,15 @@ def _train_eagerly(patched: pytest.MonkeyPatch) -> None:
 def trainer() -> Callable[..., int]:
     """Return a function that runs the command line in this process and gives its exit status.
 
-    Training is eager and intervals take few resamples; tests that start a process of their own run as users do.
+    Training is eager unless told otherwise, and intervals take few resamples; tests that start a process of their own
+    run as users do.
     """
 
-    def run(*arguments: object) -> int:
+    def run(*arguments: object, eager: bool = True) -> int:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(sys, "argv", ["trainer", *map(str, arguments)])
-            _train_eagerly(patched)
+            if eager:
+                _train_eagerly(patched)
             patched.setattr("trainer.common.stats.RESAMPLES", 20)
             try:
                 main()
@@ -80,7 +82,7 @@ def trainer() -> Callable[..., int]:
 def fitted(trainer, faces, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "run"
     options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run)
-    assert trainer("fit", faces, *options) == 0
+    assert trainer("fit", faces, *options, eager=False) == 0
     return run
 
 
@@ -113,3 +115,48 @@ def copied(tmp_path):
         return Path(shutil.copytree(run, tmp_path / "run"))
 
     return copy
+
+
+@pytest.fixture(scope="module")
+def telling(write_faces, tmp_path_factory) -> Path:
+    """A collection whose fakes are saved at another quality, in which one fake is a near copy of another."""
+    root = write_faces(tmp_path_factory.mktemp("data") / "telling", 40, 40)
+    for path in (root / "fake").iterdir():
+        Image.open(path).save(path, quality=40)
+    Image.open(root / "fake" / "000.jpg").resize((120, 120)).save(root / "fake" / "copy.jpg", quality=60)
+    shutil.copy(root / "real" / "001.jpg", root / "real" / "again.jpg")
+    (root / "real" / "broken.jpg").write_bytes(b"junk")
+    return root
+
+
+@pytest.fixture
+def photos(astronaut, tmp_path):
+    """A data root: the portrait at several sizes and places, and a meadow without a face."""
+    for number, (label, scale) in enumerate((("real", 1.0), ("real", 0.6), ("fake", 0.8), ("fake", 1.4))):
+        picture = Image.new("RGB", (700, 620), (90, 120, 90))
+        portrait = astronaut.resize((round(512 * scale * 0.8),) * 2)
+        picture.paste(portrait, (30 * number, 10 * number))
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        picture.save(tmp_path / "photos" / label / f"{number}.png")
+    Image.new("RGB", (300, 300), (90, 120, 90)).save(tmp_path / "photos" / "real" / "meadow.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture(scope="session")
+def shades(tmp_path_factory) -> Path:
+    """Real pictures are dark and fake ones bright, as the tiny model has it; two of each are the other way round."""
+    root, rng = tmp_path_factory.mktemp("data") / "shades", np.random.default_rng(0)
+    for label, low, high in (("real", 20, 110), ("fake", 140, 230)):
+        (root / label).mkdir(parents=True)
+        for number in range(30):
+            middle = rng.integers(low, high) if number > 1 else (250 if label == "real" else 10)
+            pixels = rng.normal(middle, 10, (64, 80, 3)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{number:02}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def model(make_model, make_spec, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny.onnx"
+    path.write_bytes(make_model(make_spec(name="tiny", version="1")))
+    return path

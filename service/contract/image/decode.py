@@ -29,7 +29,7 @@ from service.contract.image.image_errors import Corrupt, ImageError, Limits, Uns
 from service.contract.image.still import Format, Still
 from service.contract.spec import ExifPolicy
 
-# Part of the cache key of tensors: increase it when the same bytes may decode to different pixels.
+# Part of the cache key of tensors: increase it when the same bytes may decode, or be resized, to other pixels.
 DECODE_VERSION: Final = 1
 
 # Limits.max_pixels is checked against the header, before any pixel is decoded. Pillow's own

@@ -1,6 +1,5 @@
 """``/predict/batch``: an answer or a refusal for each part, and bounds on all of them together."""
 
-import asyncio
 import threading
 
 import pytest
@@ -8,16 +7,8 @@ from fastapi.testclient import TestClient
 
 from service.api.schemas import BatchPrediction
 from service.app import create_app
-from service.errors import RequestError
-from service.lifecycle.body_budget import BodyBudget
 from service.settings import Settings
 from tests.conftest import FACES
-from tests.serving import PATIENCE
-
-
-@pytest.fixture
-def jpeg(astronaut, encode) -> bytes:
-    return encode(astronaut)
 
 
 def parts(*payloads: bytes, name: str = "file") -> list:
@@ -111,24 +102,6 @@ def test_a_picture_over_its_own_limit_is_refused_alone(make_client, jpeg):
     client = make_client(max_bytes=len(jpeg), max_request_bytes=10 * len(jpeg))
     results = client.post("/predict/batch", files=parts(jpeg, jpeg + b"\x00")).json()["results"]
     assert [result["status"] for result in results] == [200, 413]
-
-
-def test_what_several_pictures_hold_is_bounded_until_they_are_scored():
-    async def run() -> None:
-        budget = BodyBudget(100)
-        with budget.hold(30), budget.hold(20):
-            with pytest.raises(RequestError, match="hold 50 bytes of the limit of 50") as caught, budget.hold(1):
-                pass
-            assert caught.value.headers == {"Retry-After": "1"}
-            async with asyncio.timeout(PATIENCE) as deadline:
-                with budget.receive(deadline) as arrival:
-                    arrival.add(50)
-                    with pytest.raises(RequestError, match="100 bytes of the limit of 100"):
-                        arrival.add(1)
-        with budget.hold(50):
-            pass
-
-    asyncio.run(run())
 
 
 def test_pictures_of_every_kind_get_the_answers_that_they_get_alone(tiny_engine):

@@ -70,7 +70,7 @@ def test_every_operation_answers_as_its_document_says(document, mode):
     answered: Counter[tuple[str, int]] = Counter()
 
     def exercise(operation) -> None:
-        @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=80, suppress_health_check=list(HealthCheck), database=None)
         @given(case=operation.as_strategy(generation_mode=mode), payload=pictures())
         def run(case, payload) -> None:
             without = []

@@ -1,18 +1,11 @@
 """POST /predict: one picture in, one verdict out; every refusal is a problem with its code."""
 
-import hashlib
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from service.errors import ERROR_CODES
 from service.inference.engine import InferenceError
-
-
-@pytest.fixture
-def jpeg(astronaut, encode) -> bytes:
-    return encode(astronaut, "JPEG", quality=90)
 
 
 def refused(response, code: str) -> dict:
@@ -24,32 +17,6 @@ def refused(response, code: str) -> dict:
     assert set(problem) == {"type", "title", "status", "detail", "code", "request_id"}
     assert problem["request_id"] == response.headers["x-request-id"]
     return problem
-
-
-def test_the_answer_has_exactly_the_promised_fields(make_client, jpeg):
-    answer = make_client(faces="off").post("/predict", files={"file": jpeg}).json()
-    assert set(answer) == {
-        "verdict",
-        "confidence",
-        "probabilities",
-        "thresholds",
-        "provenance",
-        "image",
-        "model",
-        "timings_ms",
-    }
-    assert answer["verdict"] in ("real", "fake", "uncertain")
-    assert sum(answer["probabilities"].values()) == pytest.approx(1.0, abs=1e-12)
-    assert answer["thresholds"] == {"real": 0.2, "fake": 0.8}
-    assert answer["image"] == {
-        "format": "JPEG",
-        "width": 512,
-        "height": 512,
-        "sha256": hashlib.sha256(jpeg).hexdigest(),
-    }
-    assert set(answer["model"]) == {"name", "version", "sha256"}
-    assert set(answer["timings_ms"]) == {"decode", "queue", "inference", "total"}
-    assert answer["timings_ms"]["total"] >= answer["timings_ms"]["inference"] > 0
 
 
 def test_multipart_and_raw_body_get_the_same_verdict(client, jpeg):

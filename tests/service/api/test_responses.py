@@ -11,9 +11,6 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from service.app import create_app
-from service.contract.image.decode import decode
-from service.contract.image.image_errors import Limits
-from service.contract.preparation import prepare
 from service.contract.verdict.calibration import verdicts
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
@@ -218,14 +215,3 @@ def test_service_and_trainer_agree_on_a_thousand_real_files(default, faces_data)
         compared += 1
     assert compared >= 1000
     assert worst <= 1e-5
-
-
-def test_a_picture_is_prepared_the_same_way_every_time(astronaut):
-    spec = Engine.load(default_model(), EngineOptions("cpu", 1)).spec
-    payload = saved(astronaut, "JPEG")
-    from service.contract.faces.framing import FacePolicy
-
-    first, second = (
-        prepare(decode(payload, Limits(), "apply"), spec.preprocessing, FacePolicy()).tensors for _ in range(2)
-    )
-    assert np.array_equal(first, second)

@@ -2,14 +2,9 @@
 
 import socket
 import time
-from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from service.api.form import Form
-from service.errors import RequestError
 from tests.serving import PATIENCE
 
 
@@ -46,25 +41,3 @@ def test_clients_that_leave_give_their_permits_back(server, astronaut, encode):
             break
         time.sleep(0.05)
     assert answer.startswith(b"HTTP/1.1 200")
-
-
-@given(payload=st.binary(max_size=300), cuts=st.lists(st.integers(0, 400), max_size=8))
-def test_a_form_is_the_same_in_whatever_pieces_it_comes(payload, cuts):
-    if b"--edge" in payload:
-        return
-    body = (
-        b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
-        + payload
-        + b"\r\n--edge--\r\n"
-    )
-    form, places = Form(b"edge", 8, "one"), [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
-    for start, end in pairwise(places):
-        form.write(body[start:end])
-    assert [bytes(part.data) for part in form.files()] == [payload]
-
-
-def test_a_form_that_is_cut_off_is_refused():
-    form = Form(b"edge", 8, "one")
-    form.write(b'--edge\r\nContent-Disposition: form-data; name="file"\r\n\r\nhalf a pict')
-    with pytest.raises(RequestError, match="ends before its closing boundary"):
-        form.files()

@@ -63,7 +63,6 @@ def specs(draw: st.DrawFn) -> ModelSpec:
     )
 
 
-@settings(deadline=None)
 @given(specs())
 def test_any_spec_survives_the_way_into_a_file_and_back(spec):
     metadata = spec.to_metadata()
@@ -71,7 +70,6 @@ def test_any_spec_survives_the_way_into_a_file_and_back(spec):
     assert ModelSpec.from_metadata({key: json.dumps(json.loads(value)) for key, value in metadata.items()}) == spec
 
 
-@settings(deadline=None)
 @given(specs(), LOGITS)
 def test_probabilities_sum_to_1_and_the_verdict_is_that_of_its_thresholds(spec, logits):
     for found in verdicts(np.array(logits, np.float32), spec):
@@ -82,7 +80,6 @@ def test_probabilities_sum_to_1_and_the_verdict_is_that_of_its_thresholds(spec, 
         assert found.confidence in (found.p_real, found.p_fake)
 
 
-@settings(deadline=None)
 @given(specs(), LOGITS)
 def test_more_evidence_for_fake_never_makes_a_verdict_more_real(spec, logits):
     order, scale = (
@@ -95,7 +92,7 @@ def test_more_evidence_for_fake_never_makes_a_verdict_more_real(spec, logits):
     assert places == sorted(places)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     width=st.integers(1, 200),
     height=st.integers(1, 200),

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from service.observability import metrics as metrics_module
-from service.observability.metrics import Metrics
 from tests.conftest import REPOSITORY
 from tests.service.hostile.storm import Outcome, storm
 from tests.serving import PATIENCE, children, free_port, once_ready, request, serving, until
@@ -132,20 +130,6 @@ def test_a_log_that_cannot_be_written_stops_nobody(tmp_path, astronaut, encode):
             assert [request(f"{address}/predict", encode(astronaut))[0] for _ in range(5)] == [200] * 5
             process.terminate()
             assert process.wait(PATIENCE) == 0
-
-
-def test_no_room_for_the_series_of_workers_stops_the_start(tmp_path, monkeypatch):
-    """They are memory-mapped: on a full disk the worker would die by a signal."""
-    monkeypatch.setenv(metrics_module.METRICS_FOLDER_VARIABLE, str(tmp_path))
-    (tmp_path / f"counter_{os.getpid()}.db").write_bytes(bytes(100))
-
-    def full(descriptor: int, start: int, length: int) -> None:
-        assert length == 100
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="No space left"):
-        Metrics().reserve()
 
 
 def test_a_clock_that_jumps_changes_no_deadline(make_server, astronaut, encode, monkeypatch):

@@ -4,14 +4,11 @@ import dataclasses
 import hashlib
 
 import numpy as np
-import onnxruntime
 import pytest
 
-from service.inference import session as session_module
 from service.inference.engine import Engine, InferenceError, batch_shapes
 from service.inference.engine_options import EngineOptions
 from service.inference.model_file import ModelFileError
-from service.inference.session import Cuda, ProviderError, open_session
 from tests.bench import cuda_rate
 
 
@@ -60,21 +57,6 @@ def test_missing_metadata_names_the_key(make_model, make_spec):
         Engine.from_bytes(make_model(metadata=metadata))
 
 
-def test_metadata_that_contradicts_the_graph_names_the_key(make_model, make_spec):
-    with pytest.raises(ModelFileError, match="'input_height': says 64, but the graph's 'image' has 48 on axis 1"):
-        Engine.from_bytes(make_model(make_spec(input_height=64)))
-
-
-def test_another_output_name_is_refused(make_model):
-    with pytest.raises(ModelFileError, match="no tensor 'logits', only probabilities"):
-        Engine.from_bytes(make_model(output="probabilities"))
-
-
-def test_a_fixed_batch_is_refused(make_model):
-    with pytest.raises(ModelFileError, match="expected rank 4 with a free batch axis"):
-        Engine.from_bytes(make_model(batch=1))
-
-
 def test_a_model_that_answers_nan_fails_its_warm_up(make_model):
     with pytest.raises(ModelFileError, match="fails its warm-up: output holds NaN"):
         Engine.from_bytes(make_model(weights=np.full((3, 2), np.nan)))
@@ -83,70 +65,6 @@ def test_a_model_that_answers_nan_fails_its_warm_up(make_model):
 def test_input_of_another_size_is_an_inference_error(make_model):
     with pytest.raises(InferenceError):
         Engine.from_bytes(make_model(), EngineOptions("cpu")).logits(np.zeros((1, 50, 48, 3), np.uint8))
-
-
-@pytest.mark.skipif(
-    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="onnxruntime-gpu is installed"
-)
-def test_cuda_is_refused_where_the_build_has_none(make_model):
-    with pytest.raises(ProviderError, match="needs onnxruntime-gpu"):
-        Engine.from_bytes(make_model(), EngineOptions("cuda"))
-
-
-@pytest.mark.skipif(
-    "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="no CUDA build or device here"
-)
-def test_cuda_is_really_active_where_it_is_asked_for(make_model):
-    assert Engine.from_bytes(make_model(), EngineOptions("cuda")).provider == "CUDAExecutionProvider"
-
-
-class Session:
-    """A session that claims an execution provider."""
-
-    def __init__(self, provider: str) -> None:
-        self._provider = provider
-
-    def get_providers(self) -> list[str]:
-        return [self._provider]
-
-
-@pytest.fixture
-def cuda_build(monkeypatch):
-    """Pretend a CUDA build whose sessions turn out as told: by provider, or by exception."""
-
-    def pretend(outcome: str | None) -> list[list[str]]:
-        asked = []
-
-        def create(content, providers, threads):
-            asked.append([name if isinstance(name, str) else name[0] for name in providers])
-            if len(providers) > 1 and outcome is None:
-                raise ModelFileError("no device")
-            return Session(outcome if len(providers) > 1 else "CPUExecutionProvider")
-
-        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
-        monkeypatch.setattr(session_module, "_create", create)
-        return asked
-
-    return pretend
-
-
-def test_auto_takes_the_cpu_where_cuda_does_not_start(cuda_build):
-    asked = cuda_build(None)
-    assert open_session(b"", "auto", 1, Cuda()).get_providers() == ["CPUExecutionProvider"]
-    assert asked == [["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"]]
-
-
-def test_cuda_is_refused_where_it_does_not_start(cuda_build):
-    cuda_build(None)
-    with pytest.raises(ProviderError, match="does not start: no device"):
-        open_session(b"", "cuda", 1, Cuda())
-
-
-def test_cuda_is_refused_where_a_session_silently_fell_back(cuda_build):
-    cuda_build("CPUExecutionProvider")
-    with pytest.raises(ProviderError, match="did not become active"):
-        open_session(b"", "cuda", 1, Cuda())
-    assert open_session(b"", "auto", 1, Cuda()).get_providers() == ["CPUExecutionProvider"]
 
 
 @pytest.mark.parametrize(("most", "shapes"), [(1, (1,)), (2, (1, 2)), (8, (1, 2, 4, 8)), (12, (1, 2, 4, 8, 12))])
@@ -171,11 +89,6 @@ def test_a_padded_run_gives_the_same_rows_and_no_more(make_model):
     assert ran == [1, 4, 8, 8, 9]
     padded.warm_up()
     assert ran[5:] == [1, 2, 4, 8]
-
-
-def test_cuda_options_name_device_and_limit():
-    assert Cuda(3, 512).options() == Cuda(3).options() | {"gpu_mem_limit": str(512 * 1024 * 1024)}
-    assert Cuda(3).options()["device_id"] == "3"
 
 
 def test_the_cuda_benchmark_measures_what_it_is_given(make_model):

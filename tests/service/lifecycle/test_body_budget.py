@@ -49,3 +49,48 @@ def test_hold_beyond_its_share_is_overloaded():
     assert "50 bytes of the limit of 50" in refused.value.detail
     with budget.hold(50):
         pass
+
+
+class Expired:
+    """A deadline that has fired, and whose task has not been told yet."""
+
+    def expired(self) -> bool:
+        return True
+
+    def reschedule(self, _: float) -> None:
+        raise RuntimeError("Cannot change state of expiring Timeout")
+
+
+def test_a_body_that_must_give_way_just_as_its_time_is_up_harms_nobody():
+    """Found in review: the other client got a 500."""
+
+    async def scene() -> None:
+        budget = BodyBudget(100)
+        with budget.receive(Expired()) as heavy:
+            heavy.add(90)
+            await asyncio.sleep(0.01)
+            with budget.receive(Expired()) as good:
+                good.add(90)
+            with pytest.raises(TimeoutError):
+                heavy.add(1)
+        assert len(budget) == 0
+
+    asyncio.run(scene())
+
+
+def test_what_several_pictures_hold_is_bounded_until_they_are_scored():
+    async def run() -> None:
+        budget = BodyBudget(100)
+        with budget.hold(30), budget.hold(20):
+            with pytest.raises(RequestError, match="hold 50 bytes of the limit of 50") as caught, budget.hold(1):
+                pass
+            assert caught.value.headers == {"Retry-After": "1"}
+            async with asyncio.timeout(PATIENCE) as deadline:
+                with budget.receive(deadline) as arrival:
+                    arrival.add(50)
+                    with pytest.raises(RequestError, match="100 bytes of the limit of 100"):
+                        arrival.add(1)
+        with budget.hold(50):
+            pass
+
+    asyncio.run(run())

@@ -13,8 +13,6 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.serving import PATIENCE, children, request, serving, until
 
-pytestmark = pytest.mark.long
-
 QUIET = ("--log-level", "warning")
 
 
@@ -32,11 +30,6 @@ def answer(connection: socket.socket) -> bytes:
     while chunk := connection.recv(65536):
         received += chunk
     return received
-
-
-@pytest.fixture
-def jpeg(astronaut, encode) -> bytes:
-    return encode(astronaut)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -74,7 +74,7 @@ def test_sighup_swaps_the_model_under_load_and_loses_nothing(models, jpeg, tmp_p
         assert process.poll() is None
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.long)])
 def test_a_new_file_that_is_truncated_hostile_or_another_kind_is_refused_and_the_old_one_stays(
     models, jpeg, tmp_path, make_model, make_spec, workers
 ):

@@ -1,26 +1,19 @@
 """Series, dashboard, timings and traces: what an operator sees."""
 
-import gzip
 import json
+import os
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from service.api.schemas import Prediction
+from service.observability import metrics as metrics_module
 from service.observability.metrics import STAGES, Metrics
 from tests.conftest import REPOSITORY
-from tests.serving import free_port, request, serving, until
 
 METRICS = (REPOSITORY / "docs" / "metrics.md").read_text("utf-8")
 DASHBOARD = json.loads((REPOSITORY / "deploy" / "grafana-dashboard.json").read_text("utf-8"))
 SERIES = sorted(metric.name for metric in Metrics()._registry.collect())
-
-
-@pytest.fixture
-def jpeg(astronaut, encode) -> bytes:
-    return encode(astronaut)
 
 
 @pytest.mark.parametrize("faces", ["off", "report", "crop"])
@@ -103,51 +96,15 @@ def test_the_dashboards_panels_do_not_overlap():
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 
-@pytest.fixture
-def collector():
-    """Return the address of an OpenTelemetry collector, and the bodies that it has been sent, by path."""
-    bodies: list[tuple[str, bytes]] = []
+def test_no_room_for_the_series_of_workers_stops_the_start(tmp_path, monkeypatch):
+    """They are memory-mapped: on a full disk the worker would die by a signal."""
+    monkeypatch.setenv(metrics_module.METRICS_FOLDER_VARIABLE, str(tmp_path))
+    (tmp_path / f"counter_{os.getpid()}.db").write_bytes(bytes(100))
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            bodies.append((self.path, gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body))
-            self.send_response(200)
-            self.end_headers()
+    def full(descriptor: int, start: int, length: int) -> None:
+        assert length == 100
+        raise OSError(28, "No space left on device")
 
-        def log_message(self, *_) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", free_port()), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", bodies
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_trace_has_the_request_and_a_span_for_each_stage(collector, jpeg, tmp_path):
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-    address, bodies = collector
-    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    options = ("--telemetry", "true", "--log-level", "warning")
-    with serving(tmp_path, REPOSITORY, *options, **variables) as (url, _):
-        assert request(f"{url}/predict", jpeg)[0] == 200
-
-        def exported() -> list:
-            sent = [ExportTraceServiceRequest.FromString(body) for path, body in list(bodies) if path == "/v1/traces"]
-            scopes = [scope for export in sent for group in export.resource_spans for scope in group.scope_spans]
-            return [span for scope in scopes for span in scope.spans]
-
-        # The request's own span ends after those of its stages.
-        until(lambda: "POST /predict" in {span.name for span in exported()})
-        spans = exported()
-    (whole,) = [span for span in spans if span.name == "POST /predict"]
-    stages = [span for span in spans if span.parent_span_id == whole.span_id]
-    assert {span.name for span in stages} == {"queue", "decode", "faces", "inference"}
-    for span in stages:
-        assert span.trace_id == whole.trace_id
-        assert whole.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
-        assert span.end_time_unix_nano <= whole.end_time_unix_nano
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        Metrics().reserve()

@@ -89,3 +89,17 @@ def test_a_foreign_file_of_the_journals_name_is_never_overwritten(archive, model
             archive, "--output", output, "--model", model, flag, status=2
         )
     assert journal.read_text() == "keep me"
+
+
+def test_what_failed_for_a_reason_that_may_pass_is_tried_again_on_resume(tmp_path):
+    journal = Journal(tmp_path / "j", {"journal": 1}, resume=False)
+    for name, code in (("a", "inference_failed"), ("b", "unreadable"), ("c", "corrupt_image"), ("d", "internal_error")):
+        journal.add({"path": name, "error": {"code": code, "detail": ""}})
+    journal.close()
+    again = Journal(tmp_path / "j", {"journal": 1}, resume=True)
+    assert list(again.done) == ["c"]
+    again.add({"path": "a", "verdict": "real"})
+    again.add({"path": "b", "error": {"code": "unreadable", "detail": "still"}})
+    rows = list(again.rows("abc"))
+    assert [row.get("verdict", row.get("error", {}).get("detail")) for row in rows] == ["real", "still", ""]
+    again.close()

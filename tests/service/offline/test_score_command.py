@@ -1,21 +1,13 @@
 """``service score``: every file a row, once, whatever happens meanwhile."""
 
-import asyncio
 import csv
-import json
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
 from service.errors import ScoreError
-from service.offline.journal import Journal
-from service.offline.listing import files_of
-from service.offline.rows import score_files
 from service.offline.score_options import ScoreOptions
-from service.offline.tables import write_table
-from tests.conftest import REPOSITORY
 from tests.service.offline.scoring import lines, rows_of, run, stopped
 
 
@@ -99,81 +91,6 @@ def test_an_output_that_exists_is_kept_unless_told_otherwise(archive, model, tmp
     assert output.read_text() == "precious"
     run(archive, "--output", output, "--model", model, "--overwrite")
     assert len(rows_of(output)) == 10
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["absent", "--output", "x.csv"], "'absent' does not exist"),
-        (["a" * 300, "--output", "x.csv"], f"'{'a' * 300}' cannot be accessed: File name too long"),
-        (["README.md", "--output", "x" * 250 + ".csv"], "cannot write "),
-        (
-            ["README.md", "--output", "x.txt"],
-            "setting --output (SERVICE_OUTPUT): does not end with .jsonl",
-        ),
-        (["README.md", "--output", "absent/x.csv"], "the folder 'absent' for the output 'x.csv' does not exist"),
-        (["README.md"], "setting --output (SERVICE_OUTPUT): is missing"),
-        (
-            ["README.md", "--output", "x.csv", "--threads", "0"],
-            "setting --threads (SERVICE_THREADS): Input should be gre",
-        ),
-        (["README.md", "--output", "x.csv", "--model", "absent.onnx"], "model file 'absent.onnx' cannot be read"),
-        (
-            ["README.md", "--output", "x.csv", "--resume", "--overwrite"],
-            "setting --overwrite (SERVICE_OVERWRITE): cannot be",
-        ),
-        (["README.md", "--output", "x.csv", "--ray-address", "a:1"], "setting --ray-address (SERVICE_RAY_ADDRESS): ne"),
-        (
-            ["README.md", "--output", "x.csv", "--engine", "ray", "--ray-address", "nonsense"],
-            "setting --ray-address: 'n",
-        ),
-        (
-            ["README.md", "--output", "x.csv", "--engine", "ray", "--ray-address", "ray://a:1"],
-            "setting --ray-address: ",
-        ),
-    ],
-)
-def test_what_cannot_begin_is_one_line_and_leaves_nothing(arguments, words):
-    said = run(*arguments, status=2)
-    assert said.startswith(f"service: {words}")
-    assert len(said.splitlines()) == 1
-    assert not list(REPOSITORY.glob("x.*"))
-
-
-def test_what_is_no_regular_file_or_cannot_be_read_is_a_row(archive, model, tiny_engine, tmp_path):
-    os.mkfifo(archive / "pipe.jpg")
-    (archive / "gone.jpg").symlink_to(archive / "nowhere")
-    os.link(archive / "0.jpg", os.fsencode(archive) + b"/\xff\n.jpg")
-    (archive / "long.jpg").write_bytes(b"\xff\xd8\xff" + bytes(2000))
-    options = ScoreOptions(output=tmp_path / "o.csv", model=model, max_bytes=1500, faces="off")
-    rows: dict[str, dict] = {}
-    names = files_of([archive], ())
-    asyncio.run(score_files(names, tiny_engine, options, lambda row: rows.__setitem__(row["path"], row)))
-    errors = {Path(path).name: row["error"] for path, row in rows.items() if "error" in row}
-    assert errors["pipe.jpg"] == {"code": "unreadable", "detail": "not a regular file"}
-    assert errors["gone.jpg"] == {"code": "unreadable", "detail": "No such file or directory"}
-    assert errors["long.jpg"]["code"] == "payload_too_large"
-    odd = next(path for path in rows if "\n" in path)
-    for kind in ("jsonl", "csv", "parquet"):
-        write_table([rows[odd]], tmp_path / f"t.{kind}", kind)
-    spelt = str(archive) + "/\\xff\n.jpg"
-    assert json.loads((tmp_path / "t.jsonl").read_text())["path"] == spelt
-    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
-        assert next(csv.DictReader(file))["path"] == spelt
-
-
-def test_what_failed_for_a_reason_that_may_pass_is_tried_again_on_resume(tmp_path):
-    journal = Journal(tmp_path / "j", {"journal": 1}, resume=False)
-    for name, code in (("a", "inference_failed"), ("b", "unreadable"), ("c", "corrupt_image"), ("d", "internal_error")):
-        journal.add({"path": name, "error": {"code": code, "detail": ""}})
-    journal.close()
-    again = Journal(tmp_path / "j", {"journal": 1}, resume=True)
-    assert list(again.done) == ["c"]
-    again.add({"path": "a", "verdict": "real"})
-    again.add({"path": "b", "error": {"code": "unreadable", "detail": "still"}})
-    rows = list(again.rows("abc"))
-    assert [row.get("verdict", row.get("error", {}).get("detail")) for row in rows] == ["real", "still", ""]
-    again.close()
 
 
 def test_a_model_that_fails_again_and_again_stops_the_run(many, tmp_path, make_model, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from service.errors import ScoreError
 from service.offline.tables import COLUMNS, write_table
+from tests.conftest import REPOSITORY
 from tests.service.offline.scoring import rows_of, run
 
 
@@ -44,3 +45,14 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(ScoreError, match="No space left on device; use --resume to try again"):
         write_table(rows(), output, "csv")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
+
+
+DOCS = REPOSITORY / "docs"
+
+
+SCORING = (DOCS / "scoring.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_column_of_a_table_is_documented(column):
+    assert f"`{column}`" in SCORING

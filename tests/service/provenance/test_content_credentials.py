@@ -16,16 +16,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from service.api.schemas import Prediction
 from service.app import load_app
-from service.contract.image.exif import MAX_EXIF_BYTES, camera
 from service.errors import StartError
 from service.provenance import c2pa_reader, content_credentials
-from service.provenance.c2pa_reader import summary
 from service.settings import Settings
 from tests.serving import PATIENCE
 
@@ -220,14 +216,6 @@ def test_it_can_be_switched_off(make_client, signed):
     assert "provenance" not in ask(make_client(provenance=False), signed)
 
 
-def test_an_ingredient_that_was_generated_is_declared_too():
-    action = {"action": "c2pa.created", "digitalSourceType": AI}
-    inner = {"assertions": [{"label": "c2pa.actions", "data": {"actions": [action]}}]}
-    store = {"active_manifest": "b", "manifests": {"a": inner, "b": {}}, "validation_state": "Valid"}
-    assert summary(store)["declares_ai"] is True
-    assert summary(store | {"manifests": {"b": {}}})["declares_ai"] is False
-
-
 def exif(**more: object) -> Image.Exif:
     written = Image.Exif()
     written[0x010F], written[0x0110], written[0x0131] = "Example", "Camera One", "Firmware 1.0"
@@ -248,18 +236,3 @@ def test_the_camera_is_told_and_the_place_is_not(client, portrait, encode, file_
         "lens": "50mm",
     }
     assert "camera" not in ask(client, encode(portrait, file_format))["provenance"]
-
-
-@given(st.binary(max_size=2000), st.sampled_from([b"", b"II*\0\x08\0\0\0", b"Exif\0\0MM\0*\0\0\0\x08"]))
-def test_any_bytes_are_read_as_exif_without_harm(data, head):
-    for value in camera(head + data).values():
-        assert value.isascii()
-        assert 0 < len(value) <= 64
-
-
-def test_a_directory_of_many_entries_that_point_at_as_many_bytes_is_read_in_no_time():
-    entries = struct.pack("<HHII", 0x010F, 2, MAX_EXIF_BYTES, 0) * 5000
-    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 5000) + entries
-    assert set(camera(data)) <= {"make"}
-    loop = b"II*\0\x08\0\0\0" + struct.pack("<H", 1) + struct.pack("<HHII", 0x8769, 4, 1, 8)
-    assert camera(loop) == {}

@@ -118,11 +118,6 @@ def served(number: int, replicas: Replicas) -> int:
     return sum(int(float(line.split()[-1])) for line in text.splitlines() if line.startswith("service_verdicts_total"))
 
 
-@pytest.fixture
-def jpeg(astronaut, encode) -> bytes:
-    return encode(astronaut)
-
-
 def test_one_replica_killed_under_load_costs_at_most_what_was_in_flight_on_it(replicas, jpeg):
     with load(replicas.address, jpeg) as statuses:
         until(lambda: statuses[200] > 200)

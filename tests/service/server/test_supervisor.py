@@ -21,6 +21,7 @@ def test_polling_reaches_all_workers(models, tmp_path):
         until(lambda: all(version(address) == "2" for _ in range(10)))
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_while_the_keys_are_broken_is_replaced_with_the_keys_that_the_others_have(models, tmp_path):
     path, *_ = models
     keys, (key, line) = tmp_path / "keys", new_key("alice")

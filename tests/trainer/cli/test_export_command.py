@@ -1,6 +1,5 @@
 """``trainer export`` as a person runs it."""
 
-import json
 import shutil
 
 from service.inference.engine import Engine
@@ -14,16 +13,6 @@ def test_export_writes_the_same_model_again(fitted, trainer, tmp_path):
     assert trainer("export", run) == 0
     before, after = (Engine.load(folder / "model.onnx", EngineOptions("cpu")) for folder in (fitted, run))
     assert before.spec == after.spec
-
-
-def test_export_finishes_a_run_that_was_trained_where_tensorflow_is_not(fitted, trainer, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    for name in ("config.json", "history.csv", "split.csv", "model.keras"):
-        shutil.copy(fitted / name, run)
-    assert trainer("export", run) == 0
-    before, after = (json.loads((folder / "metrics.json").read_text()) for folder in (fitted, run))
-    assert before == after
 
 
 def test_a_damaged_network_is_one_clear_line(fitted, trainer, tmp_path, capsys):

@@ -7,9 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
-import onnx
 import pytest
 
 from service.inference.engine import Engine
@@ -17,10 +15,6 @@ from service.inference.engine_options import EngineOptions
 from tests.conftest import REPOSITORY
 from tests.serving import PATIENCE, until
 from tests.trainer.cli.rows import rows
-from trainer.common.run import Run
-from trainer.data.splits import read_split
-from trainer.export.run_scores import score
-from trainer.recipes.run_config import read_run_config
 
 FILES = {
     "audit.html",
@@ -78,24 +72,6 @@ def test_a_fit_records_what_its_audit_found(fitted):
     assert Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec.metrics == summary
 
 
-def test_the_calibration_evidence_is_in_the_model(fitted):
-    evidence = Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec.calibration
-    assert {"ece_before", "ece_after", "threshold_real_interval", "threshold_fake_interval"} <= set(evidence)
-    low, high = evidence["threshold_fake_interval"]
-    assert 0.5 <= low <= high <= 1
-
-
-def test_where_no_epoch_was_chosen_on_it_the_validation_part_calibrates_too(fitted):
-    config, parts = read_run_config(Run(fitted)), read_split(fitted / "split.csv")
-    graph = onnx.load(fitted / "model.onnx")
-    both = (*parts.validation, *parts.calibration)
-    for select, used in (("val_loss", parts.calibration), ("val_accuracy", parts.calibration), ("last", both)):
-        chosen = replace(config, recipe=replace(config.recipe, select=select))
-        evidence = score(graph, chosen, parts).calibration.calibration
-        counted = [sum(sample.label == label for sample in used) for label in ("real", "fake")]
-        assert [evidence["real"], evidence["fake"]] == counted
-
-
 def test_a_held_out_source_is_scored_at_the_end_and_never_learned_from(trainer, faces, write_faces, tmp_path):
     other, run = write_faces(tmp_path / "other", 6, 6, seed=5), tmp_path / "run"
     options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "16", "--out", run)
@@ -135,16 +111,6 @@ def test_an_existing_run_is_refused_and_left_alone(fitted, faces, trainer, capsy
     assert {path.name: path.stat().st_mtime_ns for path in fitted.iterdir()} == before
 
 
-def test_resuming_with_another_setting_names_the_setting_alone(fitted, faces, trainer, tmp_path, capsys):
-    run = tmp_path / "run"
-    shutil.copytree(fitted, run)
-    (run / "checkpoints").mkdir()
-    assert trainer("fit", faces, "--recipe", "residual-cnn", "--epochs", "2", "--out", run, "--resume") == 1
-    assert "was started with other settings or data: recipe batch_size 16, now 64" in capsys.readouterr().err.replace(
-        "\n", " "
-    )
-
-
 def test_runs_of_several_seeds_can_share_a_split(fitted, faces, trainer, tmp_path, capsys):
     run = tmp_path / "run"
     options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "16", "--seed", "7", "--out", run)
@@ -157,12 +123,6 @@ def test_runs_of_several_seeds_can_share_a_split(fitted, faces, trainer, tmp_pat
     capsys.readouterr()
     assert trainer("fit", faces, *options, "--resume") == 1
     assert "was started with other settings or data: split seed 42, now 7" in capsys.readouterr().err.replace("\n", " ")
-
-
-def test_resuming_a_finished_run_is_refused(fitted, faces, trainer, capsys):
-    options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", fitted)
-    assert trainer("fit", faces, *options, "--resume") == 1
-    assert "has finished" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

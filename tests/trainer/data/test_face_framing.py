@@ -13,9 +13,6 @@ from service.contract.faces.face import FINDER, Face
 from service.contract.faces.finder import face_finder
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
-from tests.trainer.audit.test_weights import facts_that_differ
-from tests.trainer.flat_batches import flat_batches
-from trainer.audit.shortcut_score import shortcut_score
 from trainer.augment.reencode import Jitter, make_augment
 from trainer.common.run import Run
 from trainer.data.dataset import Dataset, scan
@@ -25,25 +22,10 @@ from trainer.data.tensors import cache_tensors, load_tensor
 from trainer.evaluation.robustness import robustness
 from trainer.export.export import _preprocessing
 from trainer.recipes.recipe import RECIPES, RecipeError, Reencoding, get_recipe
-from trainer.recipes.run_config import FramingFacts, read_run_config, write_run_config
+from trainer.recipes.run_config import FramingFacts
 from trainer.training import pipeline
 from trainer.training.distribute import Shard
 from trainer.training.fit_options import FitOptions
-from trainer.training.pipeline import one_hot
-from trainer.training.run_start import identity
-
-
-@pytest.fixture
-def photos(astronaut, tmp_path):
-    """A data root: the portrait at several sizes and places, and a meadow without a face."""
-    for number, (label, scale) in enumerate((("real", 1.0), ("real", 0.6), ("fake", 0.8), ("fake", 1.4))):
-        picture = Image.new("RGB", (700, 620), (90, 120, 90))
-        portrait = astronaut.resize((round(512 * scale * 0.8),) * 2)
-        picture.paste(portrait, (30 * number, 10 * number))
-        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
-        picture.save(tmp_path / "photos" / label / f"{number}.png")
-    Image.new("RGB", (300, 300), (90, 120, 90)).save(tmp_path / "photos" / "real" / "meadow.png")
-    return tmp_path / "photos"
 
 
 def test_every_recipe_states_its_framing():
@@ -162,22 +144,6 @@ def test_a_margin_that_no_model_can_state_is_left_out():
         assert (preprocessing.face_margin, preprocessing.face_finder) == (kept, FINDER if kept else "")
 
 
-def test_a_run_from_before_a_setting_is_the_same_run(faces, tmp_path):
-    options = FitOptions([faces], get_recipe("residual-cnn"), Run(faces), seed=0, split_rule="stratified")
-    run = Run(tmp_path)
-    config = options.config(scan([faces]), Dataset(()))
-    write_run_config(run, config)
-    before = json.loads(run.config.read_text())
-    for key in ("face_jitter", "initial_weights", "mirror", "consistency", "drawings"):
-        del before["recipe"][key]
-    del before["outliers"]
-    del before["recipe"]["reencoding"]["sharpen"], before["recipe"]["reencoding"]["shrink"]
-    for key in ("framing", "face_margin", "face_finder"):
-        del before["recipe"]["preprocessing"][key]
-    run.config.write_text(json.dumps(before))
-    assert identity(read_run_config(run)) == identity(config)
-
-
 def test_cache_key_framing_version_voids_faces_only(photos, tmp_path, monkeypatch):
     samples = scan([photos]).samples
     for framing in ("face", "whole"):
@@ -231,38 +197,10 @@ def test_every_augmentation_jitters_where_the_framing_is_face(marked, augmentati
         assert np.array_equal(augment(tensor, served, np.random.default_rng(1), None), served)
 
 
-def test_batches_give_the_augmentation_each_pictures_face(photos, tmp_path):
-    recipe = get_recipe("residual-cnn", framing="face")
-    samples = with_faces(scan([photos]), recipe).samples
-    faces, seen = faces_in_tensors(samples, recipe.train_preprocessing), []
-    batches = flat_batches(
-        cache_tensors(samples, recipe.preprocessing, tmp_path, "served"),
-        one_hot(samples, recipe.class_names),
-        2,
-        larger=cache_tensors(samples, recipe.train_preprocessing, tmp_path, "larger"),
-        faces=faces,
-        augment=lambda _, served, __, face, ___: seen.append(face) or served,
-        seed=0,
-    )
-    for index in range(len(batches)):
-        batches[index]
-    assert sorted(seen, key=faces.index) == faces
-
-
 def test_a_run_records_how_its_pictures_were_framed(photos):
     facts = framing_facts(scan([photos]).samples)
     assert (facts.finder, facts.pictures, facts.with_face) == (FINDER, 5, 4)
     assert 4 < facts.median_margin < 9
-
-
-def test_framing_that_differs_is_a_cue_beside_the_score():
-    facts, fake = facts_that_differ(200, 0.0)
-    near, far = Face(10, 10, 90, 110, 0.9), Face(30, 30, 50, 60, 0.9)
-    framed = [replace(fact, face=far if is_fake else near) for fact, is_fake in zip(facts, fake, strict=True)]
-    found = shortcut_score(framed, fake, [""] * 200)
-    assert found.cues["framing"] > 0.99
-    assert found.score == shortcut_score(facts, fake, [""] * 200).score < 0.6
-    assert found.verdict == "separable"
 
 
 def test_a_class_in_which_no_face_is_found_is_one_clear_line(trainer, faces, tmp_path, capsys):
@@ -298,11 +236,3 @@ def test_an_audit_of_a_class_without_a_face_still_reports(trainer, faces, tmp_pa
 def test_an_audit_of_a_framing_needs_a_recipe(trainer, faces, capsys):
     assert trainer("audit", faces, "--framing", "face") == 1
     assert "name the recipe with --recipe" in capsys.readouterr().err
-
-
-@pytest.mark.long
-def test_an_audit_says_what_equal_framing_leaves(trainer, faces_data, capsys):
-    assert trainer("audit", faces_data / "hardfake", "--recipe", "residual-cnn", "--framing", "face") == 0
-    printed = capsys.readouterr().out
-    assert "Framing separates the classes (AUC 1.00 alone): a real picture is 1.00 times as wide as its face" in printed
-    assert float(printed.split("framing alone ")[-1]) < 0.85

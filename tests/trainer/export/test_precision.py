@@ -1,6 +1,5 @@
 """int8 and float16: the same answers, smaller, in a file that says what it is."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +14,9 @@ from trainer.data.tensors import load_tensor
 
 
 @pytest.fixture(scope="module")
-def run(trainer, faces, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", folder)
-    assert trainer("fit", faces, *options) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
 def tensors(run) -> np.ndarray:
     engine = Engine.load(run / "model.onnx", EngineOptions("cpu"))
     return np.stack([load_tensor(s.path, engine.spec.preprocessing) for s in read_split(run / "split.csv").train])
-
-
-@pytest.fixture(scope="module", params=["int8", "float16"])
-def precision(request, trainer, run) -> str:
-    assert trainer("export", run, "--int8" if request.param == "int8" else "--fp16") == 0
-    return request.param
 
 
 def test_the_file_is_smaller_and_says_what_it_is(run, precision):
@@ -66,16 +51,6 @@ def test_its_arithmetic_is_what_it_says(run, precision):
         assert onnx.TensorProto.FLOAT16 in kinds
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-
-
-def test_it_has_a_calibration_and_figures_of_its_own(run, precision):
-    figures = json.loads(Run(run).metrics_at(precision).read_text())
-    spec = Engine.load(Run(run).model_at(precision), EngineOptions("cpu")).spec
-    assert spec.threshold_fake == figures["calibration"]["threshold_fake"]
-    assert spec.metrics == figures["summary"]
-    against = figures["against_float32"]
-    assert against["float32_auc"] == json.loads((run / "metrics.json").read_text())["test"]["pooled"]["roc_auc"]
-    assert against["speedup"] > 0
 
 
 def test_the_lower_precision_is_published_with_its_card(trainer, run, precision, tmp_path, capsys, monkeypatch):

@@ -1,68 +1,14 @@
 """Publishing as a person does it: a run into models/, through the gates, whole or not at all."""
 
 import json
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from service.inference.engine import Engine
 from service.inference.engine_options import EngineOptions
-from trainer.common.run import Run
-from trainer.recipes.run_config import read_run_config
+from tests.trainer.runs import GOOD
 from trainer.release.publish import published_model
-from trainer.report.card import command
-
-GOOD = np.array([[-0.02, 0.02]] * 3)
-
-
-def drawn(root: Path, seed: int) -> Path:
-    """Draw pictures of which the real ones are dark and the fake ones bright, as the tiny model has it."""
-    rng = np.random.default_rng(seed)
-    for label, low, high in (("real", 20, 90), ("fake", 160, 230)):
-        (root / label).mkdir(parents=True)
-        for number in range(40):
-            pixels = rng.normal(rng.integers(low, high), 10, (64, 64, 3)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(root / label / f"{number:02}.png")
-    return root
-
-
-@pytest.fixture(scope="module")
-def shades(tmp_path_factory) -> Path:
-    return drawn(tmp_path_factory.mktemp("data") / "shades", 0)
-
-
-@pytest.fixture(scope="module")
-def others(tmp_path_factory) -> Path:
-    return drawn(tmp_path_factory.mktemp("data") / "others", 1)
-
-
-@pytest.fixture(scope="module")
-def fitted(trainer, shades, tmp_path_factory) -> Path:
-    run = tmp_path_factory.mktemp("runs") / "run"
-    options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "16", "--out", run)
-    assert trainer("fit", shades, *options, "--model-version", "9") == 0
-    return run
-
-
-@pytest.fixture
-def run_with(fitted, make_model, make_spec, tmp_path):
-    """Return a function that makes a run whose model file is a tiny one of known quality."""
-
-    def made(version: str, weights: np.ndarray = GOOD, **changes: object) -> Path:
-        folder = tmp_path / f"run-{version}"
-        shutil.copytree(fitted, folder)
-        config = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps(config | {"version": version}))
-        fields = {"name": "residual-cnn", "version": version, "dataset_fingerprint": config["dataset"]["fingerprint"]}
-        fields |= {"temperature": 0.2, "threshold_real": 0.4, "threshold_fake": 0.6}
-        (folder / "model.onnx").write_bytes(make_model(make_spec(**(fields | changes)), weights=weights))
-        return folder
-
-    return made
 
 
 def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
@@ -200,54 +146,6 @@ def test_what_cannot_be_published_is_refused(trainer, run_with, tmp_path, capsys
     (run / "metrics.json").unlink()
     assert trainer("publish", run, "--models", tmp_path / "none") == 1
     assert "is not ready: publish needs its model.onnx and metrics.json" in capsys.readouterr().err.replace("\n", " ")
-
-
-def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):
-    config = read_run_config(Run(fitted))
-    framed = replace(config.recipe.preprocessing, framing="face", face_margin=1.1)
-    recipe = replace(config.recipe, learning_rate=0.01, preprocessing=framed)
-    config = replace(config, recipe=recipe, seed=7, holdout=("shades",))
-    assert command(config).split("--recipe ")[1] == (
-        "residual-cnn --set 'preprocessing.framing=face' --set 'preprocessing.face_margin=1.1' "
-        "--set 'learning_rate=0.01' --set 'batch_size=16' --set 'epochs=1' "
-        "--holdout-source shades --seed 7 --split-seed 42 --out RUN"
-    )
-    config = replace(config, split_seed=None)  # of a run from before there was one: its seed drew the split too
-    assert command(config).endswith(" --seed 7 --out RUN")
-    older = replace(config, recipe=replace(recipe, name="efficientnet-lite"))
-    assert "--set 'drawings=0.0'" in command(older)
-    assert "--set 'mirror=false'" in command(older)
-
-
-def test_runs_are_ranked_by_their_validation_parts(trainer, run_with, others, capsys):
-    good, bad = run_with("1"), run_with("2", weights=-GOOD)
-    assert trainer("rank", bad, good, "--elsewhere", others, "--json") == 0
-    first, second = json.loads(capsys.readouterr().out)
-    assert (first["run"], first["mean_area"], first["reals"]) == ("run-1", 1.0, {"others": 1.0})
-    assert (second["run"], second["mean_area"], second["fakes"]) == ("run-2", 0.0, {"others": 0.0})
-    config = json.loads((bad / "config.json").read_text())
-    (bad / "config.json").write_text(json.dumps(config | {"split_seed": 4711}))
-    assert trainer("rank", good, bad) == 0
-    table = capsys.readouterr().out
-    assert "half size" in table
-    assert table.count("4711") == 1
-
-
-def test_a_run_without_a_validation_part_is_not_ranked(trainer, run_with, capsys):
-    run = run_with("1")
-    config = json.loads((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps(config | {"split": "as-published"}))
-    assert trainer("rank", run) == 1
-    assert "has no separate validation part" in capsys.readouterr().err.replace("\n", " ")
-
-
-def test_runs_on_different_data_are_not_ranked(trainer, run_with, capsys):
-    one, other = run_with("1"), run_with("2")
-    config = json.loads((other / "config.json").read_text())
-    config["dataset"]["fingerprint"] = "1" * 64
-    (other / "config.json").write_text(json.dumps(config))
-    assert trainer("rank", one, other) == 1
-    assert "2 different sets of pictures" in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.mark.parametrize("command", ["publish", "rank"])

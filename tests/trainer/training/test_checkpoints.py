@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.trainer.runs import OPTIONS, said
 from trainer.training.checkpoints import RunState, best_epoch
 
 
@@ -19,3 +20,9 @@ def test_a_nan_is_never_the_best_epoch():
 
 def test_the_state_of_a_new_run_is_empty(tmp_path):
     assert RunState.load(tmp_path) == RunState(0, 0, [])
+
+
+def test_weights_that_are_not_finite_end_a_fit_in_words(trainer, data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("trainer.training.checkpoints.finite", lambda _: False)
+    assert trainer("fit", data, *OPTIONS, "--out", tmp_path / "run") == 1
+    assert "training diverged in epoch 1" in said(capsys)

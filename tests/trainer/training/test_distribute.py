@@ -107,7 +107,6 @@ def test_processes_that_would_do_different_things_refuse(faces, tmp_path, port):
     assert not run.exists()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

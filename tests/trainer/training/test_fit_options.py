@@ -72,30 +72,6 @@ def test_damaged_state_is_one_clear_line(trainer, data, stopped, copied, capsys,
     assert "error: " in said(capsys)
 
 
-@pytest.mark.parametrize("command", ["export", "rank", "publish"])
-@pytest.mark.parametrize(
-    ("file", "content"),
-    [
-        ("config.json", "{}"),
-        ("metrics.json", "{}"),
-        ("split.csv", "part\ntrain"),
-        ("model.keras", "junk"),
-        ("history.csv", "\xff\xfe"),
-    ],
-)
-def test_a_damaged_run_is_one_clear_line_for_every_command(
-    trainer, finished, copied, tmp_path, capsys, command, file, content
-):
-    run = copied(finished)
-    (run / file).write_bytes(content.encode("latin-1"))
-    options = ("--models", tmp_path / "models") if command == "publish" else ()
-    if trainer(command, run, *options):
-        assert "error: " in said(capsys)
-    else:
-        # These do not need them.
-        assert (command, file) in [("export", "history.csv"), ("rank", "metrics.json"), ("rank", "model.keras")]
-
-
 def test_a_split_that_lost_rows_is_refused(trainer, data, stopped, finished, copied, capsys):
     """Found in review: half the training part was gone, and nobody was told."""
     run = copied(stopped)
@@ -105,12 +81,6 @@ def test_a_split_that_lost_rows_is_refused(trainer, data, stopped, finished, cop
         csv.writer(stream).writerows([row for number, row in enumerate(rows) if row[0] != "train" or number % 2])
     assert resume(trainer, data, run) == 1
     assert "is not the original split of its run" in said(capsys)
-
-
-def test_a_run_may_be_named_as_anything(trainer, data, tmp_path):
-    run = tmp_path / "rx$\\frac$ [b] _"
-    assert trainer("fit", data, *OPTIONS, "--epochs", "1", "--out", run) == 0
-    assert (run / "roc.png").exists()
 
 
 @pytest.mark.parametrize("out", ["taken", "file/run", "dangling", "n" * 220])

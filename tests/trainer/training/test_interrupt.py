@@ -10,8 +10,6 @@ import pytest
 
 from trainer.training.interrupt import between_batches
 
-pytestmark = pytest.mark.long
-
 
 class Press(keras.callbacks.Callback):
     """Press Ctrl-C while an epoch is being written down."""

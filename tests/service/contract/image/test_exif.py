@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.contract.image.exif import orientation
+from service.contract.image.exif import MAX_EXIF_BYTES, camera, orientation
 
 
 def tiff(order: str, *entries: tuple[int, int, int, int]) -> bytes:
@@ -55,3 +55,18 @@ def test_a_directory_whose_65535_entries_share_megabytes_takes_no_memory():
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+@given(st.binary(max_size=2000), st.sampled_from([b"", b"II*\0\x08\0\0\0", b"Exif\0\0MM\0*\0\0\0\x08"]))
+def test_any_bytes_are_read_as_exif_without_harm(data, head):
+    for value in camera(head + data).values():
+        assert value.isascii()
+        assert 0 < len(value) <= 64
+
+
+def test_a_directory_of_many_entries_that_point_at_as_many_bytes_is_read_in_no_time():
+    entries = struct.pack("<HHII", 0x010F, 2, MAX_EXIF_BYTES, 0) * 5000
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 5000) + entries
+    assert set(camera(data)) <= {"make"}
+    loop = b"II*\0\x08\0\0\0" + struct.pack("<H", 1) + struct.pack("<HHII", 0x8769, 4, 1, 8)
+    assert camera(loop) == {}

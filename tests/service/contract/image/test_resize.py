@@ -22,7 +22,7 @@ def test_antialiasing_averages_where_nearest_picks():
     assert np.abs(np.asarray(resize(stripes, 64, 64, "bicubic", "stretch"), dtype=int)[:, 4:-4] - 127).max() < 3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     width=st.integers(32, 90),
     height=st.integers(32, 90),

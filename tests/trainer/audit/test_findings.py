@@ -1,0 +1,19 @@
+"""Findings of an audit, in sentences."""
+
+from trainer.audit.audit import audit
+from trainer.data.dataset import scan
+from trainer.data.groups import grouped
+
+
+def test_the_audit_says_in_words_what_gives_a_class_away(telling):
+    found = audit(grouped(scan([telling])))
+    assert found.verdict == "separable"
+    assert found.pooled.score > 0.95
+    words = " ".join(found.findings)
+    assert "can be told apart without looking at a face" in words
+    assert "JPEG quality separates the classes" in words
+    assert "reals are mostly quality 92 4:2:0" in words
+    assert f"{len(found.near)} pairs of near duplicates; a stratified split keeps each on one side" in words
+    assert {"000.jpg", "copy.jpg"} in [{one.path.name, other.path.name} for one, other in found.near]
+    assert "1 file left out: exact duplicate" in words
+    assert "1 file left out: unreadable" in words

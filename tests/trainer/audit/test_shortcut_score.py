@@ -1,0 +1,80 @@
+"""The shortcut score: separable, clean, or too few pictures to tell."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trainer.audit.audit import audit
+from trainer.audit.shortcut_score import shortcut_score
+from trainer.data.dataset import is_fake, scan
+from trainer.data.groups import grouped
+
+
+def test_too_few_pictures_are_no_verdict(write_faces, tmp_path):
+    found = audit(grouped(scan([write_faces(tmp_path / "few", 5, 5)])))
+    assert found.verdict == "too few to tell"
+    assert "too few for a shortcut score" in found.findings[0]
+
+
+def test_groups_too_few_to_hold_some_out_are_no_verdict(write_faces, tmp_path):
+    root = write_faces(tmp_path / "d", 30, 30)
+    for label in ("real", "fake"):
+        (root / label / "all").mkdir()
+        for path in root.glob(f"{label}/*.jpg"):
+            path.rename(root / label / "all" / path.name)
+    found = audit(grouped(scan([root]), "folders"))
+    assert (found.verdict, found.pooled.score) == ("too few to tell", None)
+    (root / "fake" / "all").rename(root / "fake" / "rest")
+    json.dumps(audit(grouped(scan([root]), "folders")).to_json(), allow_nan=False)
+
+
+def test_a_high_score_that_may_be_chance_is_said_as_such_and_never_called_clean(write_faces, tmp_path):
+    samples = scan([write_faces(tmp_path / "d", 22, 22)]).samples
+    rng = np.random.default_rng(5)
+    for shift in np.linspace(0.2, 1.5, 8):
+        facts = [replace(s.facts, sharpness=float(rng.normal(shift * (s.label == "fake")))) for s in samples]
+        found = shortcut_score(facts, is_fake(samples), [""] * len(samples))
+        if found.score > 0.6:
+            assert found.verdict == ("separable" if found.interval[0] > 0.5 else "too few to tell")
+        else:
+            assert found.verdict == "clean"
+
+
+def test_a_rare_class_is_looked_at_whole(write_faces, tmp_path):
+    samples = scan([write_faces(tmp_path / "d", 1, 1)]).samples
+    plain = samples[0].facts
+    facts = [replace(plain, file_size=2000)] * 60 + [plain] * 9000
+    found = shortcut_score(facts, np.arange(9060) < 60, [""] * 9060)
+    assert found.score > 0.99
+    assert (found.real, found.fake) == (9000, 60)
+
+
+def test_a_source_of_one_class_is_scored_against_the_others(write_faces, tmp_path):
+    both, real = write_faces(tmp_path / "both", 30, 30), write_faces(tmp_path / "real", 30, 1, seed=1)
+    shutil.rmtree(real / "fake")
+    found = audit(grouped(scan([both, real])))
+    assert (found.sources["real"].real, found.sources["real"].fake) == (30, 30)
+    assert any(sentence.startswith("real holds real pictures only") for sentence in found.findings)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("source", "low", "high", "cue", "area"),
+    [("hardfake", 0.8, 0.95, "file size", 0.71), ("ffhq-stylegan1", 0.5, 0.6, "file size", 0.51)],
+)
+def test_known_answers_on_the_shared_sets(faces_data, source, low, high, cue, area):
+    dataset = grouped(scan([faces_data / source]))
+    samples = dataset.samples
+    found = shortcut_score([s.facts for s in samples], is_fake(samples), [s.group for s in samples])
+    assert low < found.score < high
+    assert found.verdict == ("separable" if low > 0.6 else "clean")
+    assert found.cues[cue] == pytest.approx(area, abs=0.02)
+    assert (found.cues["framing"] > 0.99) == (source == "hardfake")
+    assert found.cues["framing"] < 0.75 or source == "hardfake"
+    if source == "hardfake":
+        grey = {label: np.mean([s.facts.greyscale for s in samples if s.label == label]) for label in ("real", "fake")}
+        assert grey["real"] == pytest.approx(0.19, abs=0.015)
+        assert grey["fake"] == 0
