@@ -22,6 +22,20 @@ settings.load_profile("patient")
 FACES = Path(os.environ.get("FACES_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keep the tests of a folder in one process where they share runs or exports that take long to make."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class SharedRuns(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", 1)[0]
+            folder = path.rpartition("/")[0]
+            return folder if folder in ("tests/trainer/export", "tests/trainer/release") else path
+
+    return SharedRuns(config, log)
+
+
 @pytest.fixture(scope="session")
 def faces_data() -> Path:
     """The folder of real face images; tests that need it skip without it."""

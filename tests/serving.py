@@ -79,6 +79,6 @@ def until(condition: Callable[[], object], *alive: subprocess.Popen, interval_s:
     end = time.monotonic() + PATIENCE
     while not condition():
         for process in alive:
-            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert process.poll() is None, process.stderr.read() if process.stderr else process.returncode
         assert time.monotonic() < end
         time.sleep(interval_s)

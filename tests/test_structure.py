@@ -14,7 +14,7 @@ PACKAGES = [path for path in SOURCES if path.name == "__init__.py" and path.pare
 # Trainer and service have errors of their own.
 SHARED_NAMES = {"__init__.py", "__main__.py", "errors.py"}
 MAX_LINES_WITHOUT_TESTS = 60
-# Declarations, tested with the code that uses them.
+# Tested with the code that uses them.
 TESTED_ELSEWHERE = {
     "service/api/video_responses": "service/video/test_score_video",
     "service/api/video_schemas": "service/video/test_score_video",

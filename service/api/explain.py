@@ -45,8 +45,9 @@ _PNG_RESPONSE: dict[int | str, dict[str, Any]] = {
 async def explain(request: Request) -> Response:
     """Score one picture like `/predict`, and return the evidence for fake or real in each part of it."""
     state = state_of(request)
+    state.ready_scorer()
+    response_format = _format(request)  # before the request is admitted: a client would retry what is overloaded
     with state.admit() as admitted:
-        response_format = _format(request)
         payload = await read_picture(request, state.picture_body)
         with state.bodies.hold(len(payload)):
             async with until_disconnect(request):

@@ -11,7 +11,7 @@ let stop = () => {};
 export async function open(take) {
   const viewer = $("viewer"), video = $("live-video");
   let media = null, socket = null, open = true;
-  stop = () => {
+  const end = () => {
     open = false;
     socket?.close();
     media?.getTracks().forEach((track) => track.stop());
@@ -19,6 +19,7 @@ export async function open(take) {
     $("live-boxes").replaceChildren();
     viewer.close();
   };
+  stop = end;
   viewer.onclose = stop;
   $("viewer-close").onclick = stop;
   $("shoot").disabled = true;
@@ -32,12 +33,12 @@ export async function open(take) {
     tell(refusal(error));
     return;
   }
-  if (!open) return stop();
+  if (!open) return media.getTracks().forEach((track) => track.stop()); // closed, and perhaps opened again
   video.srcObject = media;
   await video.play().catch((error) => {
     if (open) throw error; // closed while it started
   });
-  if (!open) return stop();
+  if (!open) return;
   $("shoot").disabled = false;
   $("shoot").onclick = async () => {
     const blob = await shot(video, Infinity, 0.95);

@@ -1,4 +1,4 @@
-"""Probes, facts, metrics, request ids and logs."""
+"""The application: metrics, its OpenAPI document and the pages of the framework."""
 
 import json
 import re

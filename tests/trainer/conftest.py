@@ -82,7 +82,7 @@ def trainer() -> Callable[..., int]:
 def fitted(trainer, faces, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "run"
     options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run)
-    assert trainer("fit", faces, *options, eager=False) == 0
+    assert trainer("fit", faces, *options) == 0
     return run
 
 

@@ -15,7 +15,7 @@ from trainer.data.picture_facts import Facts
 
 
 def by_source(samples: Sequence[Sample]) -> NDArray[np.float32]:
-    """Give images of one-class sources half the weight: their framing and byte history occur in one class only.
+    """Give images of one-class sources half the weight: their framing and encoding occur in one class only.
 
     Returns:
         float32 ``[N]`` with mean 1 and the same total for both classes.

@@ -1,8 +1,9 @@
 """Configuration of a run, ``config.json``: settings of the fit and facts about its data."""
 
+import functools
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -121,7 +122,9 @@ class RunConfig:
         return {name: n for name, n in self.dataset.counts.items() if name.rsplit("/", 1)[0] not in self.holdout}
 
 
-_ADAPTER = TypeAdapter(RunConfig)
+@functools.cache
+def _adapter() -> TypeAdapter[RunConfig]:
+    return TypeAdapter(RunConfig)  # not at import: every command imports this module
 
 
 def read_run_config(run: Run) -> RunConfig:
@@ -131,20 +134,28 @@ def read_run_config(run: Run) -> RunConfig:
         TrainerError: the folder is no run, or a key is missing, malformed or unknown; the message names it.
     """
     refusal = f"'{run.folder}' is not a run folder"
-    return _validated(read_json(run.config, refusal, _REQUIRED), f"{refusal}: {run.config.name}")
+    values = read_json(run.config, refusal, _REQUIRED)
+    config = _validated(values, f"{refusal}: {run.config.name}")
+    return replace(
+        config,
+        dataset=replace(config.dataset, roots=_roots(values, "dataset")),
+        outliers=replace(config.outliers, roots=_roots(values, "outliers")),
+    )
 
 
 def write_run_config(run: Run, config: RunConfig) -> None:
-    """Validate and write ``config.json``; keys in the file that are unknown here are kept.
+    """Validate and write ``config.json``; unknown keys of the file are kept, except in the recipe, which has none.
 
     Raises:
         TrainerError: a value does not fit its key; nothing is written.
     """
     _validated(asdict(config), str(run.config))
     existing = read_json(run.config, str(run.config)) if run.config.exists() else {}
+    values = config_values(config)
     known = {field.name for field in fields(RunConfig)}
     unknown = {key: value for key, value in existing.items() if key not in known}
-    write_json(run.config, config_values(config) | unknown)
+    nested = {key: existing.get(key, {}) | values[key] for key in ("dataset", "outliers", "faces") if key in values}
+    write_json(run.config, values | nested | unknown)
 
 
 def config_values(config: RunConfig) -> dict[str, Any]:
@@ -152,12 +163,17 @@ def config_values(config: RunConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if value is not None}
 
 
+def _roots(values: dict[str, Any], key: str) -> tuple[str, ...]:
+    """Return the paths of data folders as they are in the file."""
+    return tuple(values.get(key, {}).get("roots", ()))
+
+
 def _validated(values: dict[str, Any], refusal: str) -> RunConfig:
     # As JSON, in which strict validation takes a list for a tuple, but no "1" and no true for 1. Paths of folders
-    # may hold bytes that are not UTF-8.
+    # may hold bytes that are not UTF-8; for the validation they are replaced.
     document = json.dumps(values, ensure_ascii=False).encode("utf-8", "replace")
     try:
-        return _ADAPTER.validate_json(document, strict=True)
+        return _adapter().validate_json(document, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

@@ -83,10 +83,7 @@ def published_model(models: Path) -> Path | None:
     return path
 
 
-def _published(models: Path) -> _Published | None:
-    path = published_model(models)
-    if path is None:
-        return None
+def _published(path: Path) -> _Published:
     return _Published(path, Engine.from_bytes(path.read_bytes(), EngineOptions("cpu")), _recorded_release(path))
 
 
@@ -110,7 +107,7 @@ def examine(
     if not metrics_path.exists() or not path.exists():
         raise TrainerError(f"'{run.folder}' is not ready: publish needs its {path.name} and {metrics_path.name}")
     metrics = read_json(metrics_path, f"'{run.folder}' is damaged")
-    published = _published(models)
+    published_path = published_model(models)
     content = path.read_bytes()
     engine = Engine.from_bytes(content, EngineOptions("cpu"))
     check_origin(engine, config, path)
@@ -121,6 +118,7 @@ def examine(
     test_part = _test_part(run, config)
     if elsewhere:
         check_unseen(run.folder, elsewhere)
+    published = _published(published_path) if published_path else None
     same_test_part = published is None or published.recorded.get("test_part") == test_part.fingerprint()
     cost = costs([content, *([published.path.read_bytes()] if published else [])])
     measured = Measured(_assess(engine, path, test_part, robust), _assess(engine, path, elsewhere), cost[0], precision)

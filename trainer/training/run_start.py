@@ -1,5 +1,6 @@
 """Start of a fit: the split, the settings that a resume must share, and the run folder."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -42,11 +43,11 @@ def split_of(options: FitOptions, config: RunConfig, dataset: Dataset, outliers:
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
-    """Return the settings that must match between a run and its resume, and among processes, by name.
+    """Return the settings that must match between a run and its resume, and among processes, as JSON values.
 
     The number of epochs is included only with a cosine decay, which spans all epochs.
     """
-    recipe = config.recipe.settings()
+    recipe = json.loads(json.dumps(config.recipe.settings()))
     if not config.recipe.cosine_decay:
         del recipe["epochs"]
     return {
@@ -56,7 +57,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
         "split": config.split,
         "split seed": config.seed_of_split,
         "groups": config.groups or "listed",
-        "holdout": config.holdout,
+        "holdout": list(config.holdout),
         **{f"recipe {name}": value for name, value in recipe.items()},
     }
 

@@ -99,13 +99,13 @@ async def infer(request: Request) -> Response:
     response of `/predict` as JSON. If one picture is refused, the whole request is refused.
     """
     state = state_of(request)
+    # Before the request is admitted: a client would retry what is refused as overloaded.
+    scorer = _named_scorer(request, state.ready_scorer())
+    if coding := request.headers.get("content-encoding"):
+        raise RequestError(
+            "unsupported_media_type", f"Content-Encoding {coding[:40]!r} is not supported; send the body uncompressed"
+        )
     with state.admit() as admitted:
-        scorer = _named_scorer(request, admitted.scorer)
-        if coding := request.headers.get("content-encoding"):
-            raise RequestError(
-                "unsupported_media_type",
-                f"Content-Encoding {coding[:40]!r} is not supported; send the body uncompressed",
-            )
         body = await read_body(request, state.request_body)
         with state.bodies.hold(len(body)):
             length = request.headers.get(_LENGTH_HEADER.lower())

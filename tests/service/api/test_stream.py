@@ -1,4 +1,4 @@
-"""``WS /stream``: frames in, the verdict on the newest one out; and clients that flood, stall or are silent."""
+"""``WS /stream``: frames in, the verdict on the newest one out."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""ModelSpec: a round trip loses nothing, and every field that breaks its rule is named."""
+"""The specification of a model: it travels as metadata, and what contradicts itself is named."""
 
 import pytest
 

@@ -143,14 +143,14 @@ def test_entries_that_are_all_gone_cost_no_run(model):
 
 
 def test_a_window_opens_at_the_first_entry_and_gathers_until_it_closes(model):
-    shared = batcher(model, max_batch=8, window_s=5.0)
+    shared = batcher(model, max_batch=8, window_s=2.0)
     entries = [Entry(value) for value in (1, 2)]
     shared.submit([entries[0]])
     shared.submit([entries[1]])
     assert model.runs == []
     assert entries[1].settled.wait(PATIENCE)
     assert model.runs == [[1, 2]]
-    assert time.perf_counter() - entries[0].arrived >= 5.0
+    assert time.perf_counter() - entries[0].arrived >= 2.0
 
 
 def test_a_full_batch_does_not_wait_for_its_window(model):
@@ -161,14 +161,14 @@ def test_a_full_batch_does_not_wait_for_its_window(model):
 
 
 def test_what_a_full_batch_left_over_waits_for_its_own_window(model):
-    shared = batcher(model, max_batch=3, window_s=0.2)
+    shared = batcher(model, max_batch=3, window_s=2.0)
     late = Entry(3, 2)
     shared.submit([Entry(1), Entry(2)])
     shared.submit([late])  # full: the first two run, the third has no room
     assert model.runs == [[1, 2]]
     assert late.settled.wait(PATIENCE)
     assert model.runs == [[1, 2], [3, 3]]
-    assert time.perf_counter() - late.arrived >= 0.2
+    assert time.perf_counter() - late.arrived >= 2.0
 
 
 def test_entries_that_come_together_wait_together(model):

@@ -45,6 +45,26 @@ def test_entries_delivered_by_threads_are_joined_in_order():
     assert asyncio.run(scene()).tolist() == np.arange(10).reshape(5, 2).tolist()
 
 
+def test_entries_delivered_at_once_give_one_result():
+    """The batcher may deliver the entries of a picture from several threads at the same moment."""
+
+    async def scene(rows: int) -> np.ndarray:
+        job = job_of(rows)
+        entries, barrier = job.batch_entries(1), threading.Barrier(rows)
+
+        def deliver(entry: object, row: int) -> None:
+            barrier.wait()
+            entry.deliver(np.full((1, 2), row, np.float32), 0.0, 1.0)
+
+        threads = [threading.Thread(target=deliver, args=(entry, row)) for row, entry in enumerate(entries)]
+        for thread in threads:
+            thread.start()
+        return await job.logits()
+
+    for _ in range(20):
+        assert asyncio.run(scene(8))[:, 0].tolist() == list(range(8))
+
+
 def test_refused_job_is_abandoned_and_frees_its_payload():
     """After a refusal later results are ignored, and the bytes are not kept."""
 

@@ -137,7 +137,7 @@ def ample_s(clients, gate) -> float:
     taken_s = time.perf_counter() - started
     gate.open.clear()
     gate.rows.clear()
-    return round(max(1.5, 10 * taken_s), 1)
+    return round(max(1.5, 10 * taken_s / 3), 1)
 
 
 def test_a_deadline_that_passes_is_504_and_the_work_left_is_dropped(clients, gate):
@@ -240,7 +240,7 @@ def test_a_run_that_hangs_is_told_by_readiness(clients, gate):
     assert some.post().status_code == 200
 
 
-def test_a_probe_that_hangs_answers_503_within_a_second_or_two(clients, gate):
+def test_a_probe_that_hangs_is_answered_meanwhile(clients, gate):
     some = clients()
     gate.fails = True
     gate.open.set()
@@ -248,7 +248,11 @@ def test_a_probe_that_hangs_answers_503_within_a_second_or_two(clients, gate):
     gate.open.clear()
     gate.fails = False
     for _ in range(3):
-        assert some.get("/readyz").status_code == 503
+        answer = some.get("/readyz")
+        assert (answer.status_code, answer.json()["detail"]) == (
+            503,
+            "the last inference failed, and a new try has not ended yet",
+        )
     assert len(gate.rows) == 2  # one picture, and one try for all three
     gate.open.set()
     until(lambda: some.get("/readyz").status_code == 200)

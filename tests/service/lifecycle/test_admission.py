@@ -80,3 +80,20 @@ def test_score_camera_frame_is_traced_but_not_counted(scorer, astronaut, encode)
     asyncio.run(scene())
     assert verdicts(metrics) == 0
     assert 'service_stage_seconds_count{stage="decode"} 1.0' in metrics.render().decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "code"),
+    [
+        ("/v2/models/other/infer", {}, "unknown_model"),
+        ("/v2/models/tiny/infer", {"content-encoding": "gzip"}, "unsupported_media_type"),
+        ("/explain?format=gif", {}, "invalid_parameter"),
+        ("/explain", {}, "overloaded"),
+    ],
+)
+def test_request_that_can_never_succeed_is_not_told_to_retry(make_client, path, headers, code):
+    """What is wrong with a request is said before it waits for its turn."""
+    client = make_client(max_in_flight=1)
+    with client.app.state.service.admit():
+        response = client.post(path, content=b"{}", headers=headers)
+    assert response.json()["code"] == code

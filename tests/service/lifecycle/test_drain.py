@@ -38,7 +38,7 @@ def test_accepted_requests_finish_new_ones_get_503_and_it_ends_with_0(tmp_path, 
         accepted = stack.enter_context(open_upload(address, jpeg, 1000))
         until(lambda: b"service_in_flight 1.0" in request(f"{address}/metrics")[1])
         process.send_signal(number)
-        until(lambda: request(f"{address}/readyz")[0] == 503)
+        until(lambda: request(f"{address}/readyz")[0] == 503, process)
         assert request(f"{address}/healthz")[0] == 200
         status, body = request(f"{address}/predict", jpeg)
         assert (status, json.loads(body)["code"]) == (503, "not_ready")
@@ -78,12 +78,13 @@ def test_what_does_not_finish_in_time_is_left(tmp_path, jpeg):
 
 
 def test_it_can_answer_503_for_a_while_although_nothing_is_under_way(tmp_path):
-    with serving(tmp_path, REPOSITORY, *QUIET, "--drain-s", "2") as (url, process):
+    with serving(tmp_path, REPOSITORY, *QUIET, "--drain-s", "5") as (url, process):
         process.send_signal(signal.SIGTERM)
-        until(lambda: request(f"{url}/readyz")[0] == 503)
+        until(lambda: request(f"{url}/readyz")[0] == 503, process)
         assert process.wait(PATIENCE) == 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 def test_workers_share_port_and_metrics_one_that_dies_is_replaced_and_all_end_with_0(tmp_path, jpeg):
     folder = tmp_path / "series"
@@ -107,6 +108,7 @@ def test_workers_share_port_and_metrics_one_that_dies_is_replaced_and_all_end_wi
     assert [path.name for path in folder.iterdir()] == ["counter_1.db"]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
     with serving(tmp_path, REPOSITORY, *QUIET, "--workers", "2") as (address, process):

@@ -1,4 +1,4 @@
-"""Series, dashboard, timings and traces: what an operator sees."""
+"""Metrics: every stage, verdict and refusal is counted, and every series is documented."""
 
 import json
 import os

@@ -1,7 +1,6 @@
 """Hostile clients on a real socket: each gets an answer or is cut off, and everybody else is answered meanwhile."""
 
 import json
-import re
 import select
 import socket
 import threading
@@ -86,10 +85,10 @@ def test_a_connection_that_says_nothing_is_closed(make_server):
 
 
 def test_the_headers_of_a_second_request_have_a_deadline_too(make_server):
-    with connect(make_server(header_timeout_s=0.3)) as connection:
+    with connect(make_server(header_timeout_s=1.0)) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"200 OK" in connection.recv(65536)
-        for _ in range(20):
+        for _ in range(30):
             send(connection, b"G")
             time.sleep(0.05)
         assert closed_within(connection)
@@ -343,9 +342,7 @@ def test_who_does_not_take_an_answer_is_cut_off(make_server, caplog, monkeypatch
         connection.connect(server)
         connection.sendall(b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
         until(lambda: cuts)
-        answers = received(connection)
-    announced = int(re.search(rb"content-length: (\d+)", answers.lower())[1])
-    assert len(answers) < 10 * announced  # little more than what the system buffers
+        assert closed_within(connection)
     time.sleep(0.3)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 

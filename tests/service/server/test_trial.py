@@ -1,10 +1,16 @@
 """A new model file is tried before any worker gets it."""
 
+import errno
+import multiprocessing
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from service.errors import StartError
+from service.server.trial import Trial
+from service.settings import Settings
 from tests.conftest import REPOSITORY
 from tests.service.reloads import outcome, put, version
 from tests.serving import children, serving, until
@@ -24,3 +30,17 @@ def test_a_model_that_was_taken_back_while_it_was_tried_is_not_served(models, tm
         time.sleep(2)
         assert not outcome(address, "swapped")
         assert {version(address) for _ in range(10)} == {"1"}
+
+
+def test_trial_that_cannot_start_leaves_nothing_behind(monkeypatch, tmp_path):
+    """A system that has no process left refuses the file, which is tried again at the next signal."""
+
+    def start(_: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", start)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(StartError, match="cannot be tried: Resource temporarily unavailable"):
+        Trial(Settings(), b"model", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

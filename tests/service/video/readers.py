@@ -29,5 +29,11 @@ def readers() -> list[int]:
 
 
 def until_reader() -> int:
-    until(readers, interval_s=0.005)
-    return readers()[0]
+    seen: list[int] = []
+
+    def is_there() -> bool:
+        seen.extend(readers())
+        return bool(seen)
+
+    until(is_there, interval_s=0.005)
+    return seen[0]

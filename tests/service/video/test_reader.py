@@ -70,7 +70,7 @@ def test_the_reader_that_runs_is_confined(client, make_video):
             rows.update({line[:26].strip(): line[26:].split()[0] for line in Path(bounds).read_text().splitlines()[1:]})
         return rows.get("Max cpu time", "unlimited") != "unlimited"  # the last
 
-    until(is_confined, interval_s=0.0)
+    until(is_confined, interval_s=0.005)
     asking.join()
     assert (rows["Max address space"], rows["Max file size"]) == (str(reader.MAX_MEMORY_BYTES), "0")
     assert (rows["Max cpu time"], rows["Max open files"]) == ("61", "16")

@@ -1,4 +1,4 @@
-"""Which frames are looked at, which faces are one, and what several frames say together."""
+"""Tracks: which faces of successive frames are one face."""
 
 import numpy as np
 import pytest

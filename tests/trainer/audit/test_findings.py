@@ -11,6 +11,7 @@ def test_the_audit_says_in_words_what_gives_a_class_away(telling):
     assert found.pooled.score > 0.95
     words = " ".join(found.findings)
     assert "can be told apart without looking at a face" in words
+    assert "(0.5 is chance; above 0.60 a network may learn the collection" in words
     assert "JPEG quality separates the classes" in words
     assert "reals are mostly quality 92 4:2:0" in words
     assert f"{len(found.near)} pairs of near duplicates; a stratified split keeps each on one side" in words

@@ -1,34 +1,15 @@
 """The shortcut score: separable, clean, or too few pictures to tell."""
 
-import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from trainer.audit.audit import audit
+from service.contract.faces.face import Face
+from tests.trainer.audit.test_weights import facts_that_differ
 from trainer.audit.shortcut_score import shortcut_score
 from trainer.data.dataset import is_fake, scan
 from trainer.data.groups import grouped
-
-
-def test_too_few_pictures_are_no_verdict(write_faces, tmp_path):
-    found = audit(grouped(scan([write_faces(tmp_path / "few", 5, 5)])))
-    assert found.verdict == "too few to tell"
-    assert "too few for a shortcut score" in found.findings[0]
-
-
-def test_groups_too_few_to_hold_some_out_are_no_verdict(write_faces, tmp_path):
-    root = write_faces(tmp_path / "d", 30, 30)
-    for label in ("real", "fake"):
-        (root / label / "all").mkdir()
-        for path in root.glob(f"{label}/*.jpg"):
-            path.rename(root / label / "all" / path.name)
-    found = audit(grouped(scan([root]), "folders"))
-    assert (found.verdict, found.pooled.score) == ("too few to tell", None)
-    (root / "fake" / "all").rename(root / "fake" / "rest")
-    json.dumps(audit(grouped(scan([root]), "folders")).to_json(), allow_nan=False)
 
 
 def test_a_high_score_that_may_be_chance_is_said_as_such_and_never_called_clean(write_faces, tmp_path):
@@ -52,14 +33,6 @@ def test_a_rare_class_is_looked_at_whole(write_faces, tmp_path):
     assert (found.real, found.fake) == (9000, 60)
 
 
-def test_a_source_of_one_class_is_scored_against_the_others(write_faces, tmp_path):
-    both, real = write_faces(tmp_path / "both", 30, 30), write_faces(tmp_path / "real", 30, 1, seed=1)
-    shutil.rmtree(real / "fake")
-    found = audit(grouped(scan([both, real])))
-    assert (found.sources["real"].real, found.sources["real"].fake) == (30, 30)
-    assert any(sentence.startswith("real holds real pictures only") for sentence in found.findings)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("source", "low", "high", "cue", "area"),
@@ -78,3 +51,13 @@ def test_known_answers_on_the_shared_sets(faces_data, source, low, high, cue, ar
         grey = {label: np.mean([s.facts.greyscale for s in samples if s.label == label]) for label in ("real", "fake")}
         assert grey["real"] == pytest.approx(0.19, abs=0.015)
         assert grey["fake"] == 0
+
+
+def test_framing_that_differs_is_a_cue_beside_the_score():
+    facts, fake = facts_that_differ(200, 0.0)
+    near, far = Face(10, 10, 90, 110, 0.9), Face(30, 30, 50, 60, 0.9)
+    framed = [replace(fact, face=far if is_fake else near) for fact, is_fake in zip(facts, fake, strict=True)]
+    found = shortcut_score(framed, fake, [""] * 200)
+    assert found.cues["framing"] > 0.99
+    assert found.score == shortcut_score(facts, fake, [""] * 200).score < 0.6
+    assert found.verdict == "separable"

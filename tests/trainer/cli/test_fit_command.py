@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,15 @@ FILES = {
     "roc.png",
     "split.csv",
 }
+
+
+@pytest.fixture(scope="module")
+def fitted(trainer, faces, tmp_path_factory) -> Path:
+    """A fit as users run it, not eager."""
+    run = tmp_path_factory.mktemp("runs") / "run"
+    options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run)
+    assert trainer("fit", faces, *options, eager=False) == 0
+    return run
 
 
 def test_a_fit_leaves_exactly_the_promised_files(fitted):

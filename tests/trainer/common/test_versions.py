@@ -1,4 +1,4 @@
-"""Provenance: the commit is that of this code, or unknown."""
+"""Versions: the commit is that of this code, or unknown."""
 
 import re
 import shutil

@@ -111,6 +111,7 @@ def test_the_fingerprint_knows_content_and_label_not_file_names(write_faces, tmp
     assert scan([root]).fingerprint() != before
 
 
+@pytest.mark.long
 def test_hardfake_is_complete(faces_data):
     assert scan([faces_data / "hardfake"], keep_duplicates=True).counts() == {
         "hardfake/fake": 700,

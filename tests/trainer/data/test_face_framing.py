@@ -114,10 +114,10 @@ def test_a_fit_gives_its_batches_the_faces(photos, tmp_path, monkeypatch):
     samples = with_faces(scan([photos]), recipe).samples
     made = []
     monkeypatch.setattr(pipeline, "Batches", lambda pictures, *_: made.append(pictures))
-    monkeypatch.setattr(pipeline, "weigh", lambda *_: (None, {"sentence": ""}))
+    monkeypatch.setattr(pipeline, "weigh", lambda *_: (None, {}))
     options = FitOptions([photos], recipe, Run(tmp_path / "run"), seed=0, split_rule="stratified")
     parts = Split("stratified", samples, (), (), ())
-    pipeline.training_batches(options, parts, tmp_path / "cache", 0, Shard(process=1))
+    pipeline.training_batches(options, parts, tmp_path / "cache", 0, Shard())
     (pictures,) = made
     assert pictures.faces == faces_in_tensors(samples, recipe.train_preprocessing)
     assert pictures.larger.shape[1] == 256
@@ -144,11 +144,12 @@ def test_a_margin_that_no_model_can_state_is_left_out():
         assert (preprocessing.face_margin, preprocessing.face_finder) == (kept, FINDER if kept else "")
 
 
-def test_cache_key_framing_version_voids_faces_only(photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["FRAMING_VERSION", "yunet.SHA256"])
+def test_cache_key_of_the_framing_voids_faces_only(photos, tmp_path, monkeypatch, name):
     samples = scan([photos]).samples
     for framing in ("face", "whole"):
         cache_tensors(samples, get_recipe("residual-cnn", framing=framing).preprocessing, tmp_path, "test")
-    monkeypatch.setattr("trainer.data.tensors.FRAMING_VERSION", 1000)
+    monkeypatch.setattr(f"trainer.data.tensors.{name}", "1000")
     for framing, files in (("whole", 2), ("face", 3)):
         cache_tensors(samples, get_recipe("residual-cnn", framing=framing).preprocessing, tmp_path, "test")
         assert len(list(tmp_path.glob("*.npy"))) == files

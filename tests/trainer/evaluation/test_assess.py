@@ -1,4 +1,4 @@
-"""Reports and comparisons of model files."""
+"""Assessment of model files: comparisons, and pictures that a run has seen."""
 
 import json
 

@@ -10,7 +10,7 @@ from trainer.networks.networks import build_network, logits_model
 from trainer.recipes.recipe import RECIPES
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(make_spec):
     """Return a function that converts a recipe's untrained network: network, graph and spec."""
     made = {}
@@ -38,12 +38,12 @@ def exported(make_spec):
     return convert_once
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pictures(faces):
     return sorted((faces / "real").iterdir())[:5] + sorted((faces / "fake").iterdir())[:5]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(trainer, faces, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
     options = ("--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", folder)
@@ -51,7 +51,7 @@ def run(trainer, faces, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["int8", "float16"])
+@pytest.fixture(scope="session", params=["int8", "float16"])
 def precision(request, trainer, run) -> str:
     assert trainer("export", run, "--int8" if request.param == "int8" else "--fp16") == 0
     return request.param

@@ -47,6 +47,7 @@ def test_a_network_with_it_answers_two_views_alike():
     assert pairs_apart(20.0) < 0.2 * pairs_apart(0.0)
 
 
+@pytest.mark.long
 def test_a_network_with_it_is_saved_with_it_and_exported_without_it(tmp_path):
     recipe = replace(get_recipe("residual-cnn"), consistency=20.0)
     assert recipe.views == 2

@@ -1,4 +1,4 @@
-"""Networks and recipes: the two published systems are exact, ours is small."""
+"""Networks: the published ones exactly, ours small."""
 
 import keras
 import numpy as np

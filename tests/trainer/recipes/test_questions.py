@@ -1,4 +1,4 @@
-"""``trainer new``: every way to answer gives a recipe that fit reads."""
+"""Questions: every way to answer gives a recipe."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Training for people: questions, recipe files, what a terminal shows, TensorBoard."""
+"""Recipe files: what differs from a recipe, and refusals by name."""
 
 import re
 

@@ -84,17 +84,23 @@ def test_folder_that_is_not_utf8_is_kept(config, tmp_path):
     root = b"/data/caf\xe9".decode("utf-8", "surrogateescape")
     run = Run(tmp_path)
     write_run_config(run, replace(config, dataset=replace(config.dataset, roots=(root,))))
-    assert json.loads(run.config.read_text())["dataset"]["roots"] == [root]
-    assert read_run_config(run).seed == config.seed
+    written = run.config.read_text()
+    assert json.loads(written)["dataset"]["roots"] == [root]
+    assert read_run_config(run).dataset.roots == (root,)
+    write_run_config(run, read_run_config(run))
+    assert run.config.read_text() == written
 
 
 def test_write_keeps_unknown_keys_and_refuses_wrong_types(config, tmp_path):
     """What another version has recorded is not lost, and a refused write leaves the file as it was."""
     run = Run(tmp_path)
-    run.config.write_text('{"colour": "blue"}')
+    run.config.write_text('{"colour": "blue", "dataset": {"licence": "CC0"}}')
     write_run_config(run, config)
     written = run.config.read_text()
     assert json.loads(written)["colour"] == "blue"
+    assert json.loads(written)["dataset"]["licence"] == "CC0"
+    write_run_config(run, read_run_config(run))
+    assert run.config.read_text() == written
     with pytest.raises(TrainerError, match="seed is 'three'"):
         write_run_config(run, replace(config, seed="three"))
     assert run.config.read_text() == written

@@ -10,17 +10,17 @@ import pytest
 from tests.trainer.runs import GOOD, drawn
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shades(tmp_path_factory) -> Path:
     return drawn(tmp_path_factory.mktemp("data") / "shades", 0)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def others(tmp_path_factory) -> Path:
     return drawn(tmp_path_factory.mktemp("data") / "others", 1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def fitted(trainer, shades, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "run"
     options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "16", "--out", run)

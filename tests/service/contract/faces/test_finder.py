@@ -1,4 +1,4 @@
-"""Face finder: YuNet as OpenCV runs it, in the pixels of the picture as shown, and a stated answer for odd pictures."""
+"""The face finder: faces of any size and turn, and none where there is none."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Image: one decode, one resize; what is refused is refused with its reason."""
+"""Decoding: formats by their content, orientation, colours, and refusals with their reason."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""EXIF: the orientation, from whatever a stranger writes there."""
+"""EXIF: the orientation in either byte order, the camera, and directories of any bytes."""
 
 import struct
 import tracemalloc
