@@ -224,6 +224,7 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(fa
     assert {row["sha256"]: row["part"] for row in rows(run / "split.csv")} == before
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_during_a_save_is_one_clear_line_and_leaves_nothing_half_written(faces, tmp_path):
     run = tmp_path / "run"
     running = start(
