@@ -176,14 +176,16 @@ class Scorer:
         self.pool.submit(work)
 
     async def _finished(self, job: Job) -> NDArray[np.float32]:
-        deadline_s = self.capacity.deadline_s
-        late = RequestError("deadline_exceeded", f"no verdict within the limit of {deadline_s:g} s")
-        timer = asyncio.get_running_loop().call_later(deadline_s, job.refuse, late)
+        timer = asyncio.get_running_loop().call_later(self.capacity.deadline_s, self._refuse_late, job)
         try:
             return await job.logits()
         finally:
             timer.cancel()
             self.slots.release()
+
+    def _refuse_late(self, job: Job) -> None:
+        limit_s = self.capacity.deadline_s
+        job.refuse(RequestError("deadline_exceeded", f"no verdict within the limit of {limit_s:g} s"))
 
     def _run(self, function: Callable[[], T], future: "Future[T]") -> None:
         """Call a function unless nobody waits for its result; in a thread of the pool."""

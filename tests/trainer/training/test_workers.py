@@ -288,7 +288,7 @@ def noted(self, index):
     made[key(batch)] = self._epoch
     return batch
 def counted(self, batch):
-    if self.py_dataset._order.seed is not None:
+    if self.py_dataset._order.shuffle:
         shown.append(key(batch))
         late.append(made[shown[-1]] != self.py_dataset._epoch)
     return hand_on(self, batch)
