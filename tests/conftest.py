@@ -14,6 +14,20 @@ from PIL import Image
 
 from service.contract.spec import ModelSpec
 
+# Test modules that take the fixtures ``fitted``, ``stopped`` and ``finished``.
+SHARING_RUNS = (
+    "card",
+    "evaluate_command",
+    "export_command",
+    "files",
+    "finish",
+    "fit_options",
+    "normalization",
+    "predict_command",
+    "run",
+    "run_start",
+    "tensors",
+)
 REPOSITORY = Path(__file__).resolve().parent.parent
 PUBLIC_DOMAIN = Path(skimage.__file__).parent / "data"
 # How long an example takes depends on the machine.
@@ -24,14 +38,16 @@ FACES = Path(os.environ.get("FACES_DATA", REPOSITORY.parent / "shared" / "data")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Keep the tests of a folder in one process where they share runs or exports that take long to make."""
+    """Keep tests in one process that share runs or exports, which take long to make."""
     from xdist.scheduler import LoadFileScheduling
 
     class SharedRuns(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.split("::", 1)[0]
-            folder = path.rpartition("/")[0]
-            return folder if folder in ("tests/trainer/export", "tests/trainer/release") else path
+            folder, _, name = path.rpartition("/")
+            if folder in ("tests/trainer/export", "tests/trainer/release"):
+                return folder
+            return "runs" if name.removeprefix("test_").removesuffix(".py") in SHARING_RUNS else path
 
     return SharedRuns(config, log)
 

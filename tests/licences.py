@@ -3,6 +3,7 @@
 Which licences are allowed, and those of packages whose metadata do not say, stand in pyproject.toml.
 """
 
+import functools
 import json
 import re
 import subprocess
@@ -40,6 +41,7 @@ def policy() -> tuple[list[str], dict[str, str]]:
     return found["allowed"], found["known"]
 
 
+@functools.cache
 def installed() -> dict[str, str]:
     """Return the licence of every package of this environment, as its metadata have it."""
     command = [sys.executable, "-m", "piplicenses", "--from=mixed", "--format=json", "--with-system"]

@@ -37,7 +37,7 @@ def many(astronaut, tmp_path) -> Path:
     """Enough pictures for a run to be killed in."""
     folder = tmp_path / "many"
     folder.mkdir()
-    astronaut.save(folder / "0000.png")
+    astronaut.resize((160, 160)).save(folder / "0000.png")
     for number in range(1, 400):
         os.link(folder / "0000.png", folder / f"{number:04}.png")
     return folder
