@@ -27,6 +27,7 @@ def one_of(choices: Any) -> Rule:
     allowed = get_args(choices)
 
     def rule(value: Any) -> str | None:
+        """Return what is wrong with a value; None if it is allowed."""
         return None if value in allowed else f"{value!r} is not one of {', '.join(allowed)}"
 
     return rule
@@ -36,6 +37,7 @@ def number(low: float, high: float) -> Rule:
     """Return the rule that requires a finite number in a closed range."""
 
     def rule(value: Any) -> str | None:
+        """Return what is wrong with a value; None if it is allowed."""
         if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
             return None
         return f"{str(value)[:80]} is not a number from {low:g} to {high:g}"

@@ -80,6 +80,7 @@ def _may_be_drawn(crop: Image.Image) -> bool:
 
 def _matches_any(differences: _Plane, rules: tuple[tuple[int, float, int, float], ...]) -> bool:
     def share(limit: int) -> float:
+        """Return the share of neighbours that differ by at most ``limit``."""
         return int(np.count_nonzero(differences <= limit)) / max(1, differences.size)
 
     return any(share(same) > flat and 1 - share(hard) > lines for same, flat, hard, lines in rules)

@@ -58,9 +58,9 @@ def test_every_reference_in_the_document_resolves(make_client):
     assert "components/schemas/InferenceRequest" in references
     assert text.count("$ref") == text.count('"$ref":"#/')
     for reference in references:
-        place = document
+        component = document
         for name in reference.split("/"):
-            place = place[name]
+            component = component[name]
 
 
 @pytest.mark.long

@@ -10,9 +10,9 @@ INFER = "/v2/models/tiny/infer"
 LENGTH = "inference-header-content-length"
 
 
-def in_json(*payloads: bytes, **more: object) -> dict:
+def in_json(*payloads: bytes, **fields: object) -> dict:
     data = [base64.b64encode(payload).decode() for payload in payloads]
-    return {"inputs": [{"name": "image", "shape": [len(data)], "datatype": "BYTES", "data": data}], **more}
+    return {"inputs": [{"name": "image", "shape": [len(data)], "datatype": "BYTES", "data": data}], **fields}
 
 
 def behind(fields: dict, binary: bytes) -> dict:
@@ -24,6 +24,6 @@ def elements(*payloads: bytes) -> bytes:
     return b"".join(struct.pack("<I", len(payload)) + payload for payload in payloads)
 
 
-def tensor(name: str, shape: list, datatype: str, binary: bytes | None = None, **more: object) -> dict:
+def tensor(name: str, shape: list, datatype: str, binary: bytes | None = None, **fields: object) -> dict:
     parameters = {} if binary is None else {"binary_data_size": len(binary)}
-    return {"inputs": [{"name": name, "shape": shape, "datatype": datatype, "parameters": parameters, **more}]}
+    return {"inputs": [{"name": name, "shape": shape, "datatype": datatype, "parameters": parameters, **fields}]}

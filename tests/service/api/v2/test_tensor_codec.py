@@ -12,11 +12,11 @@ from tests.service.api.v2.inferences import INFER, behind, elements, in_json, te
 def test_decoded_pixels_get_the_answer_of_their_png(client, png, astronaut):
     pixels = np.asarray(astronaut)[None]
     fields = tensor("pixels", list(pixels.shape), "UINT8", pixels.tobytes()) | {"outputs": [{"name": "prediction"}]}
-    found = client.post(INFER, **behind(fields, pixels.tobytes())).json()["outputs"][0]["data"][0]
+    prediction = client.post(INFER, **behind(fields, pixels.tobytes())).json()["outputs"][0]["data"][0]
     alone = client.post("/predict", files={"file": png}).json()
     for name in ("verdict", "confidence", "probabilities", "faces", "reasons"):
-        assert json.loads(found)[name] == alone[name]
-    assert json.loads(found)["image"]["format"] == "RAW"
+        assert json.loads(prediction)[name] == alone[name]
+    assert json.loads(prediction)["image"]["format"] == "RAW"
 
 
 @pytest.mark.parametrize("nested", [True, False])
