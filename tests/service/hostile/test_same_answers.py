@@ -53,16 +53,16 @@ def saved(image: Image.Image, file_format: str = "PNG", **options: object) -> by
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.parent.parent.name)
-def test_a_tensor_gets_the_same_probabilities_in_any_batch_position_and_thread_count(path, astronaut):
-    one = Engine.load(path, EngineOptions("cpu", 1))
-    side = one.spec.input_height
+def test_probabilities_equal_in_any_batch_and_thread_count(path, astronaut):
+    single = Engine.load(path, EngineOptions("cpu", 1))
+    side = single.spec.input_height
     draw = np.random.default_rng(3)
     crops = [astronaut.crop((left, 20, left + 200, 220)) for left in range(90, 190, 9)]
     tensors = [np.asarray(crop.resize((side, side))) for crop in crops]
     tensors += [draw.integers(0, 256, (side, side, 3), dtype=np.uint8) for _ in range(4)]
     images = np.stack(tensors)
-    alone = np.concatenate([one.logits(image[None]) for image in images])
-    expected = np.array([found.p_fake for found in verdicts(alone, one.spec)])
+    alone = np.concatenate([single.logits(image[None]) for image in images])
+    expected = np.array([result.p_fake for result in verdicts(alone, single.spec)])
     worst = 0.0
     for threads in (1, 2, 3, 4):
         engine = Engine.load(path, EngineOptions("cpu", threads))
@@ -70,12 +70,12 @@ def test_a_tensor_gets_the_same_probabilities_in_any_batch_position_and_thread_c
             order = draw.permutation(len(images))
             for start in range(0, len(images), size):
                 rows = order[start : start + size]
-                found = [verdict.p_fake for verdict in verdicts(engine.logits(images[rows]), engine.spec)]
-                worst = max(worst, float(np.abs(found - expected[rows]).max()))
+                result = [verdict.p_fake for verdict in verdicts(engine.logits(images[rows]), engine.spec)]
+                worst = max(worst, float(np.abs(result - expected[rows]).max()))
     assert worst <= 1e-5
 
 
-def test_the_same_bytes_get_the_same_answer_among_whatever_else_is_asked(astronaut):
+def test_same_bytes_get_the_same_answer_under_mixed_load(astronaut):
     settings = Settings(decode_threads=4, batch_window_ms=20, batches_in_flight=2, max_queue=100)
     with TestClient(create_app(settings, Engine.load(default_model(), EngineOptions("cpu", 2)))) as client:
         payloads = [saved(astronaut.crop((60 + 6 * n, 0, 400 + 6 * n, 340)), "JPEG", quality=80 + n) for n in range(8)]
@@ -125,10 +125,10 @@ def posterised(astronaut: Image.Image) -> Image.Image:
 
 def no_photos(astronaut: Image.Image) -> dict[str, Image.Image]:
     draw = np.random.default_rng(0)
-    found = {}
+    pictures = {}
     for side in (160, 300, 1024):
         soft = Image.fromarray(draw.integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8))
-        found |= {
+        pictures |= {
             f"black {side}": Image.new("RGB", (side, side)),
             f"white {side}": Image.new("RGB", (side, side), (255, 255, 255)),
             f"grey {side}": Image.new("RGB", (side, side), (127, 127, 127)),
@@ -138,8 +138,12 @@ def no_photos(astronaut: Image.Image) -> dict[str, Image.Image]:
             f"cartoon {side}": cartoon(side),
         }
     with Image.open(PUBLIC_DOMAIN / "coffee.png") as coffee, Image.open(PUBLIC_DOMAIN / "brick.png") as brick:
-        found |= {"coffee": coffee.convert("RGB"), "brick": brick.convert("RGB"), "drawn photo": posterised(astronaut)}
-    return found
+        pictures |= {
+            "coffee": coffee.convert("RGB"),
+            "brick": brick.convert("RGB"),
+            "drawn photo": posterised(astronaut),
+        }
+    return pictures
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP"])
@@ -162,7 +166,7 @@ def test_cartoons_get_no_sure_verdict(default, file_format):
     assert judged >= 2  # what is left by the finder and by `drawn` is for the model to be unsure of
 
 
-@pytest.mark.parametrize("technique", sorted({*TECHNIQUES} - {pencilled}, key=lambda each: each.__name__))
+@pytest.mark.parametrize("technique", sorted({*TECHNIQUES} - {pencilled}, key=lambda technique: technique.__name__))
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
 def test_most_photos_made_into_drawings_get_no_sure_verdict(default, astronaut, technique, file_format):
     """Not all: a faint one is nearly a photo, as pencil over colour mostly is; docs/faces.md says how many."""
@@ -171,10 +175,11 @@ def test_most_photos_made_into_drawings_get_no_sure_verdict(default, astronaut, 
     answers = [ask(default, saved(image, file_format)) for image in drawn]
     assert [answer["verdict"] for answer in answers].count("uncertain") >= 6, answers
     if file_format == "JPEG":  # which hides flat colours, so that the model itself must be unsure
-        assert sum("between_thresholds" in answer["reasons"] for answer in answers) >= 4, answers
+        judged = [answer["reasons"] for answer in answers if not {"no_face", "drawn"} & set(answer["reasons"])]
+        assert sum("between_thresholds" in reasons for reasons in judged) >= 0.4 * len(judged) > 0, judged
 
 
-def test_the_default_model_is_itself_unsure_of_cartoons_that_fill_its_input():
+def test_default_model_is_uncertain_on_cartoons():
     engine = Engine.load(default_model(), EngineOptions("cpu", 1))
     size = (engine.spec.input_width, engine.spec.input_height)
     shown = np.stack([np.asarray(invented(size, np.random.default_rng(seed))) for seed in range(100)])
@@ -193,8 +198,8 @@ def some_files(folder: Path, count: int) -> list[Path]:
     """Return real files of every source, as many of each."""
     named = [source / label for source in sorted(folder.iterdir()) for label in ("real", "fake")]
     files = [sorted(path for path in source.rglob("*.jpg")) for source in named if source.is_dir()]
-    each = -(-count // len(files))
-    return [path for found in files for path in found[:: max(1, len(found) // each)][:each]]
+    per_source = -(-count // len(files))
+    return [path for paths in files for path in paths[:: max(1, len(paths) // per_source)][:per_source]]
 
 
 @pytest.mark.long
