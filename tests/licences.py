@@ -37,8 +37,8 @@ def locked(lock: str) -> dict[str, str]:
 
 def policy() -> tuple[list[str], dict[str, str]]:
     """Return the patterns of allowed licences, and the licences of packages whose metadata do not say."""
-    found = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["licences"]
-    return found["allowed"], found["known"]
+    policy = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["tool"]["licences"]
+    return policy["allowed"], policy["known"]
 
 
 @functools.cache
@@ -54,18 +54,18 @@ def allowed(licence: str) -> bool:
     """Return whether the policy allows a licence: of a choice one part, of a sum every part."""
     patterns, _ = policy()
     return any(
-        all(any(re.fullmatch(pattern, part.strip()) for pattern in patterns) for part in re.split(r" AND |;", choice))
+        all(any(re.fullmatch(pattern, name.strip()) for pattern in patterns) for name in re.split(r" AND |;", choice))
         for choice in licence.split(" OR ")
     )
 
 
 def table() -> str:
     """Return what THIRD_PARTY.md says."""
-    found, text = installed(), _HEAD
+    licences, text = installed(), _HEAD
     for lock, title in LOCKS.items():
         text += f"\n## {title} ({lock})\n\n| package | version | licence |\n|---|---|---|\n"
         rows = sorted(locked(lock).items())
-        text += "".join(f"| {name} | {version} | {found.get(name, '–')} |\n" for name, version in rows)
+        text += "".join(f"| {name} | {version} | {licences.get(name, '–')} |\n" for name, version in rows)
     return text
 
 

@@ -63,15 +63,15 @@ def once_ready(process: subprocess.Popen, port: int) -> Iterator[str]:
 
 def children(parent: int) -> set[int]:
     """Return the worker processes of a process (the resource tracker is none)."""
-    found = set()
+    pids = set()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             status, command = (entry / "status").read_text(), (entry / "cmdline").read_bytes()
         except OSError:
             continue
         if f"\nPPid:\t{parent}\n" in status and b"spawn_main" in command:
-            found.add(int(entry.name))
-    return found
+            pids.add(int(entry.name))
+    return pids
 
 
 def until(condition: Callable[[], object], *alive: subprocess.Popen, interval_s: float = 0.02) -> None:

@@ -76,7 +76,7 @@ def test_what_kustomize_makes_is_valid_too(folder):
     assert ("SERVICE_API_KEYS" in str(service["env"])) == (folder == "keys")
 
 
-def test_all_selectors_choose_the_pods_and_the_scaler_scales_them():
+def test_selectors_choose_the_pods_that_the_scaler_scales():
     deployment = manifest("deployment")
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
@@ -105,7 +105,7 @@ def test_probes_ask_what_there_is_on_the_port_that_is_served(container):
     assert manifest("networkpolicy")["spec"]["ingress"][0]["ports"][0]["port"] == port["name"]
 
 
-def test_its_settings_exist_and_leave_time_to_drain_and_memory_to_decode(pod, container):
+def test_settings_exist_with_time_to_drain_and_memory(pod, container):
     environment = {item["name"]: item["value"] for item in container["env"]}
     known = {f"SERVICE_{name.upper()}" for name in Settings.model_fields}
     assert environment.keys() <= known
@@ -142,5 +142,5 @@ def test_the_keys_overlay_sets_what_there_is():
 
 
 def test_every_file_there_is_known_here():
-    found = {str(path.relative_to(REPOSITORY / "deploy")) for path in (REPOSITORY / "deploy").rglob("*.*")}
-    assert {name for name in found if not name.startswith("kubernetes/")} == {"grafana-dashboard.json", "nginx.conf"}
+    files = {str(path.relative_to(REPOSITORY / "deploy")) for path in (REPOSITORY / "deploy").rglob("*.*")}
+    assert {name for name in files if not name.startswith("kubernetes/")} == {"grafana-dashboard.json", "nginx.conf"}

@@ -58,16 +58,16 @@ def test_the_promised_extras_and_scripts_exist():
     assert set(project["scripts"]) == {"service", "trainer"}
 
 
-def test_no_tracked_text_names_an_index_host_or_a_path_of_a_machine():
+def test_no_tracked_text_names_an_index_host_or_local_path():
     bad = re.compile("|".join((r"py" + r"pi\.org", r"python" + r"hosted", r"registry\.npm" + r"js", "/ro" + "ot/")))
-    found = []
+    hits = []
     for path in tracked_files():
         try:
             text = path.read_text("utf-8")
         except UnicodeDecodeError:
             continue
-        found += [f"{path.name}: {match.group()}" for match in bad.finditer(text)]
-    assert found == []
+        hits += [f"{path.name}: {match.group()}" for match in bad.finditer(text)]
+    assert hits == []
 
 
 def test_the_service_starts_without_the_trainers_libraries():
@@ -81,7 +81,7 @@ def test_the_service_starts_without_the_trainers_libraries():
     subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
 
 
-def test_the_wheel_carries_the_default_model_and_serves_it_from_any_folder(astronaut, encode, tmp_path):
+def test_wheel_serves_its_default_model_from_any_folder(astronaut, encode, tmp_path):
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
     (wheel,) = (tmp_path / "dist").glob("*.whl")

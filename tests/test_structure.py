@@ -11,6 +11,10 @@ from tests.conftest import REPOSITORY
 
 SOURCES = [path for top in ("service", "trainer") for path in sorted((REPOSITORY / top).rglob("*.py"))]
 PACKAGES = [path for path in SOURCES if path.name == "__init__.py" and path.parent.parent != REPOSITORY]
+TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
+# Names that say nothing. A part is a term of splits and of multipart bodies.
+EMPTY_NAMES = {"found", "one", "other", "others", "each", "more", "place", "given"}
+MAX_TEST_NAME = 60
 # Trainer and service have errors of their own.
 SHARED_NAMES = {"__init__.py", "__main__.py", "errors.py"}
 MAX_LINES_WITHOUT_TESTS = 60
@@ -73,6 +77,20 @@ def test_tests_of_a_module_are_found_by_its_name():
         own = module.with_name("test_" + module.name.strip("_"))
         tests = REPOSITORY / "tests" / f"{TESTED_ELSEWHERE.get(str(module), own)}.py"
         assert tests.is_file(), f"{module} has {lines} lines and no {tests.relative_to(REPOSITORY)}"
+
+
+def test_variables_are_named_by_what_they_hold():
+    """A pronoun makes the reader look for its noun, and a long test name is not read."""
+    for path in SOURCES + TESTS:
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        names |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+        assert not names & EMPTY_NAMES, path
+        tests = [
+            n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n.name[:5] == "test_"
+        ]
+        assert not [name for name in tests if len(name) > MAX_TEST_NAME], path
 
 
 def test_glossary_terms_are_those_of_the_code():

@@ -16,7 +16,7 @@ def direct() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("lock", ALL_LOCKS)
-def test_a_lock_pins_every_package_by_version_and_hash_and_names_no_place(lock):
+def test_lock_pins_version_and_hash_and_names_no_index(lock):
     text = (REPOSITORY / lock).read_text("utf-8")
     blocks = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).strip())
     assert len(blocks) > 20
@@ -28,9 +28,11 @@ def test_a_lock_pins_every_package_by_version_and_hash_and_names_no_place(lock):
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_every_package_that_is_installed_has_a_licence_that_the_policy_allows(lock):
-    found = installed()
-    refused = {name: found.get(name, "not installed here") for name in locked(lock) if not allowed(found.get(name, ""))}
+def test_installed_packages_have_an_allowed_licence(lock):
+    licences = installed()
+    refused = {
+        name: licences.get(name, "not installed here") for name in locked(lock) if not allowed(licences.get(name, ""))
+    }
     assert not refused
 
 
@@ -55,7 +57,7 @@ def test_the_policy_refuses_what_it_does_not_name(licence, fine):
     assert allowed(licence) is fine
 
 
-def test_every_direct_dependency_has_a_lower_bound_and_no_address():
+def test_direct_dependencies_have_a_lower_bound_and_no_url():
     for extra, requirements in direct().items():
         for requirement in requirements:
             assert "@" not in requirement, (extra, requirement)

@@ -54,17 +54,19 @@ def main() -> None:
         for side in SIDES:
             file = folder / f"{side}.request"
             file.write_bytes(load.request("/predict", "image/jpeg", portrait(side)))
-            found: dict[str, list[float]] = {mode: [] for mode in MODES}
+            rates: dict[str, list[float]] = {mode: [] for mode in MODES}
             for number in range(ROUNDS + 1):
                 for mode, port in ports.items():
                     reached = load.closed(port, [file], SECONDS).rate
                     if number:  # the first round warms up
-                        found[mode].append(reached)
+                        rates[mode].append(reached)
             for mode in MODES:
-                ratio = statistics.median(a / b for a, b in zip(found[mode], found["off"], strict=True))
-                more = statistics.median(1000 / a - 1000 / b for a, b in zip(found[mode], found["off"], strict=True))
+                ratio = statistics.median(a / b for a, b in zip(rates[mode], rates["off"], strict=True))
+                added_ms = statistics.median(
+                    1000 / a - 1000 / b for a, b in zip(rates[mode], rates["off"], strict=True)
+                )
                 table.add_row(
-                    f"{side} px, {mode}", f"{statistics.median(found[mode]):.0f}", f"{ratio:.2f}", f"{more:+.2f}"
+                    f"{side} px, {mode}", f"{statistics.median(rates[mode]):.0f}", f"{ratio:.2f}", f"{added_ms:+.2f}"
                 )
     Console().print(table)
 

@@ -56,15 +56,15 @@ def finders() -> dict[str, Find]:
 def pictures(folder: Path) -> list[Image.Image]:
     """Return up to 600 readable pictures under a folder, at random but the same each time."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    found: list[Image.Image] = []
+    pictures: list[Image.Image] = []
     for path in random.Random(0).sample(paths, len(paths)):
         try:
-            found.append(decode(path.read_bytes(), Limits(max_bytes=1 << 28), "apply").rgb)
+            pictures.append(decode(path.read_bytes(), Limits(max_bytes=1 << 28), "apply").rgb)
         except ImageError:
             continue
-        if len(found) == MOST:
+        if len(pictures) == MOST:
             break
-    return found
+    return pictures
 
 
 def main(folders: list[Path]) -> None:

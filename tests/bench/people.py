@@ -51,7 +51,7 @@ def measured(url: str) -> dict[str, float]:
         assert "prediction" in json.loads(camera.recv())
 
     with Client(url) as client, connect(address, compression=None) as camera:
-        found = {
+        durations = {
             "POST /predict": milliseconds(lambda: client.predict(payload), FRAMES),
             "a frame of WS /stream": milliseconds(shown, FRAMES),
             "POST /explain": milliseconds(lambda: request(f"{url}/explain", payload), FRAMES),
@@ -65,12 +65,12 @@ def measured(url: str) -> dict[str, float]:
         for path in PAGE.iterdir():
             request(f"{url}/page/{path.name}")
 
-    found["every part of the page"] = milliseconds(page, RUNS)
+    durations["every part of the page"] = milliseconds(page, RUNS)
     for name in CLIPS:
         path = FACES / "videos" / name
         if path.exists():
-            found[f"POST /predict/video, {name}"] = milliseconds(lambda path=path: ask_video(url, path), RUNS)
-    return found
+            durations[f"POST /predict/video, {name}"] = milliseconds(lambda path=path: ask_video(url, path), RUNS)
+    return durations
 
 
 def ask_video(url: str, path: Path) -> None:
@@ -88,9 +88,9 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), REPOSITORY, "--log-level", "error") as (url, _),
     ):
-        found = measured(url)
-    for what, spent in found.items():
-        table.add_row(what, f"{spent:.1f}", f"{spent / found['POST /predict']:.2f}")
+        durations = measured(url)
+    for what, spent in durations.items():
+        table.add_row(what, f"{spent:.1f}", f"{spent / durations['POST /predict']:.2f}")
     Console().print(table)
 
 

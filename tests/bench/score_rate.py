@@ -21,8 +21,8 @@ MOST, BATCH, ROUNDS = 2000, 64, 2
 
 def pictures() -> list[Path]:
     """Return real faces where they are at hand, else one portrait again and again."""
-    found = [path for name in SETS for path in sorted((FACES / name).glob("*"))]
-    return found[:: max(1, len(found) // MOST)][:MOST] or [PUBLIC_DOMAIN / "astronaut.png"]
+    paths = [path for name in SETS for path in sorted((FACES / name).glob("*"))]
+    return paths[:: max(1, len(paths) // MOST)][:MOST] or [PUBLIC_DOMAIN / "astronaut.png"]
 
 
 def scored(paths: list[Path], *arguments: str) -> float:

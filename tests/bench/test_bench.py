@@ -20,8 +20,8 @@ PROGRAMS = ("bentoml_app", "litserve_app", "mosec_app", "pytriton_app", "keras_p
 
 
 def modules() -> list[str]:
-    found = pkgutil.walk_packages(tests.bench.__path__, "tests.bench.")
-    return [module.name for module in found if not module.name.endswith((*PROGRAMS, "test_bench"))]
+    modules = pkgutil.walk_packages(tests.bench.__path__, "tests.bench.")
+    return [module.name for module in modules if not module.name.endswith((*PROGRAMS, "test_bench"))]
 
 
 @pytest.mark.parametrize("name", modules())

@@ -18,16 +18,16 @@ from face_authenticity_client.types import File
 def main(url: str, path: str, key: str = "") -> None:
     client = AuthenticatedClient(url, key) if key else Client(url)
     payload = Path(path).read_bytes()
-    one, junk = File(BytesIO(payload), "face.png", "image/png"), File(BytesIO(b"junk"), "junk.png", "image/png")
+    picture, junk = File(BytesIO(payload), "face.png", "image/png"), File(BytesIO(b"junk"), "junk.png", "image/png")
     told: dict[str, object] = {"ready": readyz.sync(client=client).status.value}
-    found = predict.sync(client=client, body=PredictFilesBody(file=one))
-    told["prediction"] = found.to_dict()
+    prediction = predict.sync(client=client, body=PredictFilesBody(file=picture))
+    told["prediction"] = prediction.to_dict()
     refused = predict.sync(client=client, body=PredictFilesBody(file=junk))
     assert isinstance(refused, Problem)
     told["refused"] = refused.code
-    one.payload.seek(0)
+    picture.payload.seek(0)
     junk.payload.seek(0)
-    results = predict_batch.sync(client=client, body=PredictBatchBody(file=[one, junk])).results
+    results = predict_batch.sync(client=client, body=PredictBatchBody(file=[picture, junk])).results
     told["batch"] = [result.status for result in results]
     facts = model.sync(client=client)
     data = [base64.b64encode(payload).decode()]

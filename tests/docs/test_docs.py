@@ -119,15 +119,15 @@ def test_no_block_is_of_a_kind_that_is_neither_run_nor_shown():
     assert sum(block.kind in RUN for path in DOCUMENTS for block in blocks(path)) > 20
 
 
-def test_the_readmes_answer_is_one_of_this_service_and_its_default_model(address, checkout):
+def test_readme_answer_is_from_the_default_model(address, checkout):
     (shown,) = (block for block in blocks(DOCUMENTS[0]) if block.kind == "console")
     answer = json.loads("".join(line for line in shown.text.splitlines() if not line.startswith("$ ")))
     status, body = request(f"http://{address}/predict", (checkout / "face.jpg").read_bytes())
     assert status == 200
-    found = json.loads(body)
-    assert list(answer) == list(found)
-    assert answer["model"] == found["model"]
-    assert answer["thresholds"] == found["thresholds"]
+    documented = json.loads(body)
+    assert list(answer) == list(documented)
+    assert answer["model"] == documented["model"]
+    assert answer["thresholds"] == documented["thresholds"]
     bounds = "P(fake) ≥ {fake:.3f}, `real` is P(fake) ≤ {real:.3f},".format(**answer["thresholds"])
     assert bounds.replace("0.", ".") in DOCUMENTS[0].read_text("utf-8")
 
@@ -151,10 +151,10 @@ def slug(heading: str) -> str:
 def test_every_link_leads_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
         name, _, anchor = target.partition("#")
-        found = (path.parent / name) if name else path
-        assert found.exists(), target
-        if anchor and found.suffix == ".md":
-            headings = re.findall(r"^#+ (.*)$", found.read_text("utf-8"), re.M)
+        linked_file = (path.parent / name) if name else path
+        assert linked_file.exists(), target
+        if anchor and linked_file.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)$", linked_file.read_text("utf-8"), re.M)
             assert anchor in {slug(heading) for heading in headings}, target
 
 
@@ -167,9 +167,9 @@ def test_the_table_of_false_alarms_is_what_its_arithmetic_says():
     text = (REPOSITORY / "docs" / "limits.md").read_text("utf-8")
     rows = re.findall(r"^\| ([\d.]+) % \| ([\d,]+) \| ([\d,]+) \| (\d+) % \|$", text, re.M)
     assert len(rows) == 4
-    for share, found, alarms, right in rows:
+    for share, expected_hits, alarms, right in rows:
         fakes = 100_000 * float(f"0{share}" if share.startswith(".") else share) / 100
         hits, misses = fakes * 0.54, (100_000 - fakes) * 0.01
-        assert float(found.replace(",", "")) == pytest.approx(hits, abs=0.5)
+        assert float(expected_hits.replace(",", "")) == pytest.approx(hits, abs=0.5)
         assert float(alarms.replace(",", "")) == pytest.approx(misses, abs=0.5)
         assert int(right) == round(100 * hits / (hits + misses))

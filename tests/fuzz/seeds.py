@@ -25,17 +25,17 @@ def _message(opcode: int, payload: bytes) -> bytes:
 def seeds() -> dict[str, dict[str, bytes]]:
     """Return the corpus that a search begins with: a few small inputs of every kind."""
     picture = Image.radial_gradient("L").resize((40, 32)).convert("RGB")
-    found = dict(forms(picture))
+    pictures = dict(forms(picture))
     for family in ("cut between scans", "several pictures", "modes", "lying headers"):
-        found |= {
+        pictures |= {
             f"{family} {case.name}": case.payload for case in FAMILIES[family](picture) if len(case.payload) < 8000
         }
     buffer = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6
     picture.save(buffer, "JPEG", exif=exif)
-    found["turned.jpg"] = buffer.getvalue()
-    jpeg = found["baseline.jpg"]
+    pictures["turned.jpg"] = buffer.getvalue()
+    jpeg = pictures["baseline.jpg"]
     part = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
     whole = part + jpeg + b"\r\n--edge--\r\n"
     bodies = {
@@ -79,7 +79,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "wrong type": _tensor("pixels", [1, 2, 2, 3], "FP32", [0.5]),
         "wrong size": _tensor("pixels", [1, 9, 9, 3], "UINT8", None, bytes(12)),
     }
-    return {"pictures": found, "forms": bodies, "requests": wire, "tensors": inference}
+    return {"pictures": pictures, "forms": bodies, "requests": wire, "tensors": inference}
 
 
 def _tensor(name: str, shape: list[int], datatype: str, data: object, binary: bytes = b"") -> bytes:

@@ -34,13 +34,13 @@ def pictures(data: bytes) -> None:
         assert said.isascii()
         assert len(said) <= 64
     try:
-        found = decode(data, _LIMITS, "apply")
+        decoded = decode(data, _LIMITS, "apply")
     except ImageError as refused:
         _check_code(refused.code)
         return
-    assert found.rgb.mode == "RGB"
-    assert found.rgb.size == (found.width, found.height)
-    assert found.width * found.height <= _LIMITS.max_pixels
+    assert decoded.rgb.mode == "RGB"
+    assert decoded.rgb.size == (decoded.width, decoded.height)
+    assert decoded.width * decoded.height <= _LIMITS.max_pixels
 
 
 def forms(data: bytes) -> None:
@@ -61,15 +61,15 @@ def forms(data: bytes) -> None:
         return Request(scope | {"query_string": b""}, receive)
 
     limits = BodyLimits(1 << 16, 10, BodyBudget(1 << 20))
-    one = read_picture(request(), limits)
+    single = read_picture(request(), limits)
     several = read_pictures(request(), 3, limits)
-    for reading in (one, several):
+    for reading in (single, several):
         try:
-            found = asyncio.run(reading)
+            payloads = asyncio.run(reading)
         except RequestError as refused:
             _check_code(refused.code)
             continue
-        for payload in [found] if isinstance(found, bytes) else [upload.payload for upload in found]:
+        for payload in [payloads] if isinstance(payloads, bytes) else [upload.payload for upload in payloads]:
             assert len(payload) <= 1 << 17
             assert payload in body or size < len(body)
     assert len(limits.budget) == 0
@@ -79,12 +79,12 @@ def tensors(data: bytes) -> None:
     """Any inference request is pictures of the size that it says, or refused. The first line is the header's length."""
     length, _, body = data.partition(b"\n")
     try:
-        _, found = read_request(body, length.decode("latin-1") or None, _settings())
+        _, payloads = read_request(body, length.decode("latin-1") or None, _settings())
     except RequestError as refused:
         _check_code(refused.code)
         return
-    assert 1 <= len(found) <= 3
-    for payload in found:
+    assert 1 <= len(payloads) <= 3
+    for payload in payloads:
         assert isinstance(payload, bytes) or (payload.dtype == "uint8" and payload.ndim == 3)
 
 

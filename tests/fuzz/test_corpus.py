@@ -47,5 +47,5 @@ def test_a_target_that_is_broken_is_found(tmp_path):
         [sys.executable, "-c", code, *flags], cwd=REPOSITORY, capture_output=True, text=True, errors="replace"
     )
     assert done.returncode == 77, done.stderr[-2000:]  # libFuzzer's status for a crash of the target
-    (found,) = tmp_path.glob("found-crash-*")
-    assert found.read_bytes()[:1] == b"x"
+    (crash_input,) = tmp_path.glob("found-crash-*")
+    assert crash_input.read_bytes()[:1] == b"x"

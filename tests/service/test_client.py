@@ -117,7 +117,7 @@ def test_each_picture_of_a_batch_has_a_prediction_or_a_problem(kind, url, face):
         assert refused.value.status in (400, 415)
 
 
-def test_a_refusal_is_raised_with_code_and_request_id_and_not_tried_again(kind, url):
+def test_refusal_is_raised_with_code_and_id_without_retry(kind, url):
     with kind(url) as client:
         with pytest.raises(ServiceError, match="unsupported_format: ") as refused:
             client.predict(b"junk")
@@ -236,7 +236,7 @@ def test_negative_retries_are_refused(kind):
 
 
 @pytest.mark.parametrize("key", ["fa_secret\n", "fa secret", "fa_s\u00e9cret", ""])
-def test_a_key_that_cannot_stand_in_a_header_is_refused_without_showing_it(kind, key):
+def test_key_unfit_for_a_header_is_refused_without_showing_it(kind, key):
     with pytest.raises(ValueError, match="strip a key read from a file") as refused:
         kind("http://x", key).__enter__()
     assert "secret" not in str(refused.value)

@@ -14,7 +14,7 @@ ERRORS = (DOCS / "errors.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("code", ERROR_CODES)
-def test_every_error_code_is_documented_with_its_status_and_meaning(code):
+def test_error_codes_are_documented_with_status_and_meaning(code):
     kind = ERROR_CODES[code]
     assert f"| `{code}` | {kind.status} | {kind.meaning} |" in ERRORS
 

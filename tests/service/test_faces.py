@@ -55,7 +55,7 @@ def test_report_is_the_default_and_tells_where_faces_are(client, encode, astrona
 
 @pytest.mark.parametrize("mode", ["report", "crop"])
 @pytest.mark.parametrize("grey", [0, 250])
-def test_a_picture_without_a_face_is_uncertain_whatever_the_model_says(make_client, encode, mode, grey):
+def test_picture_without_a_face_is_uncertain(make_client, encode, mode, grey):
     answer = ask(make_client(faces=mode), encode, Image.new("RGB", (300, 200), (grey,) * 3))
     assert (answer["verdict"], answer["faces"], answer["reasons"]) == ("uncertain", [], ["no_face"])
     assert answer["confidence"] == max(answer["probabilities"].values())
@@ -88,10 +88,10 @@ def test_crop_shows_the_model_the_square_around_each_face(make_client, encode, p
     answer = ask(make_client(faces="crop"), encode, pair)
     (tensors,) = seen
     assert tensors.shape == (2, 48, 48, 3)
-    for tensor, face, found in zip(tensors, answer["faces"], face_finder().find(pair), strict=True):
-        box = found.region(1.3).inside(*pair.size).box
+    for tensor, face, detected in zip(tensors, answer["faces"], face_finder().find(pair), strict=True):
+        box = detected.region(1.3).inside(*pair.size).box
         assert np.array_equal(tensor, np.asarray(pair.resize((48, 48), Image.Resampling.BICUBIC, box=box)))
-        assert face["box"]["top"] == round(found.top)
+        assert face["box"]["top"] == round(detected.top)
 
 
 def test_a_small_face_is_said_to_be_one(make_client, encode, pair):
@@ -128,7 +128,7 @@ def test_many_faces_reach_the_model_few_at_a_time(make_client, encode, astronaut
     assert sizes == [8, 8, 4]
 
 
-def test_a_finder_that_fails_is_a_clean_500_and_readiness_tries_it_again(client, encode, astronaut, monkeypatch):
+def test_failing_finder_is_500_and_readiness_tries_it_again(client, encode, astronaut, monkeypatch):
     good = FaceFinder.find
 
     def fails(*_):
@@ -144,7 +144,7 @@ def test_a_finder_that_fails_is_a_clean_500_and_readiness_tries_it_again(client,
     assert client.post("/predict", files={"file": encode(astronaut)}).status_code == 200
 
 
-def test_crop_is_refused_at_the_start_for_a_model_without_a_margin(make_model, make_spec):
+def test_crop_for_a_model_without_margin_is_refused_at_start(make_model, make_spec):
     engine = Engine.from_bytes(make_model(make_spec()), EngineOptions("cpu", 1))
     with pytest.raises(ModelFileError, match="face_margin"):
         create_app(Settings(faces="crop"), engine)

@@ -98,23 +98,23 @@ def test_freed_memory_goes_back_to_the_system():
 
 
 def test_a_service_gives_back_once_much_has_been_added(make_client, monkeypatch):
-    given, held = [], iter([0, 10, 10, 64 << 20])
+    released, held = [], iter([0, 10, 10, 64 << 20])
     monkeypatch.setattr(app_module, "_MEMORY_CHECK_S", 0.02)
     monkeypatch.setattr(app_module, "resident_bytes", lambda: next(held, 64 << 20))
-    monkeypatch.setattr(app_module, "release_free_memory", lambda: given.append(1))
+    monkeypatch.setattr(app_module, "release_free_memory", lambda: released.append(1))
     client = make_client()
 
     def is_given() -> bool:
         client.get("/healthz")
-        return bool(given)
+        return bool(released)
 
     until(is_given)
     asyncio.run(asyncio.sleep(0.2))
-    assert given == [1]  # not again and again
+    assert released == [1]  # not again and again
 
 
 @LINUX
-def test_what_one_step_may_add_is_bounded_and_the_bound_goes_with_it():
+def test_memory_of_one_step_is_bounded_and_the_bound_ends():
     code = (
         "from service.resources import memory_limit\n"
         "try:\n"

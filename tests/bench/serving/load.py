@@ -78,14 +78,14 @@ def closed(port: int, files: list[Path], seconds: float, connections: int = CONN
     ended = subprocess.run(
         [*command, f"http://127.0.0.1:{port}/"], env=environment, capture_output=True, text=True, check=True
     )
-    found = json.loads(ended.stdout.splitlines()[-1])
+    report = json.loads(ended.stdout.splitlines()[-1])
     return Closed(
-        found["requests"],
-        found["microseconds"] / 1e6,
-        found["p50"] / 1000,
-        found["p99"] / 1000,
-        found["refused"],
-        found["broken"],
+        report["requests"],
+        report["microseconds"] / 1e6,
+        report["p50"] / 1000,
+        report["p99"] / 1000,
+        report["refused"],
+        report["broken"],
     )
 
 

@@ -28,11 +28,11 @@ def tree(pid: int) -> list[int]:
         except OSError:
             continue
         parents.setdefault(parent, []).append(int(entry.name))
-    found, left = [], [pid]
+    pids, left = [], [pid]
     while left:
-        found.append(left.pop())
-        left += parents.get(found[-1], [])
-    return found
+        pids.append(left.pop())
+        left += parents.get(pids[-1], [])
+    return pids
 
 
 def cost(pid: int) -> Cost:

@@ -71,9 +71,9 @@ class Rival:
     def start(self, port: int) -> tuple[list[str], dict[str, str]]:
         """Return command and environment for one port."""
         python = ENVIRONMENTS / self.lock / "bin" / "python" if self.lock else Path(sys.executable)
-        command = [str(python), *(part.replace("{port}", str(port)) for part in self.command)]
-        given = {"MODEL": str(MODEL), "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
-        return command, os.environ | given | self.environment
+        command = [str(python), *(argument.replace("{port}", str(port)) for argument in self.command)]
+        variables = {"MODEL": str(MODEL), "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+        return command, os.environ | variables | self.environment
 
 
 def service(*options: str, model: Path = MODEL) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ _TOLERANCE = 1e-5
 
 
 @dataclass(slots=True)
-class Found:
+class Measurements:
     """What one rival showed, over all rounds."""
 
     ready_s: list[float] = field(default_factory=list)
@@ -100,24 +100,24 @@ def running(rival: Rival, content: bytes, folder: Path) -> Iterator[tuple[int, i
             time.sleep(0.5)
 
 
-def measure(rival: Rival, pictures: dict[int, bytes], found: Found, seconds: float, folder: Path) -> None:
+def measure(rival: Rival, pictures: dict[int, bytes], measurements: Measurements, seconds: float, folder: Path) -> None:
     """Measure a rival once, from its start to its end."""
     files = {}
     for side, payload in pictures.items():
         files[side] = folder / f"{side}.request"
         files[side].write_bytes(rival.request(payload))
     with running(rival, files[MIDDLE].read_bytes(), folder) as (port, pid, ready_s):
-        found.ready_s.append(ready_s)
+        measurements.ready_s.append(ready_s)
         load.closed(port, [files[MIDDLE]], 1)  # warms up
         for side, file in files.items():
             before = cost(pid).cpu_ms
             result = load.closed(port, [file], seconds)
-            found.closed.setdefault(side, []).append(result)
-            found.cpu_ms.setdefault(side, []).append((cost(pid).cpu_ms - before) / (result.requests or 1))
-        capacity = found.closed[MIDDLE][-1].rate
-        found.calm.append(load.by_the_clock(port, files[MIDDLE], capacity * 0.8, seconds))
-        found.flooded.append(load.by_the_clock(port, files[MIDDLE], capacity * 2, seconds))
-        found.peak_mib.append(cost(pid).peak_mib)
+            measurements.closed.setdefault(side, []).append(result)
+            measurements.cpu_ms.setdefault(side, []).append((cost(pid).cpu_ms - before) / (result.requests or 1))
+        capacity = measurements.closed[MIDDLE][-1].rate
+        measurements.calm.append(load.by_the_clock(port, files[MIDDLE], capacity * 0.8, seconds))
+        measurements.flooded.append(load.by_the_clock(port, files[MIDDLE], capacity * 2, seconds))
+        measurements.peak_mib.append(cost(pid).peak_mib)
 
 
 def same_answers(chosen: list[Rival], pictures: dict[int, bytes], folder: Path) -> None:
@@ -138,7 +138,7 @@ def same_answers(chosen: list[Rival], pictures: dict[int, bytes], folder: Path) 
 
 def versions() -> dict[str, str]:
     """Return the pinned version of each peer, and of what they all use."""
-    found = {
+    versions_by_package = {
         name: importlib.metadata.version(name) for name in ("fastapi", "uvicorn", "onnxruntime", "pillow", "keras")
     }
     for name, package in (
@@ -148,8 +148,10 @@ def versions() -> dict[str, str]:
         ("pytriton", "nvidia-pytriton"),
     ):
         lines = (PEERS / f"{name}.lock").read_text().splitlines()
-        found[package] = next(line.split("==")[1].split()[0] for line in lines if line.startswith(f"{package}=="))
-    return found
+        versions_by_package[package] = next(
+            line.split("==")[1].split()[0] for line in lines if line.startswith(f"{package}==")
+        )
+    return versions_by_package
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -172,11 +174,11 @@ def main(arguments: list[str] | None = None) -> None:
         some = [r for r in everyone if not chosen.rows or r.name.startswith(tuple(chosen.rows))]
         for name in sorted({rival.lock for rival in some if rival.lock}):
             environment(name)
-        if any("keras" in part for rival in some for part in rival.command):
+        if any("keras" in argument for rival in some for argument in rival.command):
             subprocess.run([*everyone[0].start(0)[0][:1], *command], cwd=REPOSITORY, check=True, capture_output=True)
         pictures = {side: load.picture(side) for side in SIDES}
         same_answers([rival for rival in some if rival.comparable], pictures, folder)
-        found = {rival.name: Found() for rival in some}
+        results = {rival.name: Measurements() for rival in some}
         limit: dict[int, list[tuple[float, float]]] = {side: [] for side in SIDES}
         for number in range(rounds):
             for side, payload in pictures.items():
@@ -185,8 +187,8 @@ def main(arguments: list[str] | None = None) -> None:
             first = number * len(some) // rounds
             for rival in some[first:] + some[:first]:
                 print(f"{datetime.now(UTC):%H:%M:%S} round {number + 1} of {rounds}: {rival.name}", flush=True)
-                measure(rival, pictures, found[rival.name], seconds, folder)
-    report.write(found, limit, versions())
+                measure(rival, pictures, results[rival.name], seconds, folder)
+    report.write(results, limit, versions())
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def timeless(prediction: dict) -> dict:
     return {name: value for name, value in prediction.items() if name != "timings_ms"}
 
 
-def test_each_part_is_answered_as_alone_and_a_bad_one_fails_by_itself(client, jpeg, astronaut, encode):
+def test_batch_parts_are_answered_as_alone_and_fail_alone(client, jpeg, astronaut, encode):
     small = encode(astronaut.resize((20, 20)))
     cut = jpeg[: len(jpeg) // 2]
     response = client.post("/predict/batch", files=parts(jpeg, b"junk", small, b"", cut, jpeg))
@@ -36,7 +36,7 @@ def test_each_part_is_answered_as_alone_and_a_bad_one_fails_by_itself(client, jp
     assert results[1]["problem"]["request_id"] == response.headers["x-request-id"]
 
 
-def test_a_refused_part_says_what_the_picture_alone_would_be_refused_with(client, jpeg):
+def test_refused_part_has_the_code_of_the_picture_alone(client, jpeg):
     for payload in (b"junk", b"", jpeg[:300], b"GIF89a" + bytes(40)):
         (result,) = client.post("/predict/batch", files=parts(payload)).json()["results"]
         alone = client.post("/predict", files={"file": payload})
@@ -104,7 +104,7 @@ def test_a_picture_over_its_own_limit_is_refused_alone(make_client, jpeg):
     assert [result["status"] for result in results] == [200, 413]
 
 
-def test_pictures_of_every_kind_get_the_answers_that_they_get_alone(tiny_engine):
+def test_pictures_of_every_kind_are_answered_as_alone(tiny_engine):
     """Of all hostile files, in one request."""
     folder = FACES / "hostile"
     if not folder.is_dir():

@@ -24,9 +24,9 @@ def mapping_engine(make_model, make_spec) -> Engine:
 @pytest.fixture
 def picture(astronaut) -> Image.Image:
     """Its left half is black, which the tiny model calls real."""
-    found = astronaut.crop((120, 0, 320, 200))
-    found.paste((0, 0, 0), (0, 0, 60, 200))
-    return found
+    portrait = astronaut.crop((120, 0, 320, 200))
+    portrait.paste((0, 0, 0), (0, 0, 60, 200))
+    return portrait
 
 
 @pytest.fixture
@@ -47,10 +47,10 @@ def test_the_answer_is_the_predictions_and_a_grid(explain, picture, mapping, met
     response = explain(picture, mapping)
     answer = response.json()
     Explanation.model_validate(answer, extra="forbid")
-    found = answer["evidence"]
-    assert (found["method"], found["rows"], found["columns"]) == (method, size, size)
-    assert found["box"] == {"left": 0, "top": 0, "width": 200, "height": 200}
-    values = np.array(found["values"])
+    grid = answer["evidence"]
+    assert (grid["method"], grid["rows"], grid["columns"]) == (method, size, size)
+    assert grid["box"] == {"left": 0, "top": 0, "width": 200, "height": 200}
+    values = np.array(grid["values"])
     assert values.shape == (size, size)
     if method == "map":
         p = answer["probabilities"]["fake"]

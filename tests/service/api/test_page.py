@@ -137,8 +137,8 @@ def server(tiny_engine) -> Iterator[Callable[..., Server]]:
         return running[-1]
 
     yield start
-    for one in running:
-        one.stop()
+    for server in running:
+        server.stop()
 
 
 @pytest.fixture
@@ -155,20 +155,20 @@ def opened(browser, server) -> Iterator[Callable[..., Opened]]:
         return all_opened[-1][0]
 
     yield open_page
-    for one, address in all_opened:
-        assert one.errors == []
+    for visit, address in all_opened:
+        assert visit.errors == []
         own = (address, address.replace("http:", "ws:"), f"blob:{address}")
-        assert [url for url in one.asked if not url.startswith(own)] == []
+        assert [url for url in visit.asked if not url.startswith(own)] == []
     for context in contexts:
         context.close()
 
 
 def test_a_chosen_picture_gets_verdict_bar_faces_and_evidence(opened, files):
-    one = opened()
-    page = one.page
+    visit = opened()
+    page = visit.page
     expect(page.locator("#service")).to_have_text("Ready")
     expect(page.locator("#model")).to_contain_text("3 of 1,000 real photos")
-    one.choose(files / "bright.png")
+    visit.choose(files / "bright.png")
     expect(page.locator("#detail .verdict")).to_have_text("Probably AI-generated")
     label = page.locator(".scale").get_attribute("aria-label")
     assert "Up to 20 % it says real, from 80 % AI-generated" in label
@@ -205,10 +205,10 @@ def test_a_pasted_and_a_dropped_picture_are_looked_at(opened, files):
 
 
 def test_many_files_get_a_table_that_sorts_and_a_csv(opened, files):
-    one = opened()
-    page = one.page
+    visit = opened()
+    page = visit.page
     names = ["dark.jpg", "bright.png", "=no face.webp", "notes.txt", "cut.jpg"]
-    one.choose(*(files / name for name in names))
+    visit.choose(*(files / name for name in names))
     expect(page.locator("#live")).to_have_text("5 files: 1 real, 1 AI-generated, 1 not sure, 2 without a verdict.")
     expect(page.locator("#progress")).to_be_hidden()
     assert page.locator("tbody button.name").all_inner_texts() == names
@@ -236,20 +236,20 @@ def test_many_files_get_a_table_that_sorts_and_a_csv(opened, files):
 
 
 def test_a_name_that_is_markup_stays_a_name(opened, files):
-    one = opened()
-    one.choose(files / "<img src=x onerror=alert(1)>.jpg", files / "dark.jpg")
-    expect(one.page.locator("tbody button.name").first).to_have_text("<img src=x onerror=alert(1)>.jpg")
-    assert one.page.locator("table img").count() == 0
+    visit = opened()
+    visit.choose(files / "<img src=x onerror=alert(1)>.jpg", files / "dark.jpg")
+    expect(visit.page.locator("tbody button.name").first).to_have_text("<img src=x onerror=alert(1)>.jpg")
+    assert visit.page.locator("table img").count() == 0
 
 
 def test_a_service_that_goes_away_loses_no_file(opened, server, files):
     running = server()
-    one = opened(running.address)
-    page = one.page
-    one.choose(files / "dark.jpg")
+    visit = opened(running.address)
+    page = visit.page
+    visit.choose(files / "dark.jpg")
     expect(page.locator("#detail .verdict")).to_have_text("Probably a real photo")
     running.stop()
-    one.choose(files / "bright.png")
+    visit.choose(files / "bright.png")
     expect(page.locator("#detail")).to_contain_text("The service does not answer")
     expect(page.locator("#service")).to_have_text("The service does not answer.")
     running.start()
@@ -257,12 +257,12 @@ def test_a_service_that_goes_away_loses_no_file(opened, server, files):
     expect(page.locator("#detail .verdict")).to_have_text("Probably AI-generated")
     expect(page.locator("#service")).to_have_text("Ready")
     # Of a connection that is refused a browser itself tells the console.
-    one.errors = [error for error in one.errors if "ERR_CONNECTION_REFUSED" not in error]
+    visit.errors = [error for error in visit.errors if "ERR_CONNECTION_REFUSED" not in error]
 
 
 def test_the_keyboard_alone_is_enough(opened, files):
-    one = opened()
-    page = one.page
+    visit = opened()
+    page = visit.page
     # From the beginning, for Playwright needs a while until it notices one.
     page.on("filechooser", lambda chooser: chooser.set_files([files / "dark.jpg", files / "bright.png"]))
     expect(page.locator("#service")).to_have_text("Ready")
@@ -295,11 +295,11 @@ def test_the_command_that_is_copied_asks_for_the_same(opened, server, files):
     import subprocess
 
     running = server()
-    one = opened(running.address)
-    one.choose(files / "bright.png")
-    one.page.get_by_role("button", name="Copy as curl").click()
-    expect(one.page.get_by_role("button", name="Copied")).to_be_visible()
-    command = one.page.evaluate("navigator.clipboard.readText()")
+    visit = opened(running.address)
+    visit.choose(files / "bright.png")
+    visit.page.get_by_role("button", name="Copy as curl").click()
+    expect(visit.page.get_by_role("button", name="Copied")).to_be_visible()
+    command = visit.page.evaluate("navigator.clipboard.readText()")
     assert command.startswith("curl -F 'file=@bright.png'")
     ended = subprocess.run(["bash", "-c", f"{command} -s"], cwd=files, capture_output=True, text=True, check=True)
     assert json.loads(ended.stdout)["verdict"] == "fake"
@@ -308,9 +308,9 @@ def test_the_command_that_is_copied_asks_for_the_same(opened, server, files):
 def test_a_key_is_asked_for_once_and_used(opened, server, files, tmp_path):
     key, line = new_key("page")
     (tmp_path / "keys.txt").write_text(f"{line}\n")
-    one = opened(server(api_keys=tmp_path / "keys.txt").address)
-    page = one.page
-    one.choose(files / "dark.jpg")
+    visit = opened(server(api_keys=tmp_path / "keys.txt").address)
+    page = visit.page
+    visit.choose(files / "dark.jpg")
     page.get_by_label("This service asks for an API key").fill("fa_wrong")
     page.keyboard.press("Enter")
     page.get_by_label("This service does not know that API key").fill(key)
@@ -319,7 +319,7 @@ def test_a_key_is_asked_for_once_and_used(opened, server, files, tmp_path):
     expect(page.locator("#model")).to_be_visible()
     page.get_by_role("button", name="Use the camera").click()
     expect(page.locator("#live-verdict .verdict")).to_have_text("Probably AI-generated")
-    one.errors = [error for error in one.errors if "401" not in error]  # as a browser tells of any 401
+    visit.errors = [error for error in visit.errors if "401" not in error]  # as a browser tells of any 401
 
 
 def test_the_camera_is_answered_and_gives_a_picture(opened):
@@ -358,29 +358,29 @@ def test_several_videos_wait_for_each_other(opened, clip, tmp_path):
     names = [tmp_path / f"{number}.webm" for number in range(5)]
     for name in names:
         name.write_bytes(clip.read_bytes())
-    one = opened()
-    one.choose(*names)
-    expect(one.page.locator("#live")).to_have_text("5 files: 5 real, 0 AI-generated, 0 not sure.")
+    visit = opened()
+    visit.choose(*names)
+    expect(visit.page.locator("#live")).to_have_text("5 files: 5 real, 0 AI-generated, 0 not sure.")
 
 
 def test_a_service_without_video_says_so_before_it_is_sent(opened, clip, monkeypatch):
     from service.video import frames
 
     monkeypatch.setattr(frames, "available", lambda: False)
-    one = opened()
-    expect(one.page.locator("#model")).to_be_visible()
-    assert "video" not in one.page.locator("#files").get_attribute("accept")
-    one.choose(clip)
-    expect(one.page.locator("#detail")).to_contain_text("This service judges pictures only")
-    assert not [url for url in one.asked if "predict" in url]
+    visit = opened()
+    expect(visit.page.locator("#model")).to_be_visible()
+    assert "video" not in visit.page.locator("#files").get_attribute("accept")
+    visit.choose(clip)
+    expect(visit.page.locator("#detail")).to_contain_text("This service judges pictures only")
+    assert not [url for url in visit.asked if "predict" in url]
 
 
 def test_a_damaged_video_is_refused_in_a_sentence(opened, clip):
     clip.write_bytes(clip.read_bytes()[:200])
-    one = opened()
-    one.choose(clip)
-    expect(one.page.locator("#detail")).to_contain_text("The video is damaged. Use another copy of it.")
-    one.errors = [error for error in one.errors if "422" not in error]  # as a browser tells of any refusal
+    visit = opened()
+    visit.choose(clip)
+    expect(visit.page.locator("#detail")).to_contain_text("The video is damaged. Use another copy of it.")
+    visit.errors = [error for error in visit.errors if "422" not in error]  # as a browser tells of any refusal
 
 
 def test_a_video_without_a_face_gets_no_number(opened, tmp_path):
@@ -391,16 +391,16 @@ def test_a_video_without_a_face_gets_no_number(opened, tmp_path):
         for _ in range(12):
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((240, 240, 3), np.uint8), format="rgb24")))
         file.mux(stream.encode())
-    one = opened()
-    one.choose(path)
-    expect(one.page.locator("#detail")).to_contain_text("No face was found")
-    expect(one.page.locator("#detail .scale")).to_have_count(0)
+    visit = opened()
+    visit.choose(path)
+    expect(visit.page.locator("#detail")).to_contain_text("No face was found")
+    expect(visit.page.locator("#detail .scale")).to_have_count(0)
 
 
 def test_a_video_has_a_timeline(opened, clip):
-    one = opened()
-    page = one.page
-    one.choose(clip)
+    visit = opened()
+    page = visit.page
+    visit.choose(clip)
     expect(page.locator("#detail .verdict")).to_have_text("No sign of a generated face")
     expect(page.locator("#detail")).to_contain_text("does not recognise face swaps")
     expect(page.locator(".timeline circle")).to_have_count(32)
@@ -415,11 +415,11 @@ def test_a_video_has_a_timeline(opened, clip):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_phone_nothing_is_wider_than_it(opened, files, scheme):
-    one = opened(viewport={"width": 360, "height": 700}, color_scheme=scheme, has_touch=True, is_mobile=True)
-    one.choose(files / "bright.png", files / "dark.jpg", files / "notes.txt")
-    expect(one.page.locator("#live")).to_contain_text("3 files")
-    assert one.page.evaluate("document.documentElement.scrollWidth") <= 360
-    ground = one.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    visit = opened(viewport={"width": 360, "height": 700}, color_scheme=scheme, has_touch=True, is_mobile=True)
+    visit.choose(files / "bright.png", files / "dark.jpg", files / "notes.txt")
+    expect(visit.page.locator("#live")).to_contain_text("3 files")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+    ground = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
     light = sum(map(int, re.findall(r"\d+", ground)[:3])) > 380
     assert light is (scheme == "light")
 
@@ -441,7 +441,7 @@ def test_the_page_is_small_and_names_no_other_place():
         assert re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text.replace("http://www.w3.org/", "")) == [], path
 
 
-def test_its_parts_are_served_with_a_policy_and_cached_by_content(client):
+def test_page_files_have_a_policy_and_are_cached_by_content(client):
     for path, kind in (("/", "text/html"), ("/page/app.js", "text/javascript"), ("/page/style.css", "text/css")):
         response = client.get(path)
         assert response.status_code == 200

@@ -109,7 +109,7 @@ def test_a_body_without_announced_length_is_counted_as_it_comes(make_client, jpe
     refused(response, "payload_too_large")
 
 
-def test_a_picture_just_inside_the_byte_limit_passes_as_multipart(make_client, jpeg):
+def test_picture_at_the_byte_limit_passes_as_multipart(make_client, jpeg):
     client = make_client(max_bytes=len(jpeg))
     assert client.post("/predict", files={"file": jpeg}).status_code == 200
 

@@ -20,17 +20,17 @@ def test_a_frame_is_answered_as_predict_answers_it(make_server, frame):
     with camera(address) as opened:
         for number in range(3):
             opened.send(frame)
-            found = answer(opened)
-            assert (found["frame"], found["dropped"]) == (number, 0)
-            Prediction.model_validate(found["prediction"], extra="forbid")
+            message = answer(opened)
+            assert (message["frame"], message["dropped"]) == (number, 0)
+            Prediction.model_validate(message["prediction"], extra="forbid")
     asked = urllib.request.Request(f"http://{address[0]}:{address[1]}/predict", frame, {"Content-Type": "image/jpeg"})
     with urllib.request.urlopen(asked, timeout=PATIENCE) as response:
         alone = json.load(response)
-    del alone["timings_ms"], found["prediction"]["timings_ms"]
-    assert found["prediction"] == alone
+    del alone["timings_ms"], message["prediction"]["timings_ms"]
+    assert message["prediction"] == alone
 
 
-def test_of_frames_that_come_faster_than_they_are_scored_the_newest_is_answered(make_server, astronaut, encode):
+def test_frames_faster_than_scoring_only_newest_is_answered(make_server, astronaut, encode):
     large = encode(astronaut.resize((3000, 3000)))
     with camera(make_server()) as opened:
         for _ in range(30):
@@ -38,7 +38,7 @@ def test_of_frames_that_come_faster_than_they_are_scored_the_newest_is_answered(
         answers = [answer(opened)]
         while answers[-1]["frame"] < 29:
             answers.append(answer(opened))
-    numbers = [found["frame"] for found in answers]
+    numbers = [message["frame"] for message in answers]
     assert numbers == sorted(set(numbers))
     assert len(answers) + answers[-1]["dropped"] == 30
     assert answers[-1]["dropped"] > 0
@@ -94,7 +94,7 @@ def test_one_more_camera_than_there_is_room_for_is_429(make_server, frame):
     until(is_answered)  # once the first one has gone
 
 
-def test_keys_are_asked_for_in_a_header_or_as_browsers_can_carry_them(make_server, frame, tmp_path):
+def test_stream_key_is_read_from_header_or_subprotocol(make_server, frame, tmp_path):
     key, line = new_key("camera")
     path = tmp_path / "keys.txt"
     path.write_text(f"{line}\n")

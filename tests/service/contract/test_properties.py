@@ -71,13 +71,13 @@ def test_any_spec_survives_the_way_into_a_file_and_back(spec):
 
 
 @given(specs(), LOGITS)
-def test_probabilities_sum_to_1_and_the_verdict_is_that_of_its_thresholds(spec, logits):
-    for found in verdicts(np.array(logits, np.float32), spec):
-        assert found.p_real + found.p_fake == 1
-        assert 0 <= found.p_fake <= 1
-        assert (found.verdict == "fake") == (found.p_fake >= spec.threshold_fake)
-        assert found.verdict != "real" or found.p_fake <= spec.threshold_real
-        assert found.confidence in (found.p_real, found.p_fake)
+def test_probabilities_sum_to_1_and_verdict_fits_thresholds(spec, logits):
+    for result in verdicts(np.array(logits, np.float32), spec):
+        assert result.p_real + result.p_fake == 1
+        assert 0 <= result.p_fake <= 1
+        assert (result.verdict == "fake") == (result.p_fake >= spec.threshold_fake)
+        assert result.verdict != "real" or result.p_fake <= spec.threshold_real
+        assert result.confidence in (result.p_real, result.p_fake)
 
 
 @given(specs(), LOGITS)
@@ -88,7 +88,7 @@ def test_more_evidence_for_fake_never_makes_a_verdict_more_real(spec, logits):
     )
     if spec.output_kind == "sigmoid":
         order = sorted(logits, key=lambda pair: verdicts(np.array([pair]), spec)[0].p_fake)
-    places = [scale.index(found.verdict) for found in verdicts(np.array(order), spec)]
+    places = [scale.index(result.verdict) for result in verdicts(np.array(order), spec)]
     assert places == sorted(places)
 
 
@@ -102,9 +102,7 @@ def test_more_evidence_for_fake_never_makes_a_verdict_more_real(spec, logits):
     fit=st.sampled_from(get_args(ResizeFit)),
     seed=st.integers(0, 99),
 )
-def test_a_resize_is_deterministic_of_the_asked_size_and_within_the_pictures_range(
-    width, height, across, down, resize_filter, fit, seed
-):
+def test_resize_is_deterministic_and_within_the_value_range(width, height, across, down, resize_filter, fit, seed):
     pixels = np.random.default_rng(seed).integers(60, 200, (height, width, 3), dtype=np.uint8)
     first, second = (np.asarray(resize(Image.fromarray(pixels), down, across, resize_filter, fit)) for _ in range(2))
     assert first.shape == (down, across, 3)

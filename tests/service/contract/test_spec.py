@@ -36,7 +36,7 @@ def test_another_spec_version_is_refused(make_spec):
         ModelSpec.from_metadata({**make_spec().to_metadata(), "spec_version": "2"})
 
 
-def test_a_file_that_says_nothing_of_framing_was_trained_on_whole_pictures(make_spec):
+def test_spec_without_framing_means_whole_pictures(make_spec):
     metadata = make_spec().to_metadata()
     for key in ("framing", "face_margin", "face_finder", "calibration", "precision"):
         del metadata[key]

@@ -119,7 +119,7 @@ def _closed_webp(payload: bytes, length: int) -> bytes:
 def cut_between_scans(picture: Image.Image) -> Iterator[Case]:
     """A progressive JPEG that ends after each scan but the last: whole to the decoder, only coarse."""
     payload = forms(picture)["progressive.jpg"]
-    starts = [place for place in range(len(payload)) if payload[place : place + 2] == b"\xff\xda"]
+    starts = [offset for offset in range(len(payload)) if payload[offset : offset + 2] == b"\xff\xda"]
     for number, start in enumerate(starts[1:], 1):
         yield Case(f"{number} of {len(starts)} scans", payload[:start] + b"\xff\xd9", frozenset({"corrupt_image"}))
 
@@ -130,9 +130,9 @@ def changed(picture: Image.Image) -> Iterator[Case]:
     for name, payload in forms(picture).items():
         for number in range(60):
             width = 1 if number < 40 else 32
-            place = draw.randrange(12, len(payload) - width)
-            damaged = payload[:place] + draw.randbytes(width) + payload[place + width :]
-            yield Case(f"{name} {width} at {place}", damaged, REFUSED | SCORED | {"animated_image"})
+            offset = draw.randrange(12, len(payload) - width)
+            damaged = payload[:offset] + draw.randbytes(width) + payload[offset + width :]
+            yield Case(f"{name} {width} at {offset}", damaged, REFUSED | SCORED | {"animated_image"})
 
 
 def damaged_png(picture: Image.Image) -> Iterator[Case]:
@@ -140,9 +140,9 @@ def damaged_png(picture: Image.Image) -> Iterator[Case]:
     payload = forms(picture)["colour.png"]
     start, draw = payload.index(b"IDAT") + 4, random.Random(8)
     for _ in range(40):
-        place = draw.randrange(start, len(payload) - 16)
-        flipped = payload[:place] + bytes([payload[place] ^ 1]) + payload[place + 1 :]
-        yield Case(f"colour.png bit at {place}", flipped, frozenset({"corrupt_image"}))
+        offset = draw.randrange(start, len(payload) - 16)
+        flipped = payload[:offset] + bytes([payload[offset] ^ 1]) + payload[offset + 1 :]
+        yield Case(f"colour.png bit at {offset}", flipped, frozenset({"corrupt_image"}))
 
 
 def lying(picture: Image.Image) -> Iterator[Case]:
@@ -217,8 +217,8 @@ def polyglots(picture: Image.Image) -> Iterator[Case]:
         payload = forms(picture)[name]
         yield Case(f"{name} and zip", payload + b"PK\3\4" + bytes(400) + b"PK\5\6" + bytes(18), SCORED, payload)
         yield Case(f"{name} and html", payload + script, SCORED, payload)
-        other = forms(picture.rotate(180))[name]
-        yield Case(f"{name} and another picture", payload + other, SCORED, payload)
+        rotated = forms(picture.rotate(180))[name]
+        yield Case(f"{name} and another picture", payload + rotated, SCORED, payload)
     jpeg, png = forms(picture)["baseline.jpg"], forms(picture)["colour.png"]
     yield Case("html in a comment", with_segment(jpeg, 0xFE, script), SCORED, jpeg)
     yield Case("html in a text", with_chunk(png, b"tEXt", b"Comment\0" + script), SCORED, png)
@@ -257,14 +257,16 @@ def modes(picture: Image.Image) -> Iterator[Case]:
 
 def several(picture: Image.Image) -> Iterator[Case]:
     """Animations are refused; a JPEG with more behind it (MPO, gain map) is its first picture."""
-    other, jpeg = picture.rotate(180), forms(picture)["baseline.jpg"]
+    rotated, jpeg = picture.rotate(180), forms(picture)["baseline.jpg"]
     animated = frozenset({"animated_image"})
     for file_format in ("PNG", "WEBP"):
-        yield Case(f"moving {file_format}", saved(picture, file_format, save_all=True, append_images=[other]), animated)
+        yield Case(
+            f"moving {file_format}", saved(picture, file_format, save_all=True, append_images=[rotated]), animated
+        )
     png = forms(picture)["colour.png"]
     hidden = with_chunk(png, b"acTL", struct.pack(">II", 1, 0))
     yield Case("PNG of one frame that hides its picture", hidden, animated)
-    yield Case("MPO", saved(picture, "MPO", quality=85, save_all=True, append_images=[other]), SCORED)
+    yield Case("MPO", saved(picture, "MPO", quality=85, save_all=True, append_images=[rotated]), SCORED)
     gain = with_segment(saved(picture.convert("L").reduce(4), "JPEG"), 0xE1, b"http://ns.adobe.com/xap/1.0/\0hdrgm")
     yield Case("gain map", jpeg + gain, SCORED, jpeg)
     yield Case("gain map, cut", jpeg + gain[: len(gain) // 2], SCORED, jpeg)
@@ -275,18 +277,18 @@ def found_in_review(picture: Image.Image) -> Iterator[Case]:
     kinds, corrupt = forms(picture), frozenset({"corrupt_image"})
     jpeg, restarts, progressive = kinds["baseline.jpg"], kinds["restarts.jpg"], kinds["progressive.jpg"]
     for number in range(0xD1, 0xD6):
-        place = restarts.index(bytes((0xFF, number)))
+        offset = restarts.index(bytes((0xFF, number)))
         for zeros in (2, 16):
             yield Case(
-                f"cut at restart {number:#x}, {zeros} zeros", restarts[:place] + bytes(zeros) + b"\xff\xd9", corrupt
+                f"cut at restart {number:#x}, {zeros} zeros", restarts[:offset] + bytes(zeros) + b"\xff\xd9", corrupt
             )
     frame = jpeg.index(b"\xff\xc0")
     height, width = struct.unpack_from(">HH", jpeg, frame + 5)
     for name, size in [("half the height", (height // 2, width)), ("half the width", (height, width // 2))]:
         yield Case(name, jpeg[: frame + 5] + struct.pack(">HH", *size) + jpeg[frame + 9 :], corrupt)
     for name, payload, marker in [("baseline", jpeg, 0xC0), ("progressive", progressive, 0xC2)]:
-        place = payload.index(bytes((0xFF, marker))) + 10
-        twice = payload[: place + 6] + payload[place + 3 : place + 4] + payload[place + 7 :]
+        offset = payload.index(bytes((0xFF, marker))) + 10
+        twice = payload[: offset + 6] + payload[offset + 3 : offset + 4] + payload[offset + 7 :]
         yield Case(f"{name}, a component twice", twice, corrupt)
     sampling = frame + 11
     yield Case("4:4:1", jpeg[:sampling] + b"\x14" + jpeg[sampling + 1 :], corrupt)

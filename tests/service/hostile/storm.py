@@ -43,13 +43,13 @@ class Outcome:
 
 def pictures() -> list[bytes]:
     """Return photos of a face (NASA, public domain) in a few sizes."""
-    found = []
+    pictures = []
     with Image.open(PUBLIC_DOMAIN / "astronaut.png") as photo:
         for side in (96, 160, 300, 600):
             buffer = io.BytesIO()
             photo.convert("RGB").resize((side, side)).save(buffer, "JPEG", quality=90)
-            found.append(buffer.getvalue())
-    return found
+            pictures.append(buffer.getvalue())
+    return pictures
 
 
 async def storm(port: int, clients: int, seed: int = 0, gone_is_fine: bool = False) -> Outcome:
@@ -151,8 +151,8 @@ def _check(kind: str, status: int, answer: bytes, payload: bytes, outcome: Outco
 
 
 def main() -> None:
-    given = sys.argv[1:]
-    clients, workers = (int(argument) for argument in (*given, *("10000", "1")[len(given) :]))
+    arguments = sys.argv[1:]
+    clients, workers = (int(argument) for argument in (*arguments, *("10000", "1")[len(arguments) :]))
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), REPOSITORY, "--log-level", "warning", "--workers", str(workers)) as (address, _),

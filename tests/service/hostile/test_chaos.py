@@ -45,12 +45,12 @@ class Storm(threading.Thread):
 
 def listening(address: str) -> int:
     """Return how many workers listen on a port; each has a socket of its own."""
-    place, listen = f":{port_of(address):04X}", "0A"
+    local_address, listen = f":{port_of(address):04X}", "0A"
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return sum(fields[1].endswith(place) and fields[3] == listen for fields in map(str.split, lines))
+    return sum(fields[1].endswith(local_address) and fields[3] == listen for fields in map(str.split, lines))
 
 
-def test_a_storm_of_clients_gets_its_own_answers_and_leaves_nothing_behind(tmp_path):
+def test_storm_of_clients_gets_its_answers_and_leaves_nothing(tmp_path):
     with serving(tmp_path, REPOSITORY, *QUIET) as (address, _):
         outcome = asyncio.run(storm(port_of(address), 400))
         assert not outcome.wrong
@@ -62,7 +62,7 @@ def test_a_storm_of_clients_gets_its_own_answers_and_leaves_nothing_behind(tmp_p
         assert request(f"{address}/readyz")[0] == 200
 
 
-def test_sigterm_in_a_burst_gives_each_client_a_whole_answer_or_none(tmp_path):
+def test_sigterm_in_a_burst_gives_whole_answers_or_none(tmp_path):
     with serving(tmp_path, REPOSITORY, *QUIET) as (address, process):
         burst = Storm(address, 300, gone_is_fine=True)
         time.sleep(0.5)
@@ -75,7 +75,7 @@ def test_sigterm_in_a_burst_gives_each_client_a_whole_answer_or_none(tmp_path):
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 @pytest.mark.parametrize("fate", ["deleted", "cut", "replaced"])
-def test_a_worker_that_is_killed_is_replaced_whatever_became_of_the_model_file(tmp_path, fate):
+def test_killed_worker_is_replaced_whatever_the_model_file_is(tmp_path, fate):
     """Found here: the new worker read the file again, could not start, and took the others with it."""
     model = Path(shutil.copy(MODEL, tmp_path / "model.onnx"))
     options = (*QUIET, "--model", str(model), "--faces", "off", "--workers", "2")

@@ -30,17 +30,17 @@ def outcome(payload: bytes) -> str:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_gets_what_the_policy_says(family):
     cases = FAMILIES[family](picture())
-    wrong = [(case.name, found) for case in cases if (found := outcome(case.payload)) not in case.outcomes]
+    wrong = [(case.name, result) for case in cases if (result := outcome(case.payload)) not in case.outcomes]
     assert not wrong
 
 
 def check(client, case: Case, **request: object) -> None:
     response = client.post("/predict", **request)
     body = response.json()
-    found = body["code"] if response.status_code != 200 else "scored"
+    result = body["code"] if response.status_code != 200 else "scored"
     assert response.status_code < 500, (case.name, body)
-    assert found in case.outcomes, (case.name, body)
-    if found == "scored":
+    assert result in case.outcomes, (case.name, body)
+    if result == "scored":
         assert body["image"]["sha256"] == hashlib.sha256(case.payload).hexdigest()
     else:
         assert len(response.content) < 1000
@@ -58,7 +58,7 @@ def test_the_service_answers_a_family_as_the_policy_says(client, family):
 
 
 @pytest.mark.parametrize("family", ["bombs", "polyglots", "several pictures", "found in review"])
-def test_what_lies_beside_the_picture_has_no_say_in_its_probabilities(client, family):
+def test_metadata_and_extra_bytes_leave_probabilities_equal(client, family):
     pairs = [case for case in FAMILIES[family](picture()) if case.like]
     assert pairs
     for case in pairs:

@@ -63,7 +63,7 @@ def test_the_jail_keeps_a_process_from_writing_and_from_calling(tmp_path):
     assert done.stdout.splitlines()[:5] == ["refused"] * 5
 
 
-def test_videos_cameras_evidence_and_credentials_need_no_file_and_nobody_either(astronaut, encode, tmp_path):
+def test_no_endpoint_writes_files_or_opens_connections(astronaut, encode, tmp_path):
     """What reads videos and Content Credentials is started by the service, and so in the same jail."""
     portrait = astronaut.crop((120, 0, 320, 200))
     clip = io.BytesIO()

@@ -77,7 +77,7 @@ def held_up(model: Model, batcher: Batcher) -> threading.Thread:
     return thread
 
 
-def test_an_entry_alone_runs_at_once_in_the_thread_that_brought_it(model):
+def test_single_entry_runs_at_once_in_its_own_thread(model):
     entry = Entry(7)
     batcher(model).submit([entry])
     assert entry.logits.tolist() == [[7, 7]]
@@ -142,7 +142,7 @@ def test_entries_that_are_all_gone_cost_no_run(model):
     assert model.runs == [[2]]
 
 
-def test_a_window_opens_at_the_first_entry_and_gathers_until_it_closes(model):
+def test_window_opens_at_first_entry_and_gathers_until_closed(model):
     shared = batcher(model, max_batch=8, window_s=2.0)
     entries = [Entry(value) for value in (1, 2)]
     shared.submit([entries[0]])
@@ -175,9 +175,9 @@ def test_entries_that_come_together_wait_together(model):
     """Else a thread that runs others' batches in between could keep the rest of its own picture back for ever."""
     shared = batcher(model, max_batch=2)
     first = held_up(model, shared)
-    many, other = [Entry(1, 2), Entry(2, 2), Entry(3, 2)], Entry(4, 2)
+    many, small = [Entry(1, 2), Entry(2, 2), Entry(3, 2)], Entry(4, 2)
     shared.submit(many)
-    shared.submit([other])
+    shared.submit([small])
     model.open.set()
     first.join()
     assert model.runs == [[0], [1, 1], [2, 2], [3, 3], [4, 4]]

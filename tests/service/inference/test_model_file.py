@@ -50,18 +50,18 @@ def in_front(proto: onnx.ModelProto, *nodes: onnx.NodeProto, weights: dict[str, 
     for node in graph.node:
         if "mean" in node.input:
             node.input[:] = ["made" if name == "mean" else name for name in node.input]
-    place = next(index for index, node in enumerate(graph.node) if "made" in node.input)
-    rest = list(graph.node)[place:]
-    del graph.node[place:]
+    position = next(index for index, node in enumerate(graph.node) if "made" in node.input)
+    rest = list(graph.node)[position:]
+    del graph.node[position:]
     graph.node.extend([*nodes, *rest])
     graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in (weights or {}).items())
 
 
-def elsewhere(proto: onnx.ModelProto, location: str, **more: str) -> None:
+def elsewhere(proto: onnx.ModelProto, location: str, **entries: str) -> None:
     weight = next(weight for weight in proto.graph.initializer if weight.name == "kernel")
     weight.ClearField("raw_data")
     weight.data_location = TensorProto.EXTERNAL
-    for key, value in {"location": location, **more}.items():
+    for key, value in {"location": location, **entries}.items():
         weight.external_data.add(key=key, value=value)
 
 
@@ -196,7 +196,7 @@ def test_work_on_weights_alone_is_refused(changed):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, where memory can be limited")
-def test_a_file_of_millions_of_empty_operators_is_refused_within_the_memory(monkeypatch):
+def test_file_of_millions_of_operators_is_refused_in_memory(monkeypatch):
     """Found in review: a byte or two of file became a hundred of memory, before anything was bounded."""
     monkeypatch.setattr(engine_module, "_MAX_LOAD_BYTES", 200 * 1024 * 1024)
     nodes = b"\x0a\x00" * 8_000_000
@@ -215,9 +215,9 @@ def test_a_model_that_takes_for_ever_is_refused_at_its_start(changed, monkeypatc
         widened(proto, 3000)
         square = next(node for node in proto.graph.node if node.output[0] == "square")
         square.output[0] = "s0"
-        place = list(proto.graph.node).index(square) + 1
-        rest = list(proto.graph.node)[place:]
-        del proto.graph.node[place:]
+        position = list(proto.graph.node).index(square) + 1
+        rest = list(proto.graph.node)[position:]
+        del proto.graph.node[position:]
         proto.graph.node.extend(helper.make_node("MatMul", [f"s{n}", "s0"], [f"s{n + 1}"]) for n in range(40))
         proto.graph.node.extend([helper.make_node("Tanh", ["s40"], ["square"]), *rest])
 
@@ -335,7 +335,7 @@ print(*counts)
 """
 
 
-def test_flipped_bits_and_cut_files_neither_crash_nor_pass_unnoticed():
+def test_flipped_bits_and_cut_files_are_noticed():
     model = REPOSITORY / "models" / "residual-cnn" / "0.1.3" / "model.onnx"
     done = subprocess.run(
         [sys.executable, "-c", FLIPS, str(model)],

@@ -39,9 +39,9 @@ class Gate:
 
 @pytest.fixture
 def gate(monkeypatch, tiny_engine) -> Gate:
-    found = Gate(monkeypatch)
-    yield found
-    found.open.set()
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.open.set()
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def clients(make_server, jpeg):
     return make
 
 
-def test_a_full_queue_refuses_with_the_seconds_to_wait_and_loses_nobody(clients, gate):
+def test_full_queue_refuses_with_retry_after_and_loses_no_job(clients, gate):
     some = clients(decode_threads=1, batches_in_flight=1, max_queue=3, max_in_flight=50)
     accepted = some.begin()
     until(lambda: gate.rows)
@@ -116,7 +116,7 @@ def test_retry_after_grows_with_the_work_that_waits(clients, gate):
     assert [future.result().status_code for future in waiting] == [200] * 3
 
 
-def test_probes_and_metrics_answer_while_every_thread_is_busy_and_the_queue_is_full(clients, gate):
+def test_probes_and_metrics_answer_while_the_queue_is_full(clients, gate):
     some = clients(decode_threads=1, batches_in_flight=1, max_queue=1, max_in_flight=2)
     waiting = some.begin()
     until(lambda: gate.rows)
@@ -140,7 +140,7 @@ def ample_s(clients, gate) -> float:
     return round(max(1.5, 10 * taken_s / 3), 1)
 
 
-def test_a_deadline_that_passes_is_504_and_the_work_left_is_dropped(clients, gate):
+def test_passed_deadline_is_504_and_drops_the_remaining_work(clients, gate):
     deadline_s = ample_s(clients, gate)
     some = clients(decode_threads=1, batches_in_flight=1, deadline_s=deadline_s)
     running, queued = some.begin()[0], None
@@ -192,7 +192,7 @@ def test_pictures_that_wait_share_a_run(clients, gate):
     assert some.metric("service_batch_size_count") == len(gate.rows) < 7
 
 
-def test_a_failing_run_reaches_every_waiter_of_it_and_nobody_else(clients, gate):
+def test_failing_run_fails_its_own_jobs_only(clients, gate):
     gate.fails = True
     some, requests = seven_of_whom_six_wait(clients, gate)
     gate.open.set()
@@ -258,7 +258,7 @@ def test_a_probe_that_hangs_is_answered_meanwhile(clients, gate):
     until(lambda: some.get("/readyz").status_code == 200)
 
 
-def test_a_picture_of_many_parts_counts_once_in_queue_and_timings(make_server, gate, astronaut, encode):
+def test_picture_of_many_tensors_counts_once(make_server, gate, astronaut, encode):
     """Its parts wait side by side: the times of a stage do not add up to more than the whole."""
     crowd = Image.new("RGB", (1000, 420), (90, 120, 90))
     for number in range(10):
@@ -294,7 +294,7 @@ def test_a_probe_that_breaks_otherwise_is_tried_again(clients, gate, monkeypatch
     assert some.get("/readyz").status_code == 200
 
 
-def test_what_waits_is_enough_to_fill_every_run_where_runs_are_shared():
+def test_queue_can_fill_every_shared_batch():
     single = Settings().capacity(cuda=False)
     shared = Settings(max_batch=32).capacity(cuda=True)
     assert shared.max_queue == single.max_queue + 2 * 32

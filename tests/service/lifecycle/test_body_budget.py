@@ -61,7 +61,7 @@ class Expired:
         raise RuntimeError("Cannot change state of expiring Timeout")
 
 
-def test_a_body_that_must_give_way_just_as_its_time_is_up_harms_nobody():
+def test_eviction_at_the_timeout_harms_no_second_body():
     """Found in review: the other client got a 500."""
 
     async def scene() -> None:
@@ -78,7 +78,7 @@ def test_a_body_that_must_give_way_just_as_its_time_is_up_harms_nobody():
     asyncio.run(scene())
 
 
-def test_what_several_pictures_hold_is_bounded_until_they_are_scored():
+def test_held_bodies_are_bounded_until_scored():
     async def run() -> None:
         budget = BodyBudget(100)
         with budget.hold(30), budget.hold(20):

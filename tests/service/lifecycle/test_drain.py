@@ -33,7 +33,7 @@ def answer(connection: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_accepted_requests_finish_new_ones_get_503_and_it_ends_with_0(tmp_path, jpeg, number):
+def test_drain_finishes_accepted_refuses_new_and_exits_0(tmp_path, jpeg, number):
     with serving(tmp_path, REPOSITORY, *QUIET) as (address, process), ExitStack() as stack:
         accepted = stack.enter_context(open_upload(address, jpeg, 1000))
         until(lambda: b"service_in_flight 1.0" in request(f"{address}/metrics")[1])
@@ -50,7 +50,7 @@ def test_accepted_requests_finish_new_ones_get_503_and_it_ends_with_0(tmp_path, 
         assert process.wait(PATIENCE) == 0
 
 
-def test_a_second_sigterm_changes_nothing_and_a_second_ctrl_c_does_not_wait(tmp_path, jpeg):
+def test_second_sigterm_is_ignored_and_second_ctrl_c_ends(tmp_path, jpeg):
     with (
         serving(tmp_path, REPOSITORY, *QUIET, "--shutdown-timeout-s", "3600", "--body-timeout-s", "3600") as (
             url,
@@ -77,7 +77,7 @@ def test_what_does_not_finish_in_time_is_left(tmp_path, jpeg):
         assert process.wait(PATIENCE) == 0
 
 
-def test_it_can_answer_503_for_a_while_although_nothing_is_under_way(tmp_path):
+def test_idle_drain_answers_503_for_the_set_time(tmp_path):
     with serving(tmp_path, REPOSITORY, *QUIET, "--drain-s", "5") as (url, process):
         process.send_signal(signal.SIGTERM)
         until(lambda: request(f"{url}/readyz")[0] == 503, process)
@@ -86,7 +86,7 @@ def test_it_can_answer_503_for_a_while_although_nothing_is_under_way(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-def test_workers_share_port_and_metrics_one_that_dies_is_replaced_and_all_end_with_0(tmp_path, jpeg):
+def test_workers_share_port_and_metrics_and_are_replaced(tmp_path, jpeg):
     folder = tmp_path / "series"
     folder.mkdir()
     (folder / "counter_1.db").write_bytes(b"of another program")
@@ -110,7 +110,7 @@ def test_workers_share_port_and_metrics_one_that_dies_is_replaced_and_all_end_wi
 
 @pytest.mark.long
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
+def test_workers_end_when_their_parent_is_killed(tmp_path):
     with serving(tmp_path, REPOSITORY, *QUIET, "--workers", "2") as (address, process):
         until(lambda: len(children(process.pid)) == 2)
         workers = children(process.pid)

@@ -52,7 +52,7 @@ def test_every_hash_is_compared_in_constant_time_whichever_fits(keys, monkeypatc
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/v2/models/tiny/infer"])
-def test_without_a_key_a_prediction_is_401_before_its_body_is_read(guarded, path):
+def test_predict_without_key_is_401_before_the_body_is_read(guarded, path):
     for headers in ({}, bearer("wrong"), {"Authorization": "Basic eDp5"}, {"Authorization": "Bearer"}):
         response = guarded.post(path, content=b"x", headers=headers)
         assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
@@ -66,7 +66,7 @@ def test_with_a_key_it_is_answered(guarded, keys, astronaut, encode):
     assert guarded.get("/model", headers={"Authorization": f"bearer {keys[1][0]}"}).status_code == 200
 
 
-def test_probes_metrics_and_documents_need_no_key_and_all_else_does(guarded):
+def test_only_probes_metrics_and_documents_need_no_key(guarded):
     for path in ("/healthz", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics", "/docs", "/openapi.json"):
         assert guarded.get(path).status_code == 200
     for path in ("/model", "/v2", "/v2/models/tiny", "/nowhere", "/healthz/", "/static-offline-docs"):
@@ -92,7 +92,7 @@ def test_the_document_says_which_operations_ask_for_a_key(guarded, client):
         (None, "cannot be read: No such file or directory"),
     ],
 )
-def test_a_file_that_is_none_of_keys_is_refused_without_showing_what_it_holds(tmp_path, text, words):
+def test_invalid_key_file_is_refused_without_its_content(tmp_path, text, words):
     path = tmp_path / "keys"
     if text is not None:
         path.write_text(text)

@@ -6,7 +6,7 @@ from service.app import create_app
 from service.settings import Settings
 
 
-def test_before_start_and_after_shutdown_it_lives_but_is_not_ready(tiny_engine):
+def test_before_start_and_after_stop_it_is_live_not_ready(tiny_engine):
     app = create_app(Settings(), tiny_engine)
     client = TestClient(app)
     assert client.get("/healthz").status_code == 200

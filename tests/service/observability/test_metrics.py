@@ -42,7 +42,7 @@ def test_an_answer_is_what_the_api_says(make_client, make_model, make_spec, jpeg
 
 def test_the_server_timing_header_has_the_answers_stages(client, jpeg):
     response = client.post("/predict", files={"file": jpeg})
-    header = dict(part.split(";dur=") for part in response.headers["server-timing"].split(", "))
+    header = dict(field.split(";dur=") for field in response.headers["server-timing"].split(", "))
     assert {name: float(value) for name, value in header.items()} == response.json()["timings_ms"]
     assert set(header) == set(STAGES)
     stages = sum(value for name, value in response.json()["timings_ms"].items() if name != "total")
@@ -73,7 +73,7 @@ def test_the_documents_name_no_series_that_there_is_not():
     assert documented == set(SERIES)
 
 
-def test_the_dashboard_asks_for_nothing_that_there_is_not_and_leaves_no_series_out(client, jpeg):
+def test_dashboard_uses_exactly_the_existing_series(client, jpeg):
     client.post("/predict", files={"file": jpeg})
     client.post("/predict", files={"file": b"junk"})
     served = set(re.findall(r"^(service_\w+)", client.get("/metrics").text, re.M))
@@ -84,14 +84,12 @@ def test_the_dashboard_asks_for_nothing_that_there_is_not_and_leaves_no_series_o
 
 def test_the_dashboards_panels_do_not_overlap():
     cells: set[tuple[int, int]] = set()
-    for place in (panel["gridPos"] for panel in DASHBOARD["panels"]):
+    for grid in (panel["gridPos"] for panel in DASHBOARD["panels"]):
         mine = {
-            (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
+            (x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])
         }
         assert not cells & mine
-        assert place["x"] + place["w"] <= 24
+        assert grid["x"] + grid["w"] <= 24
         cells |= mine
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 

@@ -16,7 +16,7 @@ from tests.service.offline.scoring import command, lines, rows_of, run
 from tests.serving import PATIENCE, free_port, until
 
 
-def test_a_cluster_that_does_not_answer_or_is_none_is_told_at_once(archive, tmp_path):
+def test_unreachable_cluster_is_reported_at_once(archive, tmp_path):
     """Of the second Ray itself would wait for minutes."""
     output = tmp_path / "out.csv"
     address = f"127.0.0.1:{free_port()}"
@@ -39,18 +39,18 @@ def test_a_cluster_that_does_not_answer_or_is_none_is_told_at_once(archive, tmp_
 
 def workers() -> list[int]:
     """Return the Ray processes that hold a scoring actor."""
-    found = []
+    pids = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if b"MapWorker(MapBatches(Worker))" in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
+                pids.append(int(entry.name))
         except OSError:
             continue
-    return found
+    return pids
 
 
 @pytest.mark.long
-def test_two_ray_workers_score_all_and_nothing_is_lost_with_one_that_is_killed(many, model, tmp_path):
+def test_ray_workers_score_all_though_one_is_killed(many, model, tmp_path):
     output, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
     process = subprocess.Popen(
         command(many, "--output", output, "--model", model, "--engine", "ray", "--ray-workers", "2"),

@@ -30,7 +30,7 @@ def test_a_journal_is_held_by_one_run(tmp_path):
         (b'{"journal":1,"a":1}\n{"path":"x","error":"y"}\n', "is damaged at byte 20"),
     ],
 )
-def test_a_journal_that_is_none_or_of_another_run_is_refused_and_kept(tmp_path, content, words):
+def test_foreign_or_invalid_journal_is_refused_and_kept(tmp_path, content, words):
     path = tmp_path / "j"
     path.write_bytes(content)
     with pytest.raises(ScoreError, match=words):
@@ -81,7 +81,7 @@ def test_a_full_disk_stops_the_run_and_leaves_whole_rows(tmp_path):
     assert len(again.done) > 3
 
 
-def test_a_foreign_file_of_the_journals_name_is_never_overwritten(archive, model, tmp_path):
+def test_foreign_file_named_as_journal_is_not_overwritten(archive, model, tmp_path):
     output, journal = tmp_path / "x.csv", tmp_path / "x.csv.journal"
     journal.write_text("keep me")
     for flag in ("--overwrite", "--resume"):
@@ -91,7 +91,7 @@ def test_a_foreign_file_of_the_journals_name_is_never_overwritten(archive, model
     assert journal.read_text() == "keep me"
 
 
-def test_what_failed_for_a_reason_that_may_pass_is_tried_again_on_resume(tmp_path):
+def test_transient_failures_are_tried_again_on_resume(tmp_path):
     journal = Journal(tmp_path / "j", {"journal": 1}, resume=False)
     for name, code in (("a", "inference_failed"), ("b", "unreadable"), ("c", "corrupt_image"), ("d", "internal_error")):
         journal.add({"path": name, "error": {"code": code, "detail": ""}})

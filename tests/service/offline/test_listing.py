@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 from tests.service.offline.scoring import command, run
 
 
-def test_the_listing_follows_no_folder_in_circles_and_takes_a_file_once(archive):
+def test_listing_ends_on_loops_and_takes_a_file_once(archive):
     (archive / "deep" / "loop").symlink_to(archive)
     (archive / "link.jpg").symlink_to(archive / "0.jpg")
     (archive / "gone.jpg").symlink_to(archive / "nowhere")

@@ -11,9 +11,7 @@ from service.offline.score_options import ScoreOptions
 from tests.service.offline.scoring import lines, rows_of, run, stopped
 
 
-def test_every_file_is_a_row_as_predict_would_answer_and_what_cannot_be_read_says_why(
-    archive, model, tmp_path, make_client
-):
+def test_every_file_is_a_row_as_predict_answers_or_says_why(archive, model, tmp_path, make_client):
     output = tmp_path / "out.jsonl"
     said = run(archive, "--output", output, "--model", model, "--faces", "off")
     rows = rows_of(output)
@@ -45,7 +43,7 @@ def test_every_file_is_a_row_as_predict_would_answer_and_what_cannot_be_read_say
 
 
 @pytest.mark.long
-def test_a_run_that_is_killed_again_and_again_ends_with_every_row_once_and_scores_nothing_twice(many, model, tmp_path):
+def test_run_killed_repeatedly_ends_with_every_row_once(many, model, tmp_path):
     output, journal = tmp_path / "out.jsonl", tmp_path / "out.jsonl.journal"
     arguments = (many, "--output", output, "--model", model, "--resume")
     seen: list[bytes] = []
@@ -75,8 +73,8 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(many, model, tmp_path):
     left = run(*arguments, status=2)
     assert "an interrupted run left" in left
     assert "use --resume to continue it or --overwrite to start over" in left
-    other = run(*arguments, "--resume", "--min-side", "40", status=2)
-    assert "was made with limits" in other
+    output = run(*arguments, "--resume", "--min-side", "40", status=2)
+    assert "was made with limits" in output
     run(*arguments, "--resume")
     with output.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 400
@@ -124,9 +122,7 @@ def test_a_run_that_was_to_overwrite_can_be_resumed(many, model, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
-def test_a_run_that_was_cut_off_before_its_table_is_finished_by_either_engine(
-    archive, model, tmp_path, engine, monkeypatch
-):
+def test_run_cut_off_before_its_table_is_finished_on_resume(archive, model, tmp_path, engine, monkeypatch):
     from service.offline import score_command as offline
 
     def fail(*_: object) -> None:

@@ -110,12 +110,17 @@ def seal(client, payload: bytes) -> dict:
 def test_a_manifest_that_holds_says_who_and_what(client, issuer, portrait, encode, file_format, source, declares):
     plain = encode(portrait, file_format)
     answer = ask(client, issuer.sign(plain, file_format, source))
-    found = answer["provenance"]["content_credentials"]
-    assert (found["present"], found["checked"], found["valid"], "trusted" in found) == (True, True, True, False)
-    assert (found["issuer"], found["declares_ai"]) == ("Example Pictures", declares)
-    assert found["digital_source_types"] == [source.rsplit("/", 1)[1]]
-    assert found["generator"].startswith("test")
-    assert found["problems"] == []
+    credentials = answer["provenance"]["content_credentials"]
+    assert (credentials["present"], credentials["checked"], credentials["valid"], "trusted" in credentials) == (
+        True,
+        True,
+        True,
+        False,
+    )
+    assert (credentials["issuer"], credentials["declares_ai"]) == ("Example Pictures", declares)
+    assert credentials["digital_source_types"] == [source.rsplit("/", 1)[1]]
+    assert credentials["generator"].startswith("test")
+    assert credentials["problems"] == []
     alone = ask(client, plain)
     assert alone["provenance"]["content_credentials"]["present"] is False
     for said in ("verdict", "probabilities", "confidence", "reasons"):  # it has no say in them
@@ -124,15 +129,15 @@ def test_a_manifest_that_holds_says_who_and_what(client, issuer, portrait, encod
 
 def test_one_that_was_made_for_other_bytes_does_not_hold(client, signed, portrait, encode):
     start = signed.index(b"\xff\xe1" if b"\xff\xe1" in signed[:20] else b"\xff\xeb")
-    other = encode(portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    mirrored = encode(portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
     segments = bytearray()
     while signed[start : start + 2] == b"\xff\xeb":
         length = struct.unpack_from(">H", signed, start + 2)[0]
         segments += signed[start : start + 2 + length]
         start += 2 + length
-    found = seal(client, other[:2] + bytes(segments) + other[2:])
-    assert (found["present"], found["valid"], found["declares_ai"]) == (True, False, True)
-    assert found["problems"] == ["assertion.dataHash.mismatch"]
+    credentials = seal(client, mirrored[:2] + bytes(segments) + mirrored[2:])
+    assert (credentials["present"], credentials["valid"], credentials["declares_ai"]) == (True, False, True)
+    assert credentials["problems"] == ["assertion.dataHash.mismatch"]
 
 
 def test_a_broken_manifest_costs_nobody_a_verdict(client, signed):
@@ -142,12 +147,12 @@ def test_a_broken_manifest_costs_nobody_a_verdict(client, signed):
     last = first + 10_000
     for _ in range(60):
         changed = bytearray(signed)
-        for place in draw.integers(first, last, 3):
-            changed[place] = draw.integers(256)
+        for offset in draw.integers(first, last, 3):
+            changed[offset] = draw.integers(256)
         answer = ask(client, bytes(changed))
         verdicts.add(json.dumps(answer["probabilities"]))
-        found = answer["provenance"]["content_credentials"]
-        held.append(found["valid"])
+        credentials = answer["provenance"]["content_credentials"]
+        held.append(credentials["valid"])
     assert len(verdicts) == 1
     assert not any(held)
     assert seal(client, signed)["valid"] is True
@@ -157,8 +162,8 @@ def test_trust_is_a_matter_of_whose_certificates_are_named(make_client, issuer, 
     for root, trusted in ((issuer.root, True), (Issuer("Somebody Else").root, False)):
         anchors = tmp_path / f"{trusted}.pem"
         anchors.write_bytes(root)
-        found = seal(make_client(trust_anchors=anchors), signed)
-        assert (found["valid"], found["trusted"]) == (True, trusted)
+        credentials = seal(make_client(trust_anchors=anchors), signed)
+        assert (credentials["valid"], credentials["trusted"]) == (True, trusted)
 
 
 @pytest.mark.parametrize("content", [None, "no certificate", "\xe9"])
@@ -200,23 +205,23 @@ def test_a_reader_that_dies_or_hangs_is_replaced(client, signed, monkeypatch):
     assert seal(client, signed)["valid"] is True
     os.kill(provenance._reader.pid, signal.SIGSTOP)
     monkeypatch.setattr(content_credentials, "_READ_TIMEOUT_S", 0.3)
-    found = seal(client, signed)
-    assert (found["present"], found["checked"], found["problems"]) == (True, False, ["reader_failed"])
+    credentials = seal(client, signed)
+    assert (credentials["present"], credentials["checked"], credentials["problems"]) == (True, False, ["reader_failed"])
     monkeypatch.setattr(content_credentials, "_READ_TIMEOUT_S", PATIENCE)
     assert seal(client, signed)["valid"] is True
 
 
 def test_without_the_extra_it_says_that_it_did_not_look(make_client, signed, monkeypatch):
     monkeypatch.setattr(c2pa_reader, "available", lambda: False)
-    found = seal(make_client(), signed)
-    assert found == {"present": True, "checked": False}
+    credentials = seal(make_client(), signed)
+    assert credentials == {"present": True, "checked": False}
 
 
 def test_it_can_be_switched_off(make_client, signed):
     assert "provenance" not in ask(make_client(provenance=False), signed)
 
 
-def exif(**more: object) -> Image.Exif:
+def exif(**tags: object) -> Image.Exif:
     written = Image.Exif()
     written[0x010F], written[0x0110], written[0x0131] = "Example", "Camera One", "Firmware 1.0"
     inner = written.get_ifd(0x8769)

@@ -106,7 +106,7 @@ def test_headers_without_end_get_431(make_server, piece):
     assert refusals(server, "headers_too_large") == 1
 
 
-def test_a_refusal_before_there_is_a_request_has_an_id_and_is_counted(make_server):
+def test_refusal_before_a_request_has_an_id_and_is_counted(make_server):
     server = make_server()
     with connect(server) as connection:
         connection.sendall(b"not http\r\n\r\n")
@@ -230,7 +230,7 @@ def test_a_thousand_idle_connections_keep_nobody_out(make_server, jpeg):
         assert not closed_within(idle[-1], 0.2)
 
 
-def test_where_nobody_is_idle_the_body_that_arrives_for_longest_gives_way(make_server, jpeg):
+def test_without_idle_connections_the_oldest_body_gives_way(make_server, jpeg):
     server = make_server(max_connections=2, body_timeout_s=3600)
     with ExitStack() as stack:
         slow = []
@@ -244,7 +244,7 @@ def test_where_nobody_is_idle_the_body_that_arrives_for_longest_gives_way(make_s
         assert slow[1].recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_where_every_request_is_being_answered_one_more_is_told_so(make_server, jpeg, monkeypatch):
+def test_connection_over_the_limit_is_refused_with_a_reason(make_server, jpeg, monkeypatch):
     good, entered, leave = Engine.logits, threading.Semaphore(0), threading.Event()
 
     def held(engine, images):
@@ -277,7 +277,7 @@ def test_who_ends_a_refused_upload_and_falls_silent_is_closed(make_server, monke
         assert closed_within(connection)
 
 
-def test_a_stray_line_end_behind_a_request_does_not_cost_its_answer(make_server, jpeg, monkeypatch):
+def test_stray_line_end_after_a_request_keeps_its_answer(make_server, jpeg, monkeypatch):
     good = Engine.logits
     server = make_server(header_timeout_s=0.3)
     monkeypatch.setattr(Engine, "logits", lambda engine, images: (time.sleep(1), good(engine, images))[1])
@@ -324,9 +324,9 @@ def test_large_bodies_that_stop_give_way(make_server, jpeg):
         gone = answered.pop()  # whichever was the greater burden
         assert not answered
         assert code(received(gone)) == (408, "body_timeout")  # and not for its own hour
-        (other,) = set(slow) - {gone}
-        other.sendall(bytes(97))
-        assert code(other.recv(65536))[0] == 422  # it had room again
+        (remaining,) = set(slow) - {gone}
+        remaining.sendall(bytes(97))
+        assert code(remaining.recv(65536))[0] == 422  # it had room again
 
 
 def test_who_does_not_take_an_answer_is_cut_off(make_server, caplog, monkeypatch):

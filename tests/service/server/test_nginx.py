@@ -118,7 +118,7 @@ def served(number: int, replicas: Replicas) -> int:
     return sum(int(float(line.split()[-1])) for line in text.splitlines() if line.startswith("service_verdicts_total"))
 
 
-def test_one_replica_killed_under_load_costs_at_most_what_was_in_flight_on_it(replicas, jpeg):
+def test_killed_replica_costs_at_most_its_requests_in_flight(replicas, jpeg):
     with load(replicas.address, jpeg) as statuses:
         until(lambda: statuses[200] > 200)
         assert min(served(0, replicas), served(1, replicas)) > 50  # both are at work

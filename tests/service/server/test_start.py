@@ -16,13 +16,13 @@ def test_the_log_says_where_it_listens(tmp_path):
     assert f"http://{first['host']}:{first['port']}" == address
 
 
-def test_a_variable_for_several_workers_does_not_stop_one_process(tmp_path):
+def test_variable_for_several_workers_is_allowed_with_one(tmp_path):
     """prometheus_client reads the folder of its series when it is imported."""
     with serving(tmp_path, REPOSITORY, PROMETHEUS_MULTIPROC_DIR=str(tmp_path / "absent")) as (address, _):
         assert request(f"{address}/metrics")[0] == 200
 
 
-def test_a_real_server_answers_logs_json_and_ends_cleanly_on_sigterm(astronaut, encode, tmp_path):
+def test_real_server_answers_logs_json_and_ends_on_sigterm(astronaut, encode, tmp_path):
     with serving(tmp_path, REPOSITORY) as (address, process):
         status, body = request(f"{address}/predict", encode(astronaut))
         assert status == 200

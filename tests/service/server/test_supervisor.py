@@ -22,7 +22,7 @@ def test_polling_reaches_all_workers(models, tmp_path):
 
 
 @pytest.mark.long
-def test_a_worker_that_dies_while_the_keys_are_broken_is_replaced_with_the_keys_that_the_others_have(models, tmp_path):
+def test_worker_replaced_with_invalid_keys_gets_the_old_keys(models, tmp_path):
     path, *_ = models
     keys, (key, line) = tmp_path / "keys", new_key("alice")
     keys.write_text(line)
@@ -41,7 +41,7 @@ def test_a_worker_that_dies_while_the_keys_are_broken_is_replaced_with_the_keys_
 
 
 @pytest.mark.long
-def test_what_was_laid_down_for_workers_and_tidied_away_is_laid_down_anew(models, tmp_path):
+def test_removed_worker_files_are_written_again(models, tmp_path):
     path, *_ = models
     keys, (key, line) = tmp_path / "keys", new_key("alice")
     keys.write_text(line)
@@ -66,7 +66,7 @@ def test_what_was_laid_down_for_workers_and_tidied_away_is_laid_down_anew(models
 
 
 @pytest.mark.long
-def test_a_worker_that_is_told_while_it_starts_is_not_killed_by_it(models, tmp_path):
+def test_worker_signalled_while_starting_is_not_killed(models, tmp_path):
     """Polled at every look, from the first on."""
     path, *_ = models
     arguments = ("--model", str(path), "--faces", "off", "--workers", "2")

@@ -17,7 +17,7 @@ from tests.serving import children, serving, until
 
 
 @pytest.mark.long
-def test_a_model_that_was_taken_back_while_it_was_tried_is_not_served(models, tmp_path):
+def test_model_replaced_during_its_trial_is_not_served(models, tmp_path):
     path, first, second = models
     arguments = ("--model", str(path), "--faces", "off", "--workers", "2", "--log-level", "error")
     with serving(tmp_path, REPOSITORY, *arguments) as (address, process):

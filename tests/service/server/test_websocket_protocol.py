@@ -38,7 +38,7 @@ def message(opcode: int, payload: bytes) -> bytes:
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["frames", "pings", "pongs", "pieces"])
-def test_a_client_that_floods_and_reads_nothing_costs_nobody_else(make_server, frame, kind):
+def test_flooding_client_that_reads_nothing_delays_no_client(make_server, frame, kind):
     """Pings are all answered, so that whoever does not take the answers is cut; of frames few are."""
     address = make_server(header_timeout_s=1.0)
     before = resident_bytes()
@@ -96,12 +96,12 @@ def test_a_head_that_asks_for_a_socket_is_still_bounded(make_server):
         b"Sec-WebSocket-Version: 99\r\n",
     ],
 )
-def test_a_head_that_is_none_is_refused_and_forgotten(make_server, more):
+def test_a_head_that_is_none_is_refused_and_forgotten(make_server, lines):
     address = make_server(max_connections=3, header_timeout_s=0.5)
     for _ in range(5):
         opened = socket.create_connection(address, timeout=PATIENCE)
         opened.sendall(
-            b"GET /stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + more + b"\r\n"
+            b"GET /stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + lines + b"\r\n"
         )
         assert opened.recv(1000)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 426")
         with contextlib.suppress(ConnectionError):
@@ -118,7 +118,7 @@ def open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def test_an_upgrade_behind_an_answer_that_nobody_takes_ends_the_connection(make_server):
+def test_upgrade_behind_an_unread_answer_ends_the_connection(make_server):
     """Else that answer, and the file that it is read from, would stay for good."""
     address = make_server(header_timeout_s=1.0)
     before = open_files()

@@ -93,8 +93,8 @@ def lying(request, clip, make_video) -> bytes:
         struct.pack_into(">d", changed, changed.index(b"\x44\x89\x88") + 3, 1e7)  # Duration, milliseconds
         return bytes(changed)
     changed = bytearray(clip)
-    for name, place, value in ((b"mvhd", 16, 10_000_000), (b"mdhd", 16, 900_000_000), (b"tkhd", 20, 10_000_000)):
-        struct.pack_into(">I", changed, changed.index(name) + 4 + place, value)
+    for name, offset, value in ((b"mvhd", 16, 10_000_000), (b"mdhd", 16, 900_000_000), (b"tkhd", 20, 10_000_000)):
+        struct.pack_into(">I", changed, changed.index(name) + 4 + offset, value)
     return bytes(changed)
 
 
@@ -102,8 +102,8 @@ def lying(request, clip, make_video) -> bytes:
 def damaged(clip) -> bytes:
     """A clip with bytes changed all over its frames."""
     changed, draw = bytearray(clip), np.random.default_rng(0)
-    for place in draw.integers(changed.index(b"mdat") + 2000, len(changed), 60):
-        changed[place] = draw.integers(256)
+    for offset in draw.integers(changed.index(b"mdat") + 2000, len(changed), 60):
+        changed[offset] = draw.integers(256)
     return bytes(changed)
 
 

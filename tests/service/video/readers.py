@@ -17,15 +17,15 @@ def ask(client, payload: bytes, status: int = 200) -> dict:
 
 def readers() -> list[int]:
     """Return the processes that read a video for this one."""
-    found = []
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
             if parent == os.getpid() and b"service.video.reader" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+                pids.append(int(folder.name))
         except (OSError, IndexError):  # it has ended
             continue
-    return found
+    return pids
 
 
 def until_reader() -> int:

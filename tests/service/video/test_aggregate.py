@@ -13,10 +13,10 @@ from service.video.video_reasons import MIN_JUDGED_FRAMES, VIDEO_REASONS
 
 def test_the_median_decides_and_a_few_bad_frames_do_not(make_spec):
     spec = make_spec()
-    found = aggregate([0.95] * 20 + [0.01] * 4, spec)
-    assert (found.verdict.verdict, found.reasons) == ("fake", ())
-    assert found.verdict == decide(found.verdict.p_fake, spec.threshold_real, spec.threshold_fake)
-    assert found.verdict.p_fake == pytest.approx(0.95)
+    result = aggregate([0.95] * 20 + [0.01] * 4, spec)
+    assert (result.verdict.verdict, result.reasons) == ("fake", ())
+    assert result.verdict == decide(result.verdict.p_fake, spec.threshold_real, spec.threshold_fake)
+    assert result.verdict.p_fake == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ def test_the_median_decides_and_a_few_bad_frames_do_not(make_spec):
     ],
 )
 def test_what_is_too_few_or_too_unsteady_has_no_verdict(make_spec, p_fake, verdict, reasons):
-    found = aggregate(p_fake, make_spec())
-    assert found.reasons == reasons
+    result = aggregate(p_fake, make_spec())
+    assert result.reasons == reasons
     if not p_fake:
-        assert found.verdict is None
+        assert result.verdict is None
         return
-    assert found.verdict.verdict == verdict
-    assert found.verdict.p_fake + found.verdict.p_real == pytest.approx(1)
+    assert result.verdict.verdict == verdict
+    assert result.verdict.p_fake + result.verdict.p_real == pytest.approx(1)
 
 
 def test_the_interval_holds_the_median_as_often_as_it_says(make_spec):
@@ -53,10 +53,10 @@ def test_the_interval_holds_the_median_as_often_as_it_says(make_spec):
 
 @given(st.lists(st.floats(0, 1), min_size=MIN_JUDGED_FRAMES, max_size=60))
 def test_the_interval_lies_around_the_median(make_spec, p_fake):
-    found = aggregate(p_fake, make_spec())
-    low, high = found.interval
-    assert 0 <= low <= found.verdict.p_fake + 1e-9
-    assert found.verdict.p_fake - 1e-9 <= high <= 1
+    result = aggregate(p_fake, make_spec())
+    low, high = result.interval
+    assert 0 <= low <= result.verdict.p_fake + 1e-9
+    assert result.verdict.p_fake - 1e-9 <= high <= 1
 
 
 def test_reasons_that_videos_share_with_pictures_have_one_name():

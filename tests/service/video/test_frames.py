@@ -30,7 +30,7 @@ def test_a_decoder_that_dies_costs_one_video(client, make_video, clip):
 
 
 @pytest.mark.long
-def test_a_video_that_takes_too_long_is_504_and_leaves_no_process(make_client, make_video):
+def test_slow_video_is_504_and_leaves_no_process(make_client, make_video):
     refused = ask(make_client(video_deadline_s=0.2), make_video(600, size=(1280, 720)), 504)
     assert (refused["code"], "0.2" in refused["detail"]) == ("deadline_exceeded", True)
     assert not readers()

@@ -25,8 +25,8 @@ def test_the_frames_are_those_of_their_times(make_video, limits):
     import asyncio
 
     async def read() -> list[frames.SampledFrame]:
-        found = [item async for item in frames.sample_frames(make_video(draw=draw), "MP4", limits)]
-        return [item for item in found if isinstance(item, frames.SampledFrame)]
+        items = [item async for item in frames.sample_frames(make_video(draw=draw), "MP4", limits)]
+        return [item for item in items if isinstance(item, frames.SampledFrame)]
 
     for frame in asyncio.run(read()):
         assert frame.pixels.mean() == pytest.approx(5 * frame.index, abs=3)
@@ -43,9 +43,9 @@ def test_a_video_that_was_held_on_its_side_is_turned_upright(client, make_video,
         shown.paste(lying.point(lambda value: value // 2), (30, 20))
 
     changed = bytearray(make_video(24, draw=draw))
-    place = changed.index(b"tkhd") + 4 + 40
+    offset = changed.index(b"tkhd") + 4 + 40
     a, b, c, d = turn
-    struct.pack_into(">9i", changed, place, a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", changed, offset, a, b, 0, c, d, 0, 0, 0, 1 << 30)
     answer = ask(client, bytes(changed))
     assert (answer["video"]["width"] < answer["video"]["height"]) is upright
     assert (answer["verdict"] == "real") is upright

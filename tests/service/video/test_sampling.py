@@ -8,7 +8,7 @@ from service.video.sampling import Coded, seconds, targets
 
 
 @given(st.sets(st.integers(-1000, 10_000), min_size=1, max_size=300), st.integers(1, 50), st.randoms())
-def test_frames_are_chosen_evenly_in_order_and_from_a_key_frame_before_each(times, samples, random):
+def test_frames_are_evenly_spaced_and_follow_a_key_frame(times, samples, random):
     coded = [Coded(time, random.random() < 0.1) for time in times]
     random.shuffle(coded)
     chosen = targets(coded, samples)

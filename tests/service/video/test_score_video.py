@@ -57,7 +57,7 @@ def test_a_raw_body_is_taken_too(client, clip):
     assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
 
 
-def test_of_a_damaged_or_cut_video_it_says_how_much_could_be_read(client, clip, damaged):
+def test_damaged_or_cut_video_reports_how_much_was_read(client, clip, damaged):
     answer = ask(client, damaged)
     assert "incomplete" in answer["reasons"]
     assert answer["video"]["unreadable"] > 0
@@ -117,7 +117,7 @@ def test_a_codec_that_is_not_listed_is_refused(client, make_video):
 
 
 @pytest.mark.parametrize("mode", ["off", "report"])
-def test_a_model_without_a_margin_and_a_service_without_faces_judge_what_they_can(make_model, clip, mode):
+def test_video_is_judged_without_margin_or_faces(make_model, clip, mode):
     from fastapi.testclient import TestClient
 
     from service.app import create_app

@@ -30,8 +30,8 @@ def test_another_scene_or_a_face_of_another_size_is_another_face():
 def test_a_scene_is_its_coarse_grey_values():
     pixels = np.zeros((480, 640, 3), np.uint8)
     pixels[:, 320:] = 255
-    found = scene(pixels)
-    assert found.shape == (9, 16)
-    assert found[:, :8].max() == 0
-    assert found[:, 8:].min() == 1
+    mask = scene(pixels)
+    assert mask.shape == (9, 16)
+    assert mask[:, :8].max() == 0
+    assert mask[:, 8:].min() == 1
     assert scene(np.full((9, 16, 3), 51, np.uint8)) == pytest.approx(0.2)

@@ -13,7 +13,7 @@ from trainer.data.dataset import scan
 from trainer.data.picture_facts import Facts
 
 
-def test_by_source_gives_both_classes_one_weight_and_one_class_sources_half(write_faces, tmp_path):
+def test_by_source_weighs_classes_equally_in_each_source(write_faces, tmp_path):
     paired, alone = write_faces(tmp_path / "paired", 4, 6), write_faces(tmp_path / "alone", 8, 1, seed=1)
     shutil.rmtree(alone / "fake")
     samples = scan([paired, alone]).samples
@@ -27,7 +27,7 @@ def test_by_source_gives_both_classes_one_weight_and_one_class_sources_half(writ
     assert weights.mean() == pytest.approx(1.0)
 
 
-def test_by_class_is_what_by_source_is_where_half_the_images_of_one_class_sources_are_shown(write_faces, tmp_path):
+def test_by_class_equals_by_source_on_half_one_class_sources(write_faces, tmp_path):
     paired, alone = write_faces(tmp_path / "paired", 4, 6), write_faces(tmp_path / "alone", 8, 1, seed=1)
     shutil.rmtree(alone / "fake")
     samples = scan([paired, alone]).samples

@@ -9,9 +9,9 @@ from trainer.augment.cartoons import cartoon
 @pytest.mark.parametrize("size", [(64, 64), (96, 120)])
 def test_cartoon_has_its_size_and_follows_its_seed(size):
     """The same generator state gives the same cartoon, another gives another."""
-    first, again, other = (cartoon(size, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, different = (cartoon(size, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (first.size, first.mode) == (size, "RGB")
-    assert first.tobytes() == again.tobytes() != other.tobytes()
+    assert first.tobytes() == again.tobytes() != different.tobytes()
 
 
 def test_cartoons_vary_in_colour_and_are_mostly_flat():

@@ -17,27 +17,27 @@ def picture(astronaut) -> Image.Image:
     return astronaut.crop((140, 20, 300, 180))
 
 
-def far(one: Image.Image, other: Image.Image) -> float:
-    return float(np.abs(np.asarray(one, np.float32) - np.asarray(other, np.float32)).mean())
+def far(first: Image.Image, second: Image.Image) -> float:
+    return float(np.abs(np.asarray(first, np.float32) - np.asarray(second, np.float32)).mean())
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 @pytest.mark.parametrize("size", [(160, 160), (97, 64)])
-def test_a_technique_changes_the_picture_and_neither_its_size_nor_the_original(picture, step, size):
+def test_technique_changes_pixels_keeps_size_and_original(picture, step, size):
     picture = picture.resize(size)
     before = picture.copy()
     made = [step(picture, np.random.default_rng(seed)) for seed in range(20)]
-    assert all((one.size, one.mode) == (size, "RGB") for one in made)
-    assert np.mean([far(one, picture) for one in made]) > 2
+    assert all((drawing.size, drawing.mode) == (size, "RGB") for drawing in made)
+    assert np.mean([far(drawing, picture) for drawing in made]) > 2
     assert far(picture, before) == 0
 
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_the_same_seed_draws_the_same_and_another_another(picture, step):
-    first, again, *others = (step(picture, np.random.default_rng(seed)) for seed in (1, 1, *range(2, 8)))
+    first, again, *variants = (step(picture, np.random.default_rng(seed)) for seed in (1, 1, *range(2, 8)))
     assert far(first, again) == 0
     # What is kept back leaves nothing to chance.
-    assert any(far(first, other) > 0 for other in others) == (step not in KEPT_BACK)
+    assert any(far(first, variant) > 0 for variant in variants) == (step not in KEPT_BACK)
 
 
 def test_flat_colours_are_few_and_ink_is_black_and_white(picture):
@@ -59,7 +59,7 @@ def test_a_painting_keeps_edges_and_loses_grain(picture):
 
 
 @pytest.mark.parametrize("augmentation", ["none", "classic", "reencode"])
-def test_every_augmentation_draws_and_a_recipe_without_any_does_where_it_asks(augmentation, picture):
+def test_drawings_are_made_with_and_without_augmentation(augmentation, picture):
     recipe = get_recipe("residual-cnn", augmentation=augmentation, drawings=1.0)
     augment = make_augment(recipe)
     assert augment is not None

@@ -20,10 +20,10 @@ def portrait(astronaut) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("kind", ["classic", "reencode"])
 def test_augmentation_gives_the_served_size_and_follows_its_seed(portrait, kind):
     augment = make_augment(get_recipe("residual-cnn", augmentation=kind))
-    first, again, other = (augment(*portrait, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, different = (augment(*portrait, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (first.shape, first.dtype) == ((128, 128, 3), np.uint8)
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, different)
 
 
 def test_no_augmentation_is_none():
@@ -46,14 +46,14 @@ def test_native_crops_are_pixels_of_the_cache_at_every_offset(portrait):
     offsets = set()
     for _ in range(60):
         crop = only(native=1.0)(larger, served, rng)
-        (found,) = [
+        (position,) = [
             (top, left)
             for top in range(129)
             for left in range(129)
             if np.array_equal(larger[top, left : left + 128], crop[0])
             and np.array_equal(larger[top : top + 128, left : left + 128], crop)
         ]
-        offsets.add((found[0] % 8, found[1] % 8))
+        offsets.add((position[0] % 8, position[1] % 8))
     assert len(offsets) > 30  # of the 64 phases of the JPEG grid
 
 
@@ -79,7 +79,7 @@ def test_every_step_changes_the_picture_and_keeps_its_size(portrait, step):
     assert not np.array_equal(changed, portrait[1])
 
 
-def test_shrinking_compresses_while_small_and_enlarges_by_the_recipes_filter(portrait, monkeypatch):
+def test_shrinking_compresses_small_and_enlarges_by_the_filter(portrait, monkeypatch):
     steps = []
     save, resize = Image.Image.save, Image.Image.resize
     monkeypatch.setattr(Image.Image, "save", lambda image, *a, **k: steps.append(image.size) or save(image, *a, **k))

@@ -1,7 +1,7 @@
 """``trainer audit`` as a person runs it."""
 
 
-def test_audit_prints_what_gives_a_class_away_and_writes_a_report(trainer, faces, tmp_path, capsys):
+def test_audit_prints_its_findings_and_writes_a_report(trainer, faces, tmp_path, capsys):
     report = tmp_path / "audit"
     assert trainer("audit", faces, "--report", report, "--recipe", "dilated-cnn-128") == 0
     printed = capsys.readouterr().out

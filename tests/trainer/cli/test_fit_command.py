@@ -82,10 +82,10 @@ def test_a_fit_records_what_its_audit_found(fitted):
     assert Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec.metrics == summary
 
 
-def test_a_held_out_source_is_scored_at_the_end_and_never_learned_from(trainer, faces, write_faces, tmp_path):
-    other, run = write_faces(tmp_path / "other", 6, 6, seed=5), tmp_path / "run"
+def test_held_out_source_is_scored_and_never_trained_on(trainer, faces, write_faces, tmp_path):
+    second_folder, run = write_faces(tmp_path / "other", 6, 6, seed=5), tmp_path / "run"
     options = ("--recipe", "residual-cnn", "--epochs", "1", "--batch-size", "16", "--out", run)
-    assert trainer("fit", faces, other, *options, "--holdout-source", "other") == 0
+    assert trainer("fit", faces, second_folder, *options, "--holdout-source", "other") == 0
     parts = {(row["part"], row["source"]) for row in rows(run / "split.csv") if row["part"] != "left-out"}
     assert {source for part, source in parts if part != "holdout"} == {"faces"}
     metrics = json.loads((run / "metrics.json").read_text())
@@ -106,7 +106,7 @@ def test_the_model_file_says_what_the_run_was(fitted):
     assert spec.metrics["test_accuracy"] == metrics["test"]["pooled"]["accuracy"]
 
 
-def test_a_fit_on_whole_pictures_records_the_margin_that_they_had(fitted):
+def test_fit_on_whole_pictures_records_their_margin(fitted):
     spec = Engine.load(fitted / "model.onnx", EngineOptions("cpu")).spec
     recorded = json.loads((fitted / "config.json").read_text())["faces"]
     assert spec.framing == "whole"
@@ -167,7 +167,7 @@ def test_bad_input_is_one_clear_line_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_as_published_reports_on_its_validation_part_without_calibration(trainer, faces, tmp_path):
+def test_as_published_reports_on_validation_uncalibrated(trainer, faces, tmp_path):
     run = tmp_path / "run"
     options = ("--recipe", "dilated-cnn-128", "--epochs", "1", "--split", "as-published", "--augment", "classic")
     assert trainer("fit", faces, *options, "--out", run) == 0
@@ -199,7 +199,7 @@ def start(*arguments: object, file_limit: int | None = None) -> subprocess.Popen
 
 
 @pytest.mark.long
-def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(faces, trainer, tmp_path):
+def test_ctrl_c_keeps_best_epoch_and_run_resumes_after_a_move(faces, trainer, tmp_path):
     run, data = tmp_path / "run", tmp_path / "faces"
     shutil.copytree(faces, data)
     options = ("--recipe", "residual-cnn", "--epochs", "6", "--batch-size", "8", "--out", run)
@@ -225,7 +225,7 @@ def test_ctrl_c_keeps_the_best_epoch_and_the_run_can_go_on_though_files_moved(fa
 
 
 @pytest.mark.long
-def test_a_disk_that_fills_during_a_save_is_one_clear_line_and_leaves_nothing_half_written(faces, tmp_path):
+def test_full_disk_during_a_save_is_one_line_and_no_partial_file(faces, tmp_path):
     run = tmp_path / "run"
     running = start(
         *("fit", faces, "--recipe", "residual-cnn", "--epochs", "2", "--batch-size", "16", "--out", run),

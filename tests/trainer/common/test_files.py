@@ -33,7 +33,7 @@ def test_a_run_that_was_made_meanwhile_is_not_overwritten(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_what_is_being_written_is_left_alone_and_what_a_killed_process_left_is_not(tmp_path):
+def test_only_partial_files_of_dead_processes_are_removed(tmp_path):
     """By locks, not by process numbers, which repeat in containers."""
     (tmp_path / f".partial-{os.getpid()}-dead").write_bytes(b"left")
     (tmp_path / ".partial-checkpoints").mkdir()
@@ -47,9 +47,7 @@ def test_what_is_being_written_is_left_alone_and_what_a_killed_process_left_is_n
 
 @pytest.mark.long
 @pytest.mark.parametrize("failing", range(2, 26, 3))
-def test_a_disk_that_is_full_at_any_write_leaves_a_run_that_goes_on(
-    trainer, data, tmp_path, capsys, monkeypatch, failing
-):
+def test_full_disk_at_any_write_leaves_a_resumable_run(trainer, data, tmp_path, capsys, monkeypatch, failing):
     run, calls, good = tmp_path / "run", [], os.fsync
 
     def full(descriptor: int) -> None:

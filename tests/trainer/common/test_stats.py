@@ -25,7 +25,7 @@ def test_hanley_and_mcneil_gives_their_example():
     assert (high - low) / 2 / 1.96 == pytest.approx(0.032, abs=0.001)
 
 
-def test_probabilities_that_hold_have_no_calibration_error_and_loud_ones_have():
+def test_calibration_error_is_0_only_for_calibrated_values():
     rng = np.random.default_rng(0)
     p = rng.random(50_000)
     truth = rng.random(50_000) < p

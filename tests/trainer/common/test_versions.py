@@ -15,7 +15,7 @@ def test_in_a_checkout_the_commit_is_its_head():
     assert re.fullmatch(re.escape(head.stdout.strip()) + "(-dirty)?", commit())
 
 
-def test_installed_inside_another_project_the_commit_is_unknown_not_that_projects(tmp_path):
+def test_commit_is_unknown_inside_a_foreign_repository(tmp_path):
     """Found in review: git looked upwards and recorded the commit of whatever project was there."""
     shutil.copytree(Path(trainer.__file__).parent, tmp_path / "site" / "trainer")
     git = ["git", "-c", "user.name=x", "-c", "user.email=x@x"]

@@ -51,7 +51,7 @@ def test_exact_duplicates_are_left_out_but_one(write_faces, tmp_path):
     assert len(scan([root], keep_duplicates=True).samples) == 9
 
 
-def test_the_same_bytes_under_both_labels_are_left_out_altogether(write_faces, tmp_path):
+def test_same_bytes_under_both_labels_are_left_out(write_faces, tmp_path):
     root = write_faces(tmp_path / "d", 4, 4)
     shutil.copy(root / "real" / "001.jpg", root / "fake" / "liar.jpg")
     dataset = scan([root])

@@ -63,7 +63,7 @@ def test_a_tensor_is_the_square_around_the_largest_face(photos):
     assert np.array_equal(load_tensor(path, how), np.asarray(expected))
 
 
-def test_a_picture_is_searched_once_in_the_scan_and_never_for_its_tensors(photos, tmp_path, monkeypatch):
+def test_faces_are_searched_once_per_picture(photos, tmp_path, monkeypatch):
     recipe = get_recipe("residual-cnn", framing="face")
     samples = scan([photos]).samples
     expected = [load_tensor(sample.path, recipe.preprocessing) for sample in samples]
@@ -78,7 +78,7 @@ def test_a_tensor_without_a_face_is_the_whole_picture(photos):
     assert np.array_equal(load_tensor(path, face), load_tensor(path, whole))
 
 
-def test_pictures_without_a_face_are_left_out_and_named_where_a_face_is_needed(photos):
+def test_pictures_without_a_needed_face_are_left_out_by_name(photos):
     dataset = scan([photos])
     assert with_faces(dataset, get_recipe("residual-cnn")) is dataset
     kept = with_faces(dataset, get_recipe("residual-cnn", framing="face"))

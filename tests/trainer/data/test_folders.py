@@ -43,11 +43,11 @@ def test_every_file_that_is_left_out_is_named(tmp_path):
     (root / "real" / "empty.jpg").touch()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(root / "fake" / "socket.jpg"))
-        found = scan([root])
-    assert sum(sample.label == "real" for sample in found.samples) == 6
-    assert any(sample.path.parent.name == "own" for sample in found.samples)  # under its own name, not a link's
-    assert not any(".trash" in sample.path.parts for sample in found.samples)
-    reasons = {rejected.path.name: rejected.reason for rejected in found.rejected}
+        dataset = scan([root])
+    assert sum(sample.label == "real" for sample in dataset.samples) == 6
+    assert any(sample.path.parent.name == "own" for sample in dataset.samples)  # under its own name, not a link's
+    assert not any(".trash" in sample.path.parts for sample in dataset.samples)
+    reasons = {rejected.path.name: rejected.reason for rejected in dataset.rejected}
     assert reasons["dangling.jpg"] == "unreadable: a broken link"
     assert reasons["self.jpg"].startswith("unreadable: ")
     assert reasons["n" * 200 + ".jpg"].startswith("unreadable: ")

@@ -112,12 +112,12 @@ def test_a_held_out_source_stands_in_no_part(tmp_path, write_faces):
 
 
 def test_what_resembles_a_held_out_picture_is_not_learned_from(astronaut, tmp_path):
-    mine, other = different(tmp_path / "a"), tmp_path / "other"
+    mine, second = different(tmp_path / "a"), tmp_path / "other"
     face = astronaut.crop((100, 0, 356, 256))
     face.save(mine / "real" / "face.jpg", quality=92)
-    (other / "real").mkdir(parents=True)
-    face.resize((150, 150), Image.Resampling.BICUBIC).save(other / "real" / "small.jpg", quality=60)
-    dataset = grouped(scan([mine, other]))
+    (second / "real").mkdir(parents=True)
+    face.resize((150, 150), Image.Resampling.BICUBIC).save(second / "real" / "small.jpg", quality=60)
+    dataset = grouped(scan([mine, second]))
     parts = split(dataset, "stratified", 0, ("other",))
     assert [sample.path.name for sample in parts.holdout] == ["small.jpg"]
     learned = {sample.path.name for part in PARTS for sample in parts.part(part)}
@@ -146,5 +146,5 @@ def test_large_groups_are_dealt_out_where_that_is_possible(tmp_path):
 def test_face_swaps_stay_with_their_originals(faces_data):
     parts = split(grouped(scan([faces_data / "dfdc-faceswap"])), "stratified", 1)
     groups = [{sample.group for sample in parts.part(part)} for part in PARTS]
-    assert all(groups[one].isdisjoint(groups[other]) for one in range(4) for other in range(one))
+    assert all(groups[first].isdisjoint(groups[second]) for first in range(4) for second in range(first))
     assert sum(map(len, groups)) == 400

@@ -31,20 +31,20 @@ def drawings(astronaut, tmp_path) -> Path:
     return root
 
 
-def test_every_file_under_a_folder_is_one_whatever_its_folder_is_called(drawings, faces):
-    found = scan_outliers([drawings], get_recipe("residual-cnn"), scan([faces]))
-    assert found.counts() == {"drawn/neither": 10}
-    assert np.array_equal(one_hot(found.samples, ("real", "fake")), np.full((10, 2), 0.5))
+def test_every_file_under_the_folder_is_an_outlier(drawings, faces):
+    scanned = scan_outliers([drawings], get_recipe("residual-cnn"), scan([faces]))
+    assert scanned.counts() == {"drawn/neither": 10}
+    assert np.array_equal(one_hot(scanned.samples, ("real", "fake")), np.full((10, 2), 0.5))
 
 
-def test_what_shows_no_face_does_not_decode_or_is_in_the_data_is_left_out_by_name(drawings, faces):
+def test_faceless_broken_or_known_outliers_are_left_out(drawings, faces):
     (drawings / "junk.png").write_bytes(b"junk")
     Image.new("RGB", (100, 100)).save(drawings / "black.png")
     (drawings / "twin.jpg").write_bytes((faces / "real" / "000.jpg").read_bytes())
     Image.open(faces / "fake" / "001.jpg").save(drawings / "resaved.jpg", quality=60)
-    found = scan_outliers([drawings], get_recipe("residual-cnn", framing="face"), scan([faces]))
-    assert len(found.samples) >= 5
-    reasons = {rejected.path.name: rejected.reason for rejected in found.rejected}
+    scanned = scan_outliers([drawings], get_recipe("residual-cnn", framing="face"), scan([faces]))
+    assert len(scanned.samples) >= 5
+    reasons = {rejected.path.name: rejected.reason for rejected in scanned.rejected}
     assert reasons["junk.png"].startswith("unsupported_format")
     assert reasons["black.png"].startswith("no_face")
     assert reasons["twin.jpg"].startswith("duplicate of")
@@ -52,14 +52,14 @@ def test_what_shows_no_face_does_not_decode_or_is_in_the_data_is_left_out_by_nam
 
 
 def test_neither_order_nor_names_have_a_say(drawings, faces, tmp_path):
-    more = tmp_path / "more"
-    more.mkdir()
-    (drawings / "0.png").rename(more / "a.png")
+    second_folder = tmp_path / "more"
+    second_folder.mkdir()
+    (drawings / "0.png").rename(second_folder / "a.png")
     recipe, data = get_recipe("residual-cnn"), scan([faces])
-    first = scan_outliers([drawings, more], recipe, data)
-    (more / "a.png").rename(more / "z.png")
+    first = scan_outliers([drawings, second_folder], recipe, data)
+    (second_folder / "a.png").rename(second_folder / "z.png")
     (drawings / "2.png").rename(drawings / "x.png")
-    again = scan_outliers([more, drawings], recipe, data)
+    again = scan_outliers([second_folder, drawings], recipe, data)
     assert [sample.sha256 for sample in first.samples] == [sample.sha256 for sample in again.samples]
 
 
@@ -86,9 +86,7 @@ def test_nothing_left_is_an_error_and_so_is_no_folder(tmp_path, faces):
     assert scan_outliers([], get_recipe("residual-cnn"), scan([faces])).samples == ()
 
 
-def test_a_fit_shows_them_in_training_alone_and_goes_on_only_with_the_same(
-    faces, drawings, trainer, tmp_path, monkeypatch, capsys
-):
+def test_fit_trains_on_outliers_and_resumes_only_with_the_same(faces, drawings, trainer, tmp_path, monkeypatch, capsys):
     shown = []
     batch = Batches.__getitem__
     monkeypatch.setattr(Batches, "__getitem__", lambda self, index: shown.append(made := batch(self, index)) or made)

@@ -45,8 +45,8 @@ def test_a_seed_decides_the_split():
 
 def test_a_source_added_does_not_move_the_others():
     alone = split(dataset(a_real=50, a_fake=50), "stratified", 1)
-    more = split(dataset(a_real=50, a_fake=50, b_real=30), "stratified", 1)
-    assert set(alone.test) <= set(more.test)
+    larger = split(dataset(a_real=50, a_fake=50, b_real=30), "stratified", 1)
+    assert set(alone.test) <= set(larger.test)
 
 
 @pytest.mark.parametrize("rule", ["stratified", "as-published"])
@@ -68,7 +68,7 @@ def test_fewer_images_than_parts_are_refused():
         split(dataset(a_real=50, a_fake=3), "stratified", 0)
 
 
-def test_as_published_is_one_80_20_cut_that_is_validation_and_test():
+def test_as_published_validates_and_tests_on_one_part():
     parts = split(dataset(hardfake_real=589, hardfake_fake=700), "as-published", 42)
     assert (len(parts.train), len(parts.test)) == (1031, 258)
     assert parts.validation == parts.test

@@ -101,15 +101,15 @@ def test_pictures_that_were_swapped_after_the_split_are_refused(trainer, write_f
     run = tmp_path / "run"
     assert trainer("fit", data, *OPTIONS, "--out", run) == 0
     capsys.readouterr()
-    one, other = data / "real" / "000.jpg", data / "fake" / "000.jpg"
+    real_picture, fake_picture = data / "real" / "000.jpg", data / "fake" / "000.jpg"
     for sample in read_split(run / "split.csv").test:
-        shutil.copy(other if sample.label == "real" else one, sample.path)
+        shutil.copy(fake_picture if sample.label == "real" else real_picture, sample.path)
     (run / "metrics.json").unlink()
     assert trainer("export", run) == 1
     assert "has changed since it was scanned" in said(capsys)
 
 
-def test_a_picture_that_changes_while_it_is_cached_does_not_poison_the_cache(write_faces, tmp_path):
+def test_picture_changed_while_cached_is_not_kept_in_the_cache(write_faces, tmp_path):
     data, cache = write_faces(tmp_path / "faces", real=4, fake=4), tmp_path / "cache"
     samples, how = scan([data]).samples, RECIPES["meso-4"].preprocessing
     before = samples[0].path.read_bytes()

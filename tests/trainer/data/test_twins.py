@@ -49,10 +49,10 @@ def test_a_twin_has_size_tables_and_subsampling_of_a_photo(trainer, folders, cap
     assert trainer("twins", faces, "--like", photos, "--out", out) == 0
     assert "1 pictures left out: smaller" in capsys.readouterr().err.replace("\n", " ")
     assert [path.name for path in out.iterdir()] == ["fake"]
-    known, found = encodings(photos), encodings(out)
-    assert len(found) == 6
-    assert all(one in known for one in found)
-    assert {one.size for one in found} == {(64, 64), (48, 48)}
+    known, twins = encodings(photos), encodings(out)
+    assert len(twins) == 6
+    assert all(encoding in known for encoding in twins)
+    assert {encoding.size for encoding in twins} == {(64, 64), (48, 48)}
 
 
 def test_twins_look_to_the_audit_like_what_they_resemble(trainer, folders):
@@ -92,7 +92,7 @@ def test_a_twin_stays_on_its_originals_side_of_a_split(trainer, folders):
     assert len(pairs) == 6
 
 
-def test_a_picture_of_another_shape_gets_no_twin_that_would_not_be_known_for_one(trainer, folders, capsys):
+def test_picture_of_a_different_shape_gets_no_twin(trainer, folders, capsys):
     faces, photos, out = folders
     rng = np.random.default_rng(5)
     for number in range(6):
@@ -115,7 +115,7 @@ def test_encodings_are_those_of_the_other_class(trainer, folders):
     (photos / "fake").mkdir()
     picture(np.random.default_rng(3), 32, 32).save(photos / "fake" / "other.jpg", quality=20)
     assert trainer("twins", faces, "--like", photos, "--out", out) == 0
-    assert {one.size for one in encodings(out)} == {(64, 64), (48, 48)}
+    assert {encoding.size for encoding in encodings(out)} == {(64, 64), (48, 48)}
 
 
 def test_what_is_no_jpeg_makes_png_and_greyscale_stays_greyscale():

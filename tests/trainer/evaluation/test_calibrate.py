@@ -15,7 +15,7 @@ def overconfident(count: int, temperature: float) -> tuple[np.ndarray, np.ndarra
     return np.stack([np.zeros(count), margin * temperature], axis=1).astype(np.float32), truth
 
 
-def test_temperature_scaling_finds_the_temperature_that_was_hidden():
+def test_temperature_scaling_recovers_a_known_temperature():
     logits, truth = overconfident(20_000, 3.0)
     assert fit_temperature(logits, truth, "softmax", 1) == pytest.approx(3.0, rel=0.05)
 
@@ -29,7 +29,7 @@ def test_thresholds_keep_their_promise_on_the_calibration_part():
     assert chosen.threshold_real <= 0.5 <= chosen.threshold_fake
 
 
-def test_a_hard_source_sets_the_fake_threshold_and_a_small_one_does_not():
+def test_fake_threshold_follows_hard_but_not_small_sources():
     """Every real face of the hard source scores higher than those of the easy one, which has ten times as many."""
     rng = np.random.default_rng(0)
     truth = np.arange(2000) >= 1100
@@ -49,7 +49,7 @@ def test_a_hard_source_sets_the_fake_threshold_and_a_small_one_does_not():
     assert calibrate(logits, truth, "softmax", 1, few).threshold_fake < fair.threshold_fake
 
 
-def test_a_perfect_model_gets_thresholds_that_do_not_contradict_its_probabilities():
+def test_perfect_model_gets_consistent_thresholds():
     logits = np.array([[9.0, -9.0]] * 50 + [[-9.0, 9.0]] * 50, np.float32)
     chosen = calibrate(logits, np.arange(100) >= 50, "softmax", 1)
     assert (chosen.threshold_real, chosen.threshold_fake) == (0.5, 0.5)

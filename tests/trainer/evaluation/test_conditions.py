@@ -28,12 +28,12 @@ def test_each_step_does_something_the_same_each_time(astronaut, how):
     assert once.tobytes() != astronaut.tobytes()
 
 
-def test_a_tiny_picture_is_not_scaled_below_what_the_service_takes(astronaut):
+def test_tiny_picture_is_not_scaled_below_the_services_minimum(astronaut):
     assert min(degrade(astronaut.crop((0, 0, 40, 60)), Condition("scale", "x", scale=0.25)).size) == 32
 
 
 @pytest.mark.parametrize("size", [(6500, 6000), (33_000, 100)])
-def test_a_large_picture_is_scaled_only_as_far_as_a_jpeg_and_memory_go(size):
+def test_large_picture_is_scaled_within_jpeg_and_memory_limits(size):
     grown = degrade(Image.new("RGB", size), Condition("grid", "x", scale=2.0, quality=50))
     assert size[0] <= grown.width <= 65_000
     assert grown.width * grown.height <= 51_000_000

@@ -16,11 +16,11 @@ from trainer.report import plots
 from trainer.report.printing import print_robustness
 
 
-def test_robustness_of_untouched_pictures_is_what_the_engine_says(model, shades):
+def test_robustness_of_clean_pictures_equals_the_engine(model, shades):
     engine, samples = Engine.load(model, EngineOptions("cpu")), stratified_subset(scan([shades]).samples, 10)
-    found = robustness(engine, samples)
-    assert found["images"] == len(samples) == 20
-    clean = found["conditions"][0]
+    result = robustness(engine, samples)
+    assert result["images"] == len(samples) == 20
+    clean = result["conditions"][0]
     tensors = np.stack(
         [
             to_tensor(DecodedImage("", *im.size, im), engine.spec.preprocessing)
@@ -32,11 +32,11 @@ def test_robustness_of_untouched_pictures_is_what_the_engine_says(model, shades)
     assert clean["uncertain"] == np.mean((p_fake > engine.spec.threshold_real) & (p_fake < engine.spec.threshold_fake))
     assert clean["flipped"] == 0
     # A mean colour survives compression and scaling.
-    assert found["flips"]["rate"] < 0.1
-    assert np.array(found["flips"]["grid"]).shape == (3, 3)
+    assert result["flips"]["rate"] < 0.1
+    assert np.array(result["flips"]["grid"]).shape == (3, 3)
 
 
-def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(astronaut, model, tmp_path, capsys):
+def test_faces_too_small_to_judge_have_no_flips(astronaut, model, tmp_path, capsys):
     """At half size the face has 30 of the 48 pixels that the service wants."""
     root = tmp_path / "photos"
     for label in ("real", "fake"):
@@ -46,11 +46,11 @@ def test_where_a_face_is_too_small_to_be_judged_there_is_no_verdict_to_compare(a
     small.save(root / "real" / "face.png")
     Image.new("RGB", (200, 200), (90, 120, 90)).save(root / "fake" / "meadow.png")
     engine, samples = Engine.load(model, EngineOptions("cpu")), scan([root]).samples
-    found = robustness(engine, [sample for sample in samples if sample.path.name == "face.png"])["flips"]
-    assert found["unjudged"] == pytest.approx(1 / 3)
-    assert [row[0] for row in found["grid"]] == [None, None, None]
-    assert np.isfinite([row[1:] for row in found["grid"]]).all()
-    texts = [text.get_text() for text in plots.flips(found).axes[0].texts]
+    result = robustness(engine, [sample for sample in samples if sample.path.name == "face.png"])["flips"]
+    assert result["unjudged"] == pytest.approx(1 / 3)
+    assert [row[0] for row in result["grid"]] == [None, None, None]
+    assert np.isfinite([row[1:] for row in result["grid"]]).all()
+    texts = [text.get_text() for text in plots.flips(result).axes[0].texts]
     assert (len(texts), texts.count("–")) == (9, 3)
     together = robustness(engine, samples)["flips"]
     assert together["unjudged"] == pytest.approx(1 / 6)

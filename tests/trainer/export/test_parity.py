@@ -16,9 +16,9 @@ from trainer.recipes.recipe import RECIPES
 def test_an_unfaithful_export_is_refused_and_nothing_is_written(exported, pictures, tmp_path):
     _, graph, spec = exported("residual-cnn")
     keras.utils.set_random_seed(1)
-    other = logits_model(build_network(RECIPES["residual-cnn"]))
+    different = logits_model(build_network(RECIPES["residual-cnn"]))
     with pytest.raises(TrainerError, match="parity check failed: a logit differs by"):
-        write_verified(tmp_path / "model.onnx", graph, spec, other, pictures)
+        write_verified(tmp_path / "model.onnx", graph, spec, different, pictures)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -28,7 +28,7 @@ def test_parity_without_a_picture_is_refused(exported, tmp_path):
         write_verified(tmp_path / "model.onnx", graph, spec, network, [])
 
 
-def test_a_verdict_that_differs_is_refused_even_where_the_logits_are_close(make_spec):
+def test_parity_refuses_a_changed_verdict_with_close_logits(make_spec):
     engine = SimpleNamespace(spec=make_spec(threshold_real=0.5, threshold_fake=0.5, temperature=1.0))
     with pytest.raises(TrainerError, match=r"Keras says fake .* the engine real"):
         same_verdicts(np.array([[0.0, 1e-6]]), np.array([[1e-6, 0.0]]), engine, 1)

@@ -19,7 +19,7 @@ def test_the_calibration_evidence_is_in_the_model(fitted):
     assert 0.5 <= low <= high <= 1
 
 
-def test_where_no_epoch_was_chosen_on_it_the_validation_part_calibrates_too(fitted):
+def test_validation_part_calibrates_too_if_it_chose_no_epoch(fitted):
     config, parts = read_run_config(Run(fitted)), read_split(fitted / "split.csv")
     graph = onnx.load(fitted / "model.onnx")
     both = (*parts.validation, *parts.calibration)

@@ -48,7 +48,7 @@ def test_a_network_with_it_answers_two_views_alike():
 
 
 @pytest.mark.long
-def test_a_network_with_it_is_saved_with_it_and_exported_without_it(tmp_path):
+def test_consistency_loss_is_saved_but_not_exported(tmp_path):
     recipe = replace(get_recipe("residual-cnn"), consistency=20.0)
     assert recipe.views == 2
     model = compiled_network(recipe, steps=1)

@@ -13,14 +13,14 @@ def test_every_weight_of_the_backbone_is_that_of_imagenet():
     begun = build_network(get_recipe("efficientnet-lite"))
     keras.utils.set_random_seed(0)
     blank = build_network(get_recipe("efficientnet-lite", initial_weights="random"))
-    for layer, other in zip(begun.layers, blank.layers, strict=True):
-        for mine, random in zip(layer.get_weights(), other.get_weights(), strict=True):
+    for layer, blank_layer in zip(begun.layers, blank.layers, strict=True):
+        for mine, random in zip(layer.get_weights(), blank_layer.get_weights(), strict=True):
             assert np.array_equal(mine, random) == (layer.name == "evidence"), layer.name
     kernel = imagenet_weights()["_blocks.3._project_conv.weight"]
     np.testing.assert_array_equal(begun.get_layer("block3_project").get_weights()[0][0, 0], kernel[:, :, 0, 0].T)
 
 
-def test_features_have_the_means_that_imagenet_left_in_the_batch_normalisation():
+def test_features_have_the_means_of_batch_normalisation():
     """So they only do if every layer is wired as it was trained: one kernel's channels reversed give .78."""
     network = build_network(get_recipe("efficientnet-lite"))
     rng = np.random.default_rng(0)

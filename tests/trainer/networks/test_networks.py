@@ -102,7 +102,7 @@ def test_the_evidence_map_averages_to_the_logits(networks):
     np.testing.assert_allclose(evidence.mean(axis=(1, 2)), logits, atol=1e-5)
 
 
-def test_a_mirrored_model_answers_the_mean_of_both_views_at_every_batch_size(networks):
+def test_mirrored_model_gives_the_mean_of_both_views(networks):
     model = networks["efficientnet-lite"]
     plain, mirrored = logits_model(model), logits_model(model, mirror=True)
     images = np.random.default_rng(0).integers(0, 256, (3, 160, 160, 3), dtype=np.uint8)
@@ -113,7 +113,7 @@ def test_a_mirrored_model_answers_the_mean_of_both_views_at_every_batch_size(net
     assert mirrored.count_params() == model.count_params()
 
 
-def test_a_run_that_began_on_another_backend_goes_on_compiled_as_this_one_does(tmp_path):
+def test_run_from_a_different_backend_is_recompiled(tmp_path):
     """Found by a run from JAX, whose XLA TensorFlow went on with, three times as slowly."""
     run, recipe = Run(tmp_path), get_recipe("residual-cnn")
     here = compiled_network(recipe, 2)

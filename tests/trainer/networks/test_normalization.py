@@ -27,8 +27,8 @@ def fitted(kind: type[layers.BatchNormalization]) -> keras.Model:
 
 def test_training_and_serving_are_those_of_keras():
     ours, theirs = fitted(FusedBatchNormalization), fitted(layers.BatchNormalization)
-    for mine, other in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
-        np.testing.assert_allclose(np.asarray(mine), np.asarray(other), rtol=1e-4, atol=1e-5)
+    for mine, theirs_variable in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
+        np.testing.assert_allclose(np.asarray(mine), np.asarray(theirs_variable), rtol=1e-4, atol=1e-5)
     norms = [model.get_layer("norm") for model in (ours, theirs)]
     np.testing.assert_allclose(*(np.asarray(norm.moving_mean) for norm in norms), rtol=1e-4, atol=1e-5)
     pixels = 4 * 4 * 4
@@ -50,5 +50,5 @@ def test_a_saved_network_goes_on_where_it_was(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert isinstance(again.get_layer("norm"), FusedBatchNormalization)
-    losses = [one.train_on_batch(IMAGES, LABELS) for one in (model, again)]
+    losses = [network.train_on_batch(IMAGES, LABELS) for network in (model, again)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -117,12 +117,12 @@ def test_what_is_no_state_is_refused(content):
         read_state(content)
 
 
-def test_the_package_that_is_installed_is_read_and_another_refused(monkeypatch, tmp_path: Path):
+def test_installed_weights_are_read_and_changed_ones_refused(monkeypatch, tmp_path: Path):
     assert imagenet_weights()["_conv_stem.weight"].shape == (32, 3, 3, 3)
     changed = tmp_path / "weights.pth"
     changed.write_bytes(b"something else")
-    other = SimpleNamespace(locate_file=lambda name: changed)
-    monkeypatch.setattr(pretrained.metadata, "distribution", lambda name: other)
+    distribution = SimpleNamespace(locate_file=lambda name: changed)
+    monkeypatch.setattr(pretrained.metadata, "distribution", lambda name: distribution)
     with pytest.raises(TrainerError, match=r"holds other weights: SHA-256 [0-9a-f]{64}, not 579344248a93"):
         imagenet_weights()
 

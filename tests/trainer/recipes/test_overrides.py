@@ -13,11 +13,11 @@ from trainer.recipes.recipe import FACE_MARGIN, RECIPES, RecipeError, get_recipe
 def test_settings_are_replaced_by_name_and_the_rest_stays():
     recipe = get_recipe("efficientnet-lite")
     sides = ["preprocessing.input_height=96", "preprocessing.input_width=96"]
-    found = overridden(recipe, ["reencoding.shrink=0.1", "initial_weights=random", "mirror=false", *sides])
-    assert (found.reencoding.shrink, found.initial_weights, found.mirror) == (0.1, "random", False)
-    assert found.preprocessing.input_height == 96
-    assert found.reencoding.sharpen == recipe.reencoding.sharpen
-    assert found.class_names == ("real", "fake")
+    result = overridden(recipe, ["reencoding.shrink=0.1", "initial_weights=random", "mirror=false", *sides])
+    assert (result.reencoding.shrink, result.initial_weights, result.mirror) == (0.1, "random", False)
+    assert result.preprocessing.input_height == 96
+    assert result.reencoding.sharpen == recipe.reencoding.sharpen
+    assert result.class_names == ("real", "fake")
     assert overridden(recipe, []) is recipe
 
 
@@ -31,10 +31,10 @@ def test_a_recipe_made_of_its_own_settings_is_itself(name):
 def test_what_was_changed_can_be_said_and_said_again():
     recipe = get_recipe("efficientnet-lite")
     said = ["preprocessing.face_margin=1.2", "reencoding.quality=[50, 90]", "balance=none", "consistency=0.5"]
-    other = overridden(recipe, said)
-    found = changed(json.loads(json.dumps(other.settings())), recipe.settings())
-    assert sorted(found) == sorted(said)
-    assert overridden(recipe, found) == other
+    changed_recipe = overridden(recipe, said)
+    result = changed(json.loads(json.dumps(changed_recipe.settings())), recipe.settings())
+    assert sorted(result) == sorted(said)
+    assert overridden(recipe, result) == changed_recipe
 
 
 def test_a_run_from_before_a_setting_has_not_changed_it():
@@ -92,7 +92,7 @@ def test_settings_that_do_not_go_together_are_refused(recipe, assignments, said)
 def test_margin_and_finder_follow_the_framing():
     face = overridden(get_recipe("residual-cnn"), ["preprocessing.framing=face"]).preprocessing
     assert (face.face_margin, face.face_finder) == (FACE_MARGIN, FINDER)
-    other = overridden(get_recipe("efficientnet-lite"), ["preprocessing.face_finder=abc"]).preprocessing
-    assert other.face_finder == FINDER
+    changed_recipe = overridden(get_recipe("efficientnet-lite"), ["preprocessing.face_finder=abc"]).preprocessing
+    assert changed_recipe.face_finder == FINDER
     whole = overridden(get_recipe("efficientnet-lite"), ["preprocessing.framing=whole"]).preprocessing
     assert (whole.face_margin, whole.face_finder) == (None, "")

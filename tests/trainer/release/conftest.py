@@ -16,7 +16,7 @@ def shades(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def others(tmp_path_factory) -> Path:
+def elsewhere(tmp_path_factory) -> Path:
     return drawn(tmp_path_factory.mktemp("data") / "others", 1)
 
 

@@ -11,9 +11,7 @@ from tests.trainer.runs import GOOD
 from trainer.release.publish import published_model
 
 
-def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
-    trainer, run_with, others, tmp_path, capsys
-):
+def test_first_model_is_published_and_a_better_replaces_it(trainer, run_with, elsewhere, tmp_path, capsys):
     models = tmp_path / "models"
     assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
     folder = models / "residual-cnn" / "1"
@@ -23,7 +21,7 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
     metrics = json.loads((folder / "metrics.json").read_text())
     assert all(gate["passed"] for gate in metrics["release"]["gates"])
     assert metrics["history"], "the run's own figures stay"
-    assert trainer("publish", run_with("2"), "--models", models, "--elsewhere", others, "--robustness", "4") == 0
+    assert trainer("publish", run_with("2"), "--models", models, "--elsewhere", elsewhere, "--robustness", "4") == 0
     assert published_model(models) == models / "residual-cnn" / "2" / "model.onnx"
     assert sorted(path.name for path in models.iterdir()) == ["DEFAULT", "residual-cnn"]
     capsys.readouterr()
@@ -35,7 +33,7 @@ def test_the_first_model_is_published_whole_and_a_better_one_takes_its_place(
     assert "nan" not in printed.out
 
 
-def test_the_card_says_what_was_measured_and_how_to_make_it_again(trainer, run_with, tmp_path):
+def test_card_states_measurements_and_how_to_reproduce(trainer, run_with, tmp_path):
     run = run_with("1")
     config = json.loads((run / "config.json").read_text())
     config["outliers"] = {"fingerprint": "f" * 64, "counts": {"comics/neither": 7, "busts/neither": 3}}
@@ -77,7 +75,7 @@ def test_a_worse_model_is_refused_by_name_and_changes_nothing(trainer, run_with,
     assert {path: path.read_bytes() for path in models.rglob("*") if path.is_file()} == before
 
 
-def test_a_published_model_that_put_other_pictures_aside_counts_by_its_own_figures(trainer, run_with, tmp_path, capsys):
+def test_published_model_with_a_different_split_keeps_figures(trainer, run_with, tmp_path, capsys):
     models = tmp_path / "models"
     assert trainer("publish", run_with("1"), "--models", models, "--robustness", "4") == 0
     recorded = models / "residual-cnn" / "1" / "metrics.json"
@@ -110,7 +108,7 @@ def test_check_measures_says_by_its_status_and_publishes_nothing(trainer, run_wi
 
 
 @pytest.mark.parametrize("command", ["publish", "rank"])
-def test_pictures_that_a_run_has_learned_from_are_not_from_elsewhere(trainer, run_with, shades, capsys, command):
+def test_training_pictures_of_a_run_are_refused_as_elsewhere(trainer, run_with, shades, capsys, command):
     assert trainer(command, run_with("1"), "--elsewhere", shades) == 1
     assert "was trained or calibrated on pictures of shades" in capsys.readouterr().err.replace("\n", " ")
 
@@ -151,8 +149,8 @@ def test_what_cannot_be_published_is_refused(trainer, run_with, tmp_path, capsys
 @pytest.mark.parametrize("command", ["publish", "rank"])
 def test_another_runs_model_in_a_run_is_refused(trainer, run_with, make_model, make_spec, tmp_path, capsys, command):
     """Found in review: a model.onnx that was copied into a run took first place, and was measured for release."""
-    run, other = run_with("1"), make_model(make_spec(name="efficientnet-lite", version="1"), weights=GOOD)
-    (run / "model.onnx").write_bytes(other)
+    run, different_model = run_with("1"), make_model(make_spec(name="efficientnet-lite", version="1"), weights=GOOD)
+    (run / "model.onnx").write_bytes(different_model)
     models = ("--models", tmp_path / "models", "--robustness", "4") if command == "publish" else ()
     assert trainer(command, run, *models) == 1
     assert "is not this run's model: it holds efficientnet-lite 1" in capsys.readouterr().err.replace("\n", " ")

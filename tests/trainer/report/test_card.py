@@ -7,7 +7,7 @@ from trainer.recipes.run_config import read_run_config
 from trainer.report.card import command
 
 
-def test_the_command_names_every_setting_that_is_not_the_recipes_own(fitted):
+def test_command_names_every_setting_unlike_the_recipes(fitted):
     config = read_run_config(Run(fitted))
     framed = replace(config.recipe.preprocessing, framing="face", face_margin=1.1)
     recipe = replace(config.recipe, learning_rate=0.01, preprocessing=framed)

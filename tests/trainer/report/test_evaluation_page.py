@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def other(make_model, make_spec, tmp_path_factory) -> Path:
+def second_model(make_model, make_spec, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("models") / "other.onnx"
     path.write_bytes(make_model(make_spec(name="tiny", version="2", threshold_fake=0.99)))
     return path
@@ -46,9 +46,9 @@ def test_an_existing_report_is_refused_and_left_alone(trainer, model, shades, tm
     assert [path.name for path in report.iterdir()] == ["mine.txt"]
 
 
-def test_models_are_compared_side_by_side(trainer, model, other, shades, tmp_path, capsys):
+def test_models_are_compared_side_by_side(trainer, model, second_model, shades, tmp_path, capsys):
     report = tmp_path / "report"
-    assert trainer("compare", model, other, shades, "--report", report, "--robustness", "4") == 0
+    assert trainer("compare", model, second_model, shades, "--report", report, "--robustness", "4") == 0
     printed = capsys.readouterr().out
     assert "tiny 1" in printed
     assert "tiny 2" in printed

@@ -35,7 +35,7 @@ def make_batches(picture):
     return batches
 
 
-def test_half_of_each_class_is_the_label_of_what_is_drawn_and_of_nothing_else(make_batches):
+def test_only_drawn_pictures_are_labelled_half_and_half(make_batches):
     plain, drawn = make_batches(0.0, views=2), make_batches(views=2)
     halves = 0
     for index in range(len(plain)):

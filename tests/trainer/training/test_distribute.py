@@ -76,9 +76,9 @@ def finish(*running: subprocess.Popen) -> list[str]:
 
 
 @pytest.mark.long
-def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, tmp_path, port):
-    one, two = tmp_path / "one", tmp_path / "two"
-    finish(start(one, faces, 3, port, None))
+def test_two_processes_equal_one_and_resume_after_a_kill(faces, tmp_path, port):
+    single, two = tmp_path / "one", tmp_path / "two"
+    finish(start(single, faces, 3, port, None))
     first, second = (start(two, faces, 3, port, process) for process in (0, 1))
     until((two / "checkpoints" / "state.json").exists, first)
     second.send_signal(signal.SIGKILL)
@@ -89,7 +89,7 @@ def test_two_processes_give_what_one_gives_and_go_on_when_one_was_killed(faces, 
     assert "run the same command with --resume" in error.replace("\n", " ")
     assert len(history(two)) < 3
     finish(*(start(two, faces, 3, port, process, "--resume") for process in (0, 1)))
-    alone, together = history(one), history(two)
+    alone, together = history(single), history(two)
     assert [row["data_order"] for row in together] == [row["data_order"] for row in alone]
     losses = [[float(row["loss"]) for row in rows] for rows in (together, alone)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -127,7 +127,7 @@ def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message
 
 
 @pytest.mark.long
-def test_fewer_validation_pictures_than_devices_is_one_clear_line(faces, tmp_path):
+def test_fewer_validation_pictures_than_devices_is_an_error(faces, tmp_path):
     environment = {
         **os.environ,
         "KERAS_BACKEND": "jax",

@@ -4,7 +4,7 @@ import json
 import shutil
 
 
-def test_export_finishes_a_run_that_was_trained_where_tensorflow_is_not(fitted, trainer, tmp_path):
+def test_export_finishes_a_run_trained_without_tensorflow(fitted, trainer, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
     for name in ("config.json", "history.csv", "split.csv", "model.keras"):

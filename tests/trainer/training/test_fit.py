@@ -71,7 +71,7 @@ def test_a_fit_killed_four_times_ends_as_the_uninterrupted_one(faces, tmp_path, 
     assert (run / "model.onnx").exists()
 
 
-def test_a_fit_killed_while_it_makes_its_folder_leaves_none_that_blocks(faces, tmp_path):
+def test_fit_killed_while_making_its_folder_blocks_no_rerun(faces, tmp_path):
     run = tmp_path / "run"
     killed_when(lambda: any(tmp_path.glob(".partial-*")) or run.exists(), faces, run)
     if run.exists():  # the rename was quicker than the kill

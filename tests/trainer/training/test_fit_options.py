@@ -45,9 +45,9 @@ def test_another_runs_checkpoint_is_refused(trainer, data, stopped, copied, caps
 def test_a_run_that_broke_off_goes_on_and_ends_as_if_it_had_not(trainer, data, stopped, finished, copied):
     run = copied(stopped)
     assert resume(trainer, data, run) == 0
-    one, other = (json.loads((folder / "metrics.json").read_text()) for folder in (run, finished))
-    assert one["test"] == other["test"]
-    assert one["calibration"] == other["calibration"]
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (run, finished))
+    assert first["test"] == second["test"]
+    assert first["calibration"] == second["calibration"]
     assert not list(run.rglob(".partial-*"))
 
 

@@ -40,7 +40,7 @@ def test_images_and_labels_stay_together(make_batches):
         assert np.array_equal(images[:, 0, 0, 0] % 2, labels.argmax(axis=1))
 
 
-def test_alternating_rows_come_every_second_epoch_and_the_rest_in_each(make_batches):
+def test_alternating_rows_come_in_every_second_epoch(make_batches):
     batches = make_batches(seed=1, halved=[np.arange(0, 7), np.arange(12, 20)])
     seen = []
     for _ in range(4):

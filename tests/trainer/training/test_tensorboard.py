@@ -43,8 +43,8 @@ def test_a_fit_by_a_recipe_file_on_a_terminal_with_tensorboard(faces, tmp_path):
     assert "AUC, validation" in shown
     assert "validating" in shown
     history = read_history(run / "history.csv")
-    for part, key in (("training", "auc"), ("validation", "val_auc")):
-        events = EventAccumulator(str(run / "tensorboard" / part))
+    for phase, key in (("training", "auc"), ("validation", "val_auc")):
+        events = EventAccumulator(str(run / "tensorboard" / phase))
         events.Reload()
         assert {"accuracy", "auc", "loss"} <= set(events.Tags()["scalars"])
         assert [event.step for event in events.Scalars("auc")] == [1, 2]

@@ -59,7 +59,7 @@ def make_batches(faces, tmp_path):
 @pytest.mark.parametrize(
     "how", [{}, {"augmentation": "classic"}, {"framing": "face"}, {"framing": "face", "augmentation": "none"}]
 )
-def test_processes_make_the_batches_that_threads_make_in_every_epoch(make_batches, how):
+def test_processes_make_the_same_batches_as_threads(make_batches, how):
     here = make_batches(how)
     with closing(make_batches(how, processes=2)) as elsewhere, ThreadPoolExecutor(4) as threads:
         for _ in range(2):
@@ -71,7 +71,7 @@ def test_processes_make_the_batches_that_threads_make_in_every_epoch(make_batche
             elsewhere.on_epoch_end()
 
 
-def test_a_mapped_file_is_sent_by_name_and_anything_else_as_it_is(tmp_path):
+def test_memory_map_is_sent_by_name_and_arrays_by_value(tmp_path):
     np.save(tmp_path / "t.npy", np.zeros((500, 20, 20, 3), np.uint8))
     whole = np.load(tmp_path / "t.npy", mmap_mode="r")
     assert np.array_equal(received(to_send(whole)), whole)
@@ -145,7 +145,7 @@ def test_a_process_killed_while_it_sends_is_no_wait_without_end(workers):
     until_lost(workers)
 
 
-def test_what_goes_wrong_in_a_process_is_raised_here_with_its_place(workers):
+def test_worker_errors_are_raised_with_their_traceback(workers):
     started_by(workers)
     with pytest.raises(RuntimeError, match=r"(?s)in _picture.*IndexError: index 64 is out of bounds"):
         workers.batch(0, np.array([64]))
@@ -153,7 +153,7 @@ def test_what_goes_wrong_in_a_process_is_raised_here_with_its_place(workers):
     assert not workers.lost
 
 
-def test_what_cannot_be_sent_is_an_error_for_every_thread_and_no_wait():
+def test_unpicklable_pictures_raise_in_every_thread():
     tensors = np.zeros((4, 8, 8, 3), np.uint8)
     workers = Workers(AugmentedPictures(tensors, tensors, augment=lambda *_: tensors[0]), 1)
     with closing(workers):
@@ -226,7 +226,7 @@ def start(faces, tmp_path):
 
 @pytest.mark.long
 @needs_proc
-def test_ctrl_c_at_a_terminal_ends_the_fit_with_its_best_epoch_and_every_process(start, tmp_path):
+def test_ctrl_c_ends_the_fit_with_best_epoch_and_all_workers(start, tmp_path):
     run, fit = tmp_path / "run", start()
     until(lambda: epochs(run) >= 1, fit)
     workers = workers_of(fit.pid)
@@ -255,7 +255,7 @@ def test_ctrl_c_as_the_workers_start_shows_no_trace(start, tmp_path):
 
 @pytest.mark.long
 @needs_proc
-def test_processes_end_with_a_fit_that_is_killed_and_a_fit_with_one_that_is_killed(start, tmp_path):
+def test_killed_fit_ends_its_workers_and_vice_versa(start, tmp_path):
     run, fit = tmp_path / "run", start()
     until(lambda: epochs(run) >= 1, fit)
     workers = workers_of(fit.pid)

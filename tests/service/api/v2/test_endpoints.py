@@ -25,7 +25,7 @@ def test_health_and_metadata_are_the_protocols(client):
 
 
 @pytest.mark.parametrize("path", ["/v2/models/other", "/v2/models/tiny/versions/2", "/v2/models/other/ready"])
-def test_another_model_is_404_and_its_error_is_named_as_the_protocol_does(client, path):
+def test_unknown_model_is_404_with_the_protocols_error(client, path):
     response = client.get(path)
     assert (response.status_code, response.json()["code"]) == (404, "unknown_model")
     assert response.json()["error"] == response.json()["detail"]
@@ -75,7 +75,7 @@ def test_a_header_length_that_lies_is_400(client, length):
     assert (response.status_code, response.json()["code"]) == (400, "malformed_tensor")
 
 
-def test_a_picture_that_is_refused_refuses_the_request_and_is_numbered(client, png):
+def test_refused_picture_refuses_the_request_by_its_number(client, png):
     response = client.post(INFER, json=in_json(png, b"GIF89a"))
     assert (response.status_code, response.json()["code"]) == (415, "unsupported_format")
     assert response.json()["error"].startswith("element 1: ")

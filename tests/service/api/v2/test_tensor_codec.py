@@ -69,7 +69,7 @@ ONE = base64.b64encode(b"\xff\xd8\xff").decode()
         ),
     ],
 )
-def test_a_tensor_that_the_model_does_not_take_is_400_with_what_is_wrong(client, fields, words):
+def test_wrong_tensor_is_400_and_names_what_is_wrong(client, fields, words):
     response = client.post(INFER, json=fields)
     assert (response.status_code, response.json()["code"]) == (400, "malformed_tensor")
     assert words in response.json()["error"]

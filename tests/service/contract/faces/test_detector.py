@@ -16,7 +16,7 @@ def find():
     return face_finder().find
 
 
-def test_boxes_and_scores_are_those_of_opencvs_own_implementation(find, astronaut, tmp_path):
+def test_boxes_and_scores_equal_those_of_opencv(find, astronaut, tmp_path):
     weights = tmp_path / "yunet.onnx"
     weights.write_bytes(yunet.weights())
     reference = cv2.FaceDetectorYN.create(str(weights), "", (SIDE, SIDE), 0.7, 0.3, 5000)

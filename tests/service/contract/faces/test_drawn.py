@@ -64,7 +64,7 @@ def test_any_box_is_answered(box):
     assert is_drawn(cartoon(100), box) in (True, False)
 
 
-def test_photos_and_generated_faces_of_every_source_are_not_drawn(faces_data):
+def test_photos_and_fakes_of_every_source_are_not_drawn(faces_data):
     how, flagged, seen = Preprocessing(160, 160, "bicubic", "crop", "apply", "face", 0.9, "yunet-2023mar"), [], 0
     for source in sorted(faces_data.iterdir()):
         for label in ("real", "fake"):

@@ -9,7 +9,7 @@ from service.contract.faces.face import Face, Region
 FACE = Face(100, 50, 60, 80, 0.9)
 
 
-def test_a_region_is_margin_times_the_longer_side_around_the_middle():
+def test_region_is_margin_times_longer_side_around_centre():
     assert FACE.region(1.5) == Region(70, 30, 120)
 
 
@@ -22,7 +22,7 @@ def test_a_region_that_sticks_out_is_moved_in_and_keeps_its_size():
     assert Region(250, 290, 100).inside(300, 320) == Region(200, 220, 100)
 
 
-def test_a_region_larger_than_the_picture_shrinks_to_its_shorter_side():
+def test_region_over_the_picture_shrinks_to_its_shorter_side():
     assert Region(-50, -50, 400).inside(300, 200) == Region(50, 0, 200)
 
 

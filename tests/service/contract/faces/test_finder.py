@@ -21,8 +21,8 @@ def find():
 
 @pytest.fixture(scope="module")
 def face(astronaut, find) -> Face:
-    (found,) = find(astronaut)
-    return found
+    (face,) = find(astronaut)
+    return face
 
 
 def test_the_portrait_has_one_face_where_it_is(face):
@@ -50,12 +50,12 @@ def test_an_exif_orientation_is_undone_before_the_search(find, astronaut, encode
 
 
 @pytest.mark.parametrize(("degrees", "turned"), [(-30, False), (0, False), (30, False), (180, True)])
-def test_a_tilted_face_is_a_face_and_one_upside_down_is_said_to_be_turned(find, astronaut, degrees, turned):
+def test_tilted_face_is_found_and_upside_down_face_is_turned(find, astronaut, degrees, turned):
     (face,) = find(astronaut.rotate(degrees))
     assert face.turned == turned
 
 
-def test_a_turned_face_beside_an_upright_one_is_the_one_that_is_named(find, astronaut):
+def test_turned_face_beside_an_upright_face_is_named(find, astronaut):
     portrait = astronaut.crop((140, 30, 300, 190))
     pair = Image.new("RGB", (320, 170), "gray")
     pair.paste(portrait, (0, 5))
@@ -68,21 +68,21 @@ def test_a_turned_face_beside_an_upright_one_is_the_one_that_is_named(find, astr
 def test_turned_faces_are_known_on_real_pictures(find, faces_data, folder):
     paths = sorted(path for path in (faces_data / folder).iterdir() if path.stat().st_size)
     for quarters, share in ((0, 0.02), (1, 0.95), (2, 0.95)):
-        found = [
+        faces = [
             face
             for path in random.Random(1).sample(paths, 60)
             for face in find(decode(path.read_bytes(), Limits(), "apply").rgb.rotate(90 * quarters, expand=True), 1)
         ]
-        turned = np.mean([face.turned for face in found])
+        turned = np.mean([face.turned for face in faces])
         assert turned >= share if quarters else turned <= share
 
 
 def test_a_face_at_the_border_is_clipped_to_the_picture(find, astronaut, face):
     cut = astronaut.crop((round(face.left + face.width / 2), 0, 512, 512))
-    (found,) = find(cut)
-    assert found.left == 0
-    assert found.width < face.width * 0.8
-    assert found.cut > 0.2
+    (cut_face,) = find(cut)
+    assert cut_face.left == 0
+    assert cut_face.width < face.width * 0.8
+    assert cut_face.cut > 0.2
     assert face.cut == 0
 
 
@@ -90,32 +90,32 @@ def test_a_greyscale_face_is_a_face(find, astronaut):
     assert len(find(astronaut.convert("L").convert("RGB"))) == 1
 
 
-def test_twenty_faces_are_found_largest_first_and_no_more_than_asked_for(find, astronaut):
+def test_faces_come_largest_first_up_to_the_limit(find, astronaut):
     crowd = Image.new("RGB", (1000, 820), (90, 120, 90))
     portrait = astronaut.crop((150, 0, 310, 160))
     for number in range(20):
         side = 190 - 2 * number
         crowd.paste(portrait.resize((side, side)), (number % 5 * 198, number // 5 * 200))
-    found = find(crowd)
-    assert len(found) == 20
-    assert [f.side for f in found] == sorted((f.side for f in found), reverse=True)
-    assert find(crowd, 3) == found[:3]
+    faces = find(crowd)
+    assert len(faces) == 20
+    assert [f.side for f in faces] == sorted((f.side for f in faces), reverse=True)
+    assert find(crowd, 3) == faces[:3]
 
 
 def test_a_face_of_twenty_pixels_is_found_in_a_small_picture(find, astronaut, face):
     scale = 20 / face.side
     meadow = Image.new("RGB", (320, 320), (90, 120, 90))
     meadow.paste(astronaut.resize((round(512 * scale),) * 2), (120, 120))
-    (found,) = find(meadow)
-    assert 12 < found.side < 26
+    (face,) = find(meadow)
+    assert 12 < face.side < 26
 
 
-def test_a_crop_tighter_than_the_face_is_found_at_the_second_look(find, astronaut, face, monkeypatch):
+def test_tight_crop_is_found_at_the_second_look(find, astronaut, face, monkeypatch):
     inner = astronaut.crop((round(face.left + 8), round(face.top + 20), round(face.left + 82), round(face.top + 100)))
     monkeypatch.setattr("service.contract.faces.finder.MIN_SCORE", 0.99)  # as if the first look had found nothing
-    (found,) = find(inner)
-    assert found.tight
-    assert found.side == pytest.approx(max(inner.size), rel=0.15)
+    (face,) = find(inner)
+    assert face.tight
+    assert face.side == pytest.approx(max(inner.size), rel=0.15)
     assert find(inner.resize((inner.width * 2, inner.height))) == ()  # not in crop shape
 
 
@@ -181,5 +181,5 @@ def test_threads_that_search_side_by_side_find_what_one_finds(find, astronaut):
 def test_real_faces_are_found(find, faces_data, folder, share):
     paths = sorted(path for path in (faces_data / folder).iterdir() if path.suffix in (".jpg", ".png"))
     chosen = random.Random(0).sample(paths, min(200, len(paths)))
-    found = [bool(find(decode(path.read_bytes(), Limits(), "apply").rgb)) for path in chosen]
-    assert np.mean(found) >= share
+    detections = [bool(find(decode(path.read_bytes(), Limits(), "apply").rgb)) for path in chosen]
+    assert np.mean(detections) >= share

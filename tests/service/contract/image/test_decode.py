@@ -47,7 +47,7 @@ def test_a_truncated_picture_is_refused_never_scored(encode, file_format, share)
 
 @settings(max_examples=150)
 @given(data=st.data())
-def test_corruption_is_an_image_error_or_a_picture_never_another_exception(data):
+def test_corrupt_bytes_decode_or_raise_image_error(data):
     buffer = io.BytesIO()
     gradient().save(buffer, data.draw(st.sampled_from(["JPEG", "PNG", "WEBP"])))
     payload = bytearray(buffer.getvalue())

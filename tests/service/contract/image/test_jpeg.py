@@ -33,7 +33,7 @@ def test_padding_in_front_of_a_jpegs_end_is_no_damage(encode):
     )
 
 
-def test_a_jpeg_whose_sampling_turbojpeg_does_not_know_is_refused(encode):
+def test_jpeg_with_unknown_sampling_is_refused(encode):
     """Inks with subsampling: only a decoder that passes over missing data would read them."""
     with pytest.raises(contract.Corrupt, match="subsampling"):
         decode(encode(gradient().convert("CMYK"), subsampling=1), LIMITS, "apply")

@@ -36,7 +36,7 @@ def test_sixteen_bit_colour_keeps_the_high_byte():
 
 @pytest.mark.parametrize(("colour", "depth"), [(0, 1), (0, 4), (0, 16), (2, 8), (2, 16), (4, 8), (6, 16)])
 @pytest.mark.parametrize("size", [(32, 32), (33, 35), (39, 32)])
-def test_an_interlaced_png_is_whole_with_the_bytes_of_its_seven_passes(colour, depth, size):
+def test_interlaced_png_is_complete_after_seven_passes(colour, depth, size):
     width, height = size
     bits = depth * {0: 1, 2: 3, 4: 2, 6: 4}[colour]
     # Rows and columns of Adam7 that are there, counted one by one.

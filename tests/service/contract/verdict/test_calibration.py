@@ -18,8 +18,10 @@ def test_softmax_matches_the_definition():
 
 def test_a_sigmoid_pair_is_each_sigmoid_over_their_sum():
     logits = np.array([[1.0, 2.0], [-3.0, 0.5]])
-    each = 1 / (1 + np.exp(-logits))
-    np.testing.assert_allclose(fake_probability(logits, "sigmoid", 1), each[:, 1] / each.sum(axis=1), rtol=1e-14)
+    probabilities = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(
+        fake_probability(logits, "sigmoid", 1), probabilities[:, 1] / probabilities.sum(axis=1), rtol=1e-14
+    )
 
 
 @pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
@@ -51,7 +53,7 @@ def test_another_shape_is_refused(shape):
 
 
 @given(a=finite, b=finite, kind=st.sampled_from(["softmax", "sigmoid"]), temperature=st.floats(0.05, 20))
-def test_probabilities_lie_in_the_unit_interval_and_swap_with_the_classes(a, b, kind, temperature):
+def test_probabilities_are_in_0_1_and_swap_with_the_classes(a, b, kind, temperature):
     score = fake_probability(np.array([[a, b]]), kind, 1, temperature)[0]
     mirrored = fake_probability(np.array([[a, b]]), kind, 0, temperature)[0]
     assert 0.0 <= score <= 1.0

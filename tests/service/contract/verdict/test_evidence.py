@@ -27,22 +27,22 @@ def without(tensor: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return result
 
 
-def test_the_map_of_a_model_averages_to_the_log_odds_of_its_answer(make_model, make_spec, astronaut):
+def test_evidence_map_averages_to_the_log_odds(make_model, make_spec, astronaut):
     engine = Engine.from_bytes(make_model(make_spec(), evidence=True), EngineOptions("cpu", 1))
     tensor = np.asarray(astronaut.resize((48, 48)))[None]
-    found = evidence.from_map(engine.evidence(tensor)[0], engine.spec, BOX)
+    result = evidence.from_map(engine.evidence(tensor)[0], engine.spec, BOX)
     odds = log_odds(engine.logits(tensor), "softmax", 1, engine.spec.temperature)
-    assert found.values.shape == (6, 6)
-    assert found.values.mean() == pytest.approx(odds[0], abs=1e-5)
+    assert result.values.shape == (6, 6)
+    assert result.values.mean() == pytest.approx(odds[0], abs=1e-5)
 
 
 def test_occlusion_finds_the_one_bright_part(make_model, make_spec):
     engine = Engine.from_bytes(make_model(make_spec()), EngineOptions("cpu", 1))
     tensor = np.full((48, 48, 3), 90, np.uint8)
     tensor[12:18, 30:36] = 255
-    found = evidence.from_occlusion(engine.logits(evidence.occluded(tensor)), engine.spec, BOX)
-    assert found.values.shape == (8, 8)
-    assert np.unravel_index(found.values.argmax(), found.values.shape) == (2, 5)
+    result = evidence.from_occlusion(engine.logits(evidence.occluded(tensor)), engine.spec, BOX)
+    assert result.values.shape == (8, 8)
+    assert np.unravel_index(result.values.argmax(), result.values.shape) == (2, 5)
 
 
 def test_what_is_covered_is_covered_and_nothing_else():
@@ -57,11 +57,11 @@ def test_what_is_covered_is_covered_and_nothing_else():
 
 def fakes(faces_data) -> list:
     """200 fakes, none of which the default model was trained on, or of its test part's sources."""
-    found = []
+    paths = []
     for source, first in FAKES.items():
         files = [path for path in sorted((faces_data / source / "fake").iterdir()) if path.stat().st_size]
-        found += files[first : first + 50]
-    return found
+        paths += files[first : first + 50]
+    return paths
 
 
 @pytest.mark.long
@@ -73,9 +73,7 @@ def fakes(faces_data) -> list:
         ("dilated-cnn-128/0.1.0", "occlusion", 60),
     ],
 )
-def test_without_the_most_incriminating_tenth_a_fake_is_less_fake_than_without_any_tenth(
-    faces_data, model, method, count
-):
+def test_occluding_top_evidence_lowers_p_fake_more_than_chance(faces_data, model, method, count):
     engine = Engine.load(REPOSITORY / "models" / model / "model.onnx", EngineOptions("cpu", 2))
     spec, draw = engine.spec, np.random.default_rng(0)
     chosen = fakes(faces_data)[:: 200 // count]
@@ -91,7 +89,7 @@ def test_without_the_most_incriminating_tenth_a_fake_is_less_fake_than_without_a
         most = np.zeros(values.size, bool)
         most[np.argsort(-values, axis=None)[: round(values.size / 10)]] = True
         any_tenth = draw.permutation(most)
-        variants = np.stack([tensor, *(without(tensor, part.reshape(values.shape)) for part in (most, any_tenth))])
+        variants = np.stack([tensor, *(without(tensor, mask.reshape(values.shape)) for mask in (most, any_tenth))])
         p = fake_probability(engine.logits(variants), spec.output_kind, spec.fake_index, spec.temperature)
         falls.append(p[0] - p[1:])
     by_evidence, by_chance = np.mean(falls, axis=0)

@@ -42,22 +42,22 @@ def judged(spec, mode: str, logits, *faces: Face, again=None, min_face: int = 20
 
 
 def test_off_is_the_models_verdict_and_nothing_else(whole):
-    found = judged(whole, "off", [FAKE])
-    assert (found.verdict.verdict, found.reasons, found.faces) == ("fake", (), ())
+    judgement = judged(whole, "off", [FAKE])
+    assert (judgement.verdict.verdict, judgement.reasons, judgement.faces) == ("fake", (), ())
 
 
 def test_no_face_makes_any_verdict_uncertain(whole):
-    found = judged(whole, "report", [FAKE])
-    assert (found.verdict.verdict, found.reasons) == ("uncertain", ("no_face",))
-    assert found.verdict.confidence == max(found.verdict.p_fake, found.verdict.p_real)
+    judgement = judged(whole, "report", [FAKE])
+    assert (judgement.verdict.verdict, judgement.reasons) == ("uncertain", ("no_face",))
+    assert judgement.verdict.confidence == max(judgement.verdict.p_fake, judgement.verdict.p_real)
     assert judged(whole, "crop", [FAKE]).reasons == ("no_face",)
 
 
 @pytest.mark.parametrize(("logits", "verdict"), [(FAKE, "fake"), (REAL, "real")])
 def test_a_face_that_is_seen_leaves_the_verdict_as_it_is(whole, logits, verdict):
-    found = judged(whole, "report", [logits], LARGE)
-    assert (found.verdict.verdict, found.reasons) == (verdict, ())
-    assert [(face.face, face.verdict) for face in found.faces] == [(LARGE, None)]
+    judgement = judged(whole, "report", [logits], LARGE)
+    assert (judgement.verdict.verdict, judgement.reasons) == (verdict, ())
+    assert [(face.face, face.verdict) for face in judgement.faces] == [(LARGE, None)]
 
 
 def test_between_the_thresholds_is_a_reason(whole):
@@ -66,56 +66,56 @@ def test_between_the_thresholds_is_a_reason(whole):
 
 def test_a_face_of_few_pixels_is_not_judged(whole):
     for mode, reasons in (("report", ("face_too_small", "framed_too_wide")), ("crop", ("face_too_small",))):
-        found = judged(whole, mode, [FAKE], SMALL, min_face=21)
-        assert (found.verdict.verdict, found.reasons) == ("uncertain", reasons)
+        judgement = judged(whole, mode, [FAKE], SMALL, min_face=21)
+        assert (judgement.verdict.verdict, judgement.reasons) == ("uncertain", reasons)
     assert judged(whole, "crop", [FAKE], SMALL, min_face=20).verdict.verdict == "fake"
 
 
 def test_a_turned_face_is_not_judged(whole):
     turned = Face(100, 100, 150, 200, 0.9, turned=True)
-    found = judged(whole, "report", [FAKE], turned)
-    assert (found.verdict.verdict, found.reasons) == ("uncertain", ("face_turned",))
-    found = judged(whole, "crop", [FAKE, REAL], turned, Face(300, 100, 90, 120, 0.9))
-    assert (found.verdict.verdict, found.reasons) == ("real", ("face_turned", "several_faces"))
+    judgement = judged(whole, "report", [FAKE], turned)
+    assert (judgement.verdict.verdict, judgement.reasons) == ("uncertain", ("face_turned",))
+    judgement = judged(whole, "crop", [FAKE, REAL], turned, Face(300, 100, 90, 120, 0.9))
+    assert (judgement.verdict.verdict, judgement.reasons) == ("real", ("face_turned", "several_faces"))
 
 
 def test_a_face_that_the_border_cuts_is_not_judged(whole):
     for cut, verdict in ((0.19, "fake"), (0.21, "uncertain")):
-        found = judged(whole, "crop", [FAKE], Face(0, 50, 150, 200, 0.9, cut=cut))
-        assert (found.verdict.verdict, found.reasons) == (verdict, ("face_cut",) if cut > 0.2 else ())
+        judgement = judged(whole, "crop", [FAKE], Face(0, 50, 150, 200, 0.9, cut=cut))
+        assert (judgement.verdict.verdict, judgement.reasons) == (verdict, ("face_cut",) if cut > 0.2 else ())
 
 
 def test_several_faces_are_a_reason_that_leaves_the_verdict(whole):
-    found = judged(whole, "report", [REAL], LARGE, SMALL)
-    assert (found.verdict.verdict, found.reasons) == ("real", ("several_faces",))
+    judgement = judged(whole, "report", [REAL], LARGE, SMALL)
+    assert (judgement.verdict.verdict, judgement.reasons) == ("real", ("several_faces",))
 
 
 def test_a_tight_crop_is_a_reason_that_leaves_the_verdict(whole):
-    found = judged(whole, "report", [FAKE], Face(0, 0, 400, 400, 0.5, tight=True), size=(400, 400))
-    assert (found.verdict.verdict, found.reasons) == ("fake", ("tight_crop",))
+    judgement = judged(whole, "report", [FAKE], Face(0, 0, 400, 400, 0.5, tight=True), size=(400, 400))
+    assert (judgement.verdict.verdict, judgement.reasons) == ("fake", ("tight_crop",))
 
 
-def test_crop_judges_each_face_and_the_picture_by_its_most_fake_one(whole):
-    other = Face(300, 100, 150, 190, 0.9)
-    found = judged(whole, "crop", [REAL, FAKE], LARGE, other)
-    assert [face.verdict.verdict for face in found.faces] == ["real", "fake"]
-    assert found.verdict == found.faces[1].verdict
-    assert found.reasons == ("several_faces",)
+def test_crop_picture_verdict_is_that_of_its_most_fake_face(whole):
+    second_face = Face(300, 100, 150, 190, 0.9)
+    judgement = judged(whole, "crop", [REAL, FAKE], LARGE, second_face)
+    assert [face.verdict.verdict for face in judgement.faces] == ["real", "fake"]
+    assert judgement.verdict == judgement.faces[1].verdict
+    assert judgement.reasons == ("several_faces",)
 
 
 def test_a_small_face_does_not_decide_while_another_can(whole):
-    found = judged(whole, "crop", [REAL, FAKE], LARGE, SMALL, min_face=30)
-    assert [face.reasons for face in found.faces] == [(), ("face_too_small",)]
-    assert [face.verdict.verdict for face in found.faces] == ["real", "uncertain"]
-    assert (found.verdict.verdict, found.reasons) == ("real", ("face_too_small", "several_faces"))
+    judgement = judged(whole, "crop", [REAL, FAKE], LARGE, SMALL, min_face=30)
+    assert [face.reasons for face in judgement.faces] == [(), ("face_too_small",)]
+    assert [face.verdict.verdict for face in judgement.faces] == ["real", "uncertain"]
+    assert (judgement.verdict.verdict, judgement.reasons) == ("real", ("face_too_small", "several_faces"))
 
 
 def test_small_faces_alone_make_the_picture_uncertain(whole):
-    found = judged(whole, "crop", [FAKE], SMALL, min_face=30)
-    assert (found.verdict.verdict, found.reasons) == ("uncertain", ("face_too_small",))
+    judgement = judged(whole, "crop", [FAKE], SMALL, min_face=30)
+    assert (judgement.verdict.verdict, judgement.reasons) == ("uncertain", ("face_too_small",))
 
 
-def test_a_verdict_that_does_not_survive_recompression_is_uncertain(whole):
+def test_verdict_lost_under_recompression_is_uncertain(whole):
     stable = judged(whole, "report", [FAKE], LARGE, again=[FAKE])
     assert (stable.verdict.verdict, stable.reasons) == ("fake", ())
     flips = judged(whole, "report", [FAKE], LARGE, again=[BETWEEN])
@@ -123,25 +123,25 @@ def test_a_verdict_that_does_not_survive_recompression_is_uncertain(whole):
 
 
 def test_recompression_is_checked_face_by_face(whole):
-    other = Face(300, 100, 150, 190, 0.9)
-    found = judged(whole, "crop", [REAL, FAKE], LARGE, other, again=[REAL, REAL])
-    assert [face.reasons for face in found.faces] == [(), ("unstable_under_recompression",)]
+    second_face = Face(300, 100, 150, 190, 0.9)
+    judgement = judged(whole, "crop", [REAL, FAKE], LARGE, second_face, again=[REAL, REAL])
+    assert [face.reasons for face in judgement.faces] == [(), ("unstable_under_recompression",)]
 
 
 def test_an_unstable_face_does_not_hide_a_fake_one(whole):
-    other = Face(300, 100, 150, 190, 0.9)
-    found = judged(whole, "crop", [(-6.0, 6.0), FAKE], LARGE, other, again=[BETWEEN, FAKE])
-    assert [face.verdict.verdict for face in found.faces] == ["uncertain", "fake"]
-    assert (found.verdict.verdict, found.reasons) == ("fake", ("several_faces",))
+    second_face = Face(300, 100, 150, 190, 0.9)
+    judgement = judged(whole, "crop", [(-6.0, 6.0), FAKE], LARGE, second_face, again=[BETWEEN, FAKE])
+    assert [face.verdict.verdict for face in judgement.faces] == ["uncertain", "fake"]
+    assert (judgement.verdict.verdict, judgement.reasons) == ("fake", ("several_faces",))
 
 
 def test_reasons_come_in_one_order(whole):
-    found = judged(whole, "report", [BETWEEN], LARGE, SMALL, again=[FAKE])
-    assert found.reasons == ("several_faces", "unstable_under_recompression", "between_thresholds")
+    judgement = judged(whole, "report", [BETWEEN], LARGE, SMALL, again=[FAKE])
+    assert judgement.reasons == ("several_faces", "unstable_under_recompression", "between_thresholds")
     assert list(REASONS).index("several_faces") < list(REASONS).index("between_thresholds")
 
 
-def test_a_face_outside_the_part_that_the_model_sees_is_not_judged(whole):
+def test_face_outside_the_models_square_is_not_judged(whole):
     """A tall picture is cut to its middle: a face at its upper end is gone."""
     face = Face(50, 10, 100, 130, 0.9)
     (look,) = looks((face,), 200, 800, whole.preprocessing, "report")
@@ -150,22 +150,22 @@ def test_a_face_outside_the_part_that_the_model_sees_is_not_judged(whole):
     assert judged(whole, "crop", [FAKE], face, size=(200, 800)).verdict.verdict == "fake"
 
 
-def test_a_picture_framed_far_wider_than_those_of_training_is_not_judged(whole):
+def test_picture_framed_wider_than_training_is_not_judged(whole):
     face = Face(100, 100, 90, 200, 0.9)  # in training a face spanned 1/1.3 of the picture
     for side, verdict in ((300, "fake"), (340, "uncertain"), (600, "uncertain")):
-        found = judged(whole, "report", [FAKE], face, size=(side, side), min_face=1)
-        assert found.verdict.verdict == verdict
-        assert found.reasons == (() if verdict == "fake" else ("framed_too_wide",))
+        judgement = judged(whole, "report", [FAKE], face, size=(side, side), min_face=1)
+        assert judgement.verdict.verdict == verdict
+        assert judgement.reasons == (() if verdict == "fake" else ("framed_too_wide",))
     assert judged(whole, "crop", [FAKE], face, size=(600, 600), min_face=1).verdict.verdict == "fake"
 
 
-def test_a_model_that_does_not_know_its_margin_must_see_as_many_pixels_as_a_face_needs(make_spec):
+def test_model_without_margin_requires_min_face_pixels(make_spec):
     spec, face = make_spec(input_height=128, input_width=128), Face(100, 100, 90, 200, 0.9)
     assert judged(spec, "report", [FAKE], face, size=(500, 500)).verdict.verdict == "fake"
     assert judged(spec, "report", [FAKE], face, size=(560, 560)).reasons == ("framed_too_wide",)
 
 
-def test_a_model_of_cut_out_faces_is_shown_the_largest_unless_each_is_asked_for(cut_out):
+def test_model_of_cropped_faces_gets_largest_unless_by_crop(cut_out):
     faces = (LARGE, SMALL)
     (report,) = looks(faces, 500, 400, cut_out.preprocessing, "report")
     assert report.box == (75.0, 100.0, 275.0, 300.0)
@@ -202,7 +202,7 @@ def test_a_check_of_recompression_shows_every_look_once_more(astronaut, whole):
     assert 0 < difference.mean() < 4
 
 
-def test_a_picture_longer_than_any_jpeg_is_recompressed_all_the_same(whole, monkeypatch):
+def test_picture_beyond_jpeg_size_limit_is_recompressed(whole, monkeypatch):
     ramp = np.linspace(0, 255, 70_000).astype(np.uint8)[:, None, None].repeat(39, axis=1).repeat(3, axis=2)
     longer = as_decoded(Image.fromarray(ramp))
     assert (recompressed(longer).width, recompressed(longer).height) == (36, 65_500)
