@@ -10,7 +10,7 @@ def test_a_request_id_is_given_back(client):
     assert client.get("/healthz", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
 
 
-@pytest.mark.parametrize("given", ["", "two words", "x" * 65, 'quote"'])
+@pytest.mark.parametrize("request_id", ["", "two words", "x" * 65, 'quote"'])
 def test_a_request_id_that_could_spoil_a_log_is_replaced(client, request_id):
     assert client.get("/healthz", headers={"x-request-id": request_id}).headers["x-request-id"] not in ("", request_id)
 

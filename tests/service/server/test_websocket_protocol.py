@@ -87,7 +87,7 @@ def test_a_head_that_asks_for_a_socket_is_still_bounded(make_server):
 
 
 @pytest.mark.parametrize(
-    "more",
+    "lines",
     [
         b"Content-Length: 5\r\n",
         b"Transfer-Encoding: chunked\r\n",
