@@ -20,6 +20,7 @@ def test_a_closed_terminal_still_ends_the_service(models, workers):
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(REPOSITORY)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests run under nohup ignore it, and so would the service
         arguments = ["-m", "service", "--model", str(path), "--faces", "off", "--port", str(port), "--workers", workers]
         os.execv(sys.executable, [sys.executable, *arguments, "--log-level", "error"])  # noqa: S606
     address = f"http://127.0.0.1:{port}"
