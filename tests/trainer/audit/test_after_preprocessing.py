@@ -20,25 +20,35 @@ def test_an_audit_says_what_equal_framing_leaves(trainer, faces_data, capsys):
     assert float(printed.split("framing alone ")[-1]) < 0.85
 
 
-@pytest.mark.parametrize("balance", ["none", "source", "subsample", "cues"])
-def test_weigh_gives_the_weights_of_the_balance_and_scores_them(write_faces, tmp_path, balance):
-    """Each balance has its own weights; the sentence says what they leave."""
-    samples = scan([write_faces(tmp_path / "d", 30, 30)]).samples
+@pytest.fixture(scope="module")
+def shown(write_faces, tmp_path_factory):
+    """The samples of a data root, their tensors, the facts of these, and their shortcut score."""
+    samples = scan([write_faces(tmp_path_factory.mktemp("data") / "d", 30, 30)]).samples
     tensors = np.stack([load_sample(sample, get_recipe("residual-cnn").preprocessing) for sample in samples])
+    facts = [facts_of_tensor(tensor) for tensor in tensors]
+    return samples, tensors, facts, shortcut_score(facts, is_fake(samples), [""] * len(samples)).score
+
+
+@pytest.mark.parametrize(
+    ("balance", "weights_by"),
+    [
+        ("none", None),
+        ("source", lambda samples, _: by_source(samples)),
+        ("subsample", lambda samples, _: by_class(samples)),
+        ("cues", lambda samples, facts: by_cues(facts, is_fake(samples))),
+    ],
+)
+def test_weigh_gives_the_weights_of_the_balance_and_scores_them(shown, balance, weights_by):
+    """Each balance has its own weights; the sentence says what they leave."""
+    samples, tensors, facts, score = shown
     weights, scores = weigh(samples, tensors, balance)
-    facts, fake = [facts_of_tensor(tensor) for tensor in tensors], is_fake(samples)
-    expected = {
-        "none": None,
-        "source": by_source(samples),
-        "subsample": by_class(samples),
-        "cues": by_cues(facts, fake),
-    }[balance]
-    assert (weights is None) == (expected is None)
-    if weights is not None:
-        np.testing.assert_array_equal(weights, expected)
+    if weights_by is None:
+        assert weights is None
+    else:
+        np.testing.assert_array_equal(weights, weights_by(samples, facts))
         assert f"with weights by {balance}" in scores["sentence"]
     assert scores["balance"] == balance
     assert 0 < scores["effective_share"] <= 1
     assert (scores["effective_share"] == 1.0) == (balance != "cues")
-    assert scores["unweighted"]["score"] == pytest.approx(shortcut_score(facts, fake, [""] * 60).score)
+    assert scores["unweighted"]["score"] == pytest.approx(score)
     assert scores["weighted"]["score"] <= scores["unweighted"]["score"]

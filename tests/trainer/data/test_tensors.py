@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.flat_batches import flat_batches
-from tests.trainer.runs import OPTIONS, said
+from tests.trainer.runs import said
 from trainer.common.errors import TrainerError
 from trainer.data.dataset import scan
 from trainer.data.splits import read_split
@@ -95,14 +95,13 @@ def test_a_cache_that_fails_leaves_nothing_behind(faces, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_that_were_swapped_after_the_split_are_refused(trainer, write_faces, finished, tmp_path, capsys):
+def test_pictures_that_were_swapped_after_the_split_are_refused(trainer, data, finished, copied, tmp_path, capsys):
     """Found in review: whatever lay under the path was scored, and the figures called the run's."""
-    data = write_faces(tmp_path / "faces", real=20, fake=20, seed=6)
-    run = tmp_path / "run"
-    assert trainer("fit", data, *OPTIONS, "--out", run) == 0
-    capsys.readouterr()
-    real_picture, fake_picture = data / "real" / "000.jpg", data / "fake" / "000.jpg"
-    for sample in read_split(run / "split.csv").test:
+    run, moved = copied(finished), Path(shutil.copytree(data, tmp_path / "faces"))
+    table = run / "split.csv"
+    table.write_text(table.read_text("utf-8").replace(str(data), str(moved)), "utf-8")
+    real_picture, fake_picture = moved / "real" / "000.jpg", moved / "fake" / "000.jpg"
+    for sample in read_split(table).test:
         shutil.copy(fake_picture if sample.label == "real" else real_picture, sample.path)
     (run / "metrics.json").unlink()
     assert trainer("export", run) == 1

@@ -107,23 +107,26 @@ def test_processes_that_would_do_different_things_refuse(faces, tmp_path, port):
     assert not run.exists()
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
+def test_an_incomplete_environment_is_one_clear_line():
+    cases = (
         ({ADDRESSES: "127.0.0.1:1"}, "must be set too"),
         ({ADDRESSES: "127.0.0.1:1", PROCESSES: "2", PROCESS: "2"}, "it must be from 0 to 1"),
         ({ADDRESSES: "127.0.0.1:1", PROCESSES: "two", PROCESS: "0"}, "must be whole numbers"),
-    ],
-)
-def test_an_incomplete_environment_is_one_clear_line(tmp_path, settings, message):
-    program = (
-        "from trainer.common import errors\n"
-        "from trainer.training import distribute\n"
-        "try: distribute.join(8)\nexcept errors.TrainerError as e: print(e)"
     )
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(REPOSITORY), **settings}
+    program = (
+        "import os\n"
+        "from trainer.common.errors import TrainerError\n"
+        "from trainer.training import distribute\n"
+        f"for settings in {[settings for settings, _ in cases]}:\n"
+        "    os.environ.update(settings)\n"
+        "    try: distribute.join(8)\n"
+        "    except TrainerError as error: print(error)\n"
+        "    for name in settings: del os.environ[name]\n"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert message in done.stdout
+    for line, (_, message) in zip(done.stdout.splitlines(), cases, strict=True):
+        assert message in line
 
 
 @pytest.mark.long
