@@ -73,8 +73,8 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(many, model, tmp_path):
     left = run(*arguments, status=2)
     assert "an interrupted run left" in left
     assert "use --resume to continue it or --overwrite to start over" in left
-    output = run(*arguments, "--resume", "--min-side", "40", status=2)
-    assert "was made with limits" in output
+    refused = run(*arguments, "--resume", "--min-side", "40", status=2)
+    assert "was made with limits" in refused
     run(*arguments, "--resume")
     with output.open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 400

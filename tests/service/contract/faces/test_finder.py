@@ -106,16 +106,16 @@ def test_a_face_of_twenty_pixels_is_found_in_a_small_picture(find, astronaut, fa
     scale = 20 / face.side
     meadow = Image.new("RGB", (320, 320), (90, 120, 90))
     meadow.paste(astronaut.resize((round(512 * scale),) * 2), (120, 120))
-    (face,) = find(meadow)
-    assert 12 < face.side < 26
+    (small_face,) = find(meadow)
+    assert 12 < small_face.side < 26
 
 
 def test_tight_crop_is_found_at_the_second_look(find, astronaut, face, monkeypatch):
     inner = astronaut.crop((round(face.left + 8), round(face.top + 20), round(face.left + 82), round(face.top + 100)))
     monkeypatch.setattr("service.contract.faces.finder.MIN_SCORE", 0.99)  # as if the first look had found nothing
-    (face,) = find(inner)
-    assert face.tight
-    assert face.side == pytest.approx(max(inner.size), rel=0.15)
+    (inner_face,) = find(inner)
+    assert inner_face.tight
+    assert inner_face.side == pytest.approx(max(inner.size), rel=0.15)
     assert find(inner.resize((inner.width * 2, inner.height))) == ()  # not in crop shape
 
 
