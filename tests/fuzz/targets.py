@@ -65,11 +65,11 @@ def forms(data: bytes) -> None:
     several = read_pictures(request(), 3, limits)
     for reading in (single, several):
         try:
-            payloads = asyncio.run(reading)
+            result = asyncio.run(reading)
         except RequestError as refused:
             _check_code(refused.code)
             continue
-        for payload in [payloads] if isinstance(payloads, bytes) else [upload.payload for upload in payloads]:
+        for payload in [result] if isinstance(result, bytes) else [upload.payload for upload in result]:
             assert len(payload) <= 1 << 17
             assert payload in body or size < len(body)
     assert len(limits.budget) == 0

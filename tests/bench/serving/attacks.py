@@ -165,7 +165,7 @@ def row(name: str, command: list[str], port: int, process: int) -> str:
         attacker.wait()
     good_client(port, 2)
     time.sleep(12)  # until what the attacker left has been closed
-    p99, calm_p99 = (sample[int(0.99 * len(sample))] for sample in (times, calm))
+    p99, calm_p99 = (latencies[int(0.99 * len(latencies))] for latencies in (times, calm))
     return (
         f"| {name} | {len(times)} | {without} | {times[len(times) // 2]:.0f} | {p99:.0f} ({p99 / calm_p99:.1f}) | "
         f"{times[-1]:.0f} | {before:.0f} → {during:.0f} → {memory_mib(process):.0f} |"

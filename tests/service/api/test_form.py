@@ -43,6 +43,6 @@ def test_a_form_that_is_cut_off_is_refused():
     ],
     ids=["a header of 200 kB", "20,000 headers", "another boundary", "line ends", "two dashes"],
 )
-def test_a_form_that_is_none_gets_400(client, body):
+def test_malformed_form_gets_400(client, body):
     response = client.post("/predict", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
     assert (response.status_code, response.json()["code"]) in [(400, "malformed_multipart"), (400, "missing_file")]

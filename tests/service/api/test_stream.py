@@ -44,7 +44,7 @@ def test_frames_faster_than_scoring_only_newest_is_answered(make_server, astrona
     assert answers[-1]["dropped"] > 0
 
 
-def test_a_frame_that_is_none_costs_itself_alone(make_server, frame):
+def test_invalid_frame_fails_alone(make_server, frame):
     with camera(make_server()) as opened:
         for payload, code in (
             (b"GIF89a", "unsupported_format"),

@@ -176,7 +176,7 @@ def test_most_photos_made_into_drawings_get_no_sure_verdict(default, astronaut, 
     assert [answer["verdict"] for answer in answers].count("uncertain") >= 6, answers
     if file_format == "JPEG":  # which hides flat colours, so that the model itself must be unsure
         judged = [answer["reasons"] for answer in answers if not {"no_face", "drawn"} & set(answer["reasons"])]
-        assert sum("between_thresholds" in reasons for reasons in judged) >= 0.4 * len(judged) > 0, judged
+        assert sum("between_thresholds" in reasons for reasons in judged) >= 0.5 * len(judged) > 0, judged
 
 
 def test_default_model_is_uncertain_on_cartoons():

@@ -213,7 +213,7 @@ def test_failing_run_fails_its_own_jobs_only(clients, gate):
         np.zeros((0, 2), np.float32),
     ],
 )
-def test_an_answer_that_is_none_is_an_error(make_client, make_model, jpeg, monkeypatch, answer):
+def test_invalid_model_output_is_an_error(make_client, make_model, jpeg, monkeypatch, answer):
     class Session:
         def run(self, *_):
             return [answer]

@@ -121,7 +121,7 @@ def test_refusal_before_a_request_has_an_id_and_is_counted(make_server):
 @pytest.mark.parametrize(
     "length", [b"-1", b"abc", b"1, 2", b"99999999999999999999999", b"0x10", b"+5", b"", b"1\r\nContent-Length: 2"]
 )
-def test_a_content_length_that_is_none_is_refused(make_server, length):
+def test_invalid_content_length_is_refused(make_server, length):
     with connect(make_server()) as connection:
         connection.sendall(POST + b"Content-Length: " + length + b"\r\n\r\nabc")
         connection.shutdown(socket.SHUT_WR)
@@ -286,7 +286,7 @@ def test_stray_line_end_after_a_request_keeps_its_answer(make_server, jpeg, monk
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_chunk_that_is_none_gets_400(make_server):
+def test_invalid_chunk_gets_400(make_server):
     with connect(make_server()) as connection:
         connection.sendall(POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\n\xff\xd8\xff\r\nzz\r\n")
         assert code(received(connection)) == (400, "bad_request")

@@ -96,7 +96,7 @@ def test_a_head_that_asks_for_a_socket_is_still_bounded(make_server):
         b"Sec-WebSocket-Version: 99\r\n",
     ],
 )
-def test_a_head_that_is_none_is_refused_and_forgotten(make_server, lines):
+def test_invalid_upgrade_head_is_refused_and_forgotten(make_server, lines):
     address = make_server(max_connections=3, header_timeout_s=0.5)
     for _ in range(5):
         opened = socket.create_connection(address, timeout=PATIENCE)

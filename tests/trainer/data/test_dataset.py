@@ -91,7 +91,7 @@ def test_no_images_at_all_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "message"), [("absent", "does not exist"), ("empty", "neither 'real' nor 'fake'")])
-def test_a_root_that_is_none_is_refused(tmp_path, name, message):
+def test_invalid_data_root_is_refused(tmp_path, name, message):
     (tmp_path / "empty").mkdir()
     with pytest.raises(TrainerError, match=message):
         scan([tmp_path / name])

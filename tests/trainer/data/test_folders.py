@@ -76,7 +76,7 @@ def test_a_folder_that_cannot_be_entered_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["broken link", "pipe", "folder"])
-def test_a_groups_file_that_is_none_is_refused(tmp_path, kind):
+def test_invalid_groups_file_is_refused(tmp_path, kind):
     """Found in review: it was passed over, and grouped pictures leaked from one part into another."""
     root = tmp_path / "d"
     faces_at(root / "real", 5)

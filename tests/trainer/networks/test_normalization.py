@@ -27,8 +27,8 @@ def fitted(kind: type[layers.BatchNormalization]) -> keras.Model:
 
 def test_training_and_serving_are_those_of_keras():
     ours, theirs = fitted(FusedBatchNormalization), fitted(layers.BatchNormalization)
-    for mine, theirs_variable in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
-        np.testing.assert_allclose(np.asarray(mine), np.asarray(theirs_variable), rtol=1e-4, atol=1e-5)
+    for actual, expected in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
+        np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), rtol=1e-4, atol=1e-5)
     norms = [model.get_layer("norm") for model in (ours, theirs)]
     np.testing.assert_allclose(*(np.asarray(norm.moving_mean) for norm in norms), rtol=1e-4, atol=1e-5)
     pixels = 4 * 4 * 4

@@ -141,7 +141,7 @@ def noise(side: int) -> Image.Image:
     + [drawing()],
     ids=["black", "white", "noise 4", "noise 16", "noise 64", "noise 300", "drawing"],
 )
-def test_what_is_no_face_is_none(find, picture):
+def test_picture_without_a_face_gives_none(find, picture):
     assert find(picture) == ()
 
 
